@@ -1,0 +1,202 @@
+/* The library's public interface: what the command line can do, a C program can do.
+ *
+ *     tr_error err = {0};
+ *     tr_config *config;
+ *     tr_summary summary;
+ *     if (tr_config_read("configs/lenet.ini", &config, &err) ||
+ *         tr_config_set(config, "train.epochs=1", &err) ||
+ *         tr_train(config, NULL, NULL, &summary, &err))
+ *         fprintf(stderr, "%s\n", err.text);
+ *     tr_config_free(config);
+ *
+ * Different configurations may be used from different threads at the same time; one configuration by
+ * one thread at a time. Text in events and summaries belongs to the library and is valid during the
+ * call that shows it (summaries: until the configuration is freed or the next call with it).
+ */
+#ifndef TRAINER_TRAINER_H
+#define TRAINER_TRAINER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "trainer/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* "0.1.0" */
+TR_API const char *tr_version(void);
+
+/* ---- configuration ---- */
+
+typedef struct tr_config tr_config;
+
+/* Read an INI file; `trainer help` lists sections and keys. Checks the grammar only: values are checked
+ * by the call that uses them. Errors: TR_ECONFIG, TR_EIO, TR_ENOMEM. *out is NULL on failure. */
+TR_API int tr_config_read(const char *path, tr_config **out, tr_error *err);
+/* Override or add one value: "section.key=value", as after --set. */
+TR_API int tr_config_set(tr_config *config, const char *assignment, tr_error *err);
+/* The same; `place` stands for the file in error messages ("--epochs"). */
+TR_API int tr_config_put(tr_config *config, const char *section, const char *key, const char *value,
+                         const char *place, tr_error *err);
+/* NULL is fine. */
+TR_API void tr_config_free(tr_config *config);
+
+/* ---- training ---- */
+
+enum { TR_MAX_CLASSES = 1024 };
+
+typedef struct tr_layer_row { /* one layer of the network, as configured */
+    const char *name, *type;
+    const char *output;  /* "6 x 28 x 28": channels, height, width */
+    const char *part_of; /* the layer that does this one's work at its end, or "" */
+    int64_t parameters;
+    double mflop; /* forward, one image: two for each multiply-add */
+} tr_layer_row;
+
+typedef struct tr_plan_info { /* what will run, known before the first step */
+    const char *network;      /* name of the configuration */
+    int n_layers;
+    const tr_layer_row *layers;
+    int64_t parameters; /* PyTorch's count */
+    double mflop;       /* forward, one image */
+    int64_t train_images, test_images, steps; /* steps in an epoch */
+    int batch_size, epochs;
+    int64_t memory_parameters, memory_optimizer, memory_activations, memory_threads; /* bytes */
+    int shard, n_shards, chunk, waits; /* samples in a shard; shards in a batch; samples a thread
+                                          takes at a time; barriers in a step */
+    const char *placement;             /* "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" */
+    const char *isa;
+    int workers, prefetch; /* loader threads (0: the team loads); batches ready at most */
+} tr_plan_info;
+
+typedef struct tr_summary { /* of a run, as in summary.json */
+    const char *run_dir;    /* "" after a dry run */
+    uint64_t seed;
+    int epochs;
+    int64_t steps; /* done, all epochs */
+    int threads, workers;
+    const char *isa;
+    int64_t test_images;
+    double test_accuracy;  /* fraction */
+    double test_loss;      /* nats */
+    double final_train_loss;
+    int n_classes;
+    const char *const *class_names;
+    double per_class_accuracy[TR_MAX_CLASSES]; /* fractions; NAN for a class without test images */
+    double train_seconds;                      /* without evaluation */
+    double images_per_second;
+    double data_wait_fraction;  /* of train_seconds: the team waited for a batch, or decoded it */
+    double loader_wait_seconds; /* loader threads waited for room, all together */
+    int64_t peak_rss_bytes;
+    char weights_sha256[65]; /* over all parameters, little-endian float32 in file order */
+} tr_summary;
+
+typedef enum tr_event_kind {
+    TR_EVENT_PLAN,     /* plan is set; nothing has run */
+    TR_EVENT_PROGRESS, /* now and then, for a progress bar */
+    TR_EVENT_LOG,      /* every log_every steps: loss is the mean since the last */
+    TR_EVENT_EPOCH,    /* after the evaluation at the end of an epoch */
+    TR_EVENT_END,      /* summary is set and the run directory complete */
+} tr_event_kind;
+
+typedef struct tr_event {
+    tr_event_kind kind;
+    const tr_plan_info *plan; /* from TR_EVENT_PLAN on */
+    const char *run_dir;
+    int epoch;           /* from 1 */
+    int64_t step;        /* of the epoch, from 1 */
+    int64_t global_step; /* of the run, from 1 */
+    double loss, lr, images_per_second;
+    double train_loss, test_loss, test_accuracy, epoch_seconds; /* TR_EVENT_EPOCH */
+    bool testing;              /* TR_EVENT_PROGRESS: the evaluation is under way */
+    const tr_summary *summary; /* TR_EVENT_END */
+} tr_event;
+
+/* Called on the thread that called tr_train. Returning other than 0 stops the run (TR_ECANCELED). */
+typedef int (*tr_listener)(const tr_event *event, void *arg);
+
+/* Train as configured and write the run directory. All faults of the configuration and the data are
+ * found before the first step. listener may be NULL. Errors: TR_ECONFIG, TR_EDATA, TR_EIO, TR_ENOMEM,
+ * TR_ENONFINITE (with the step), TR_ECANCELED, TR_ESYSTEM. */
+TR_API int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
+                    tr_error *err);
+/* Everything up to the first step, without a run directory: one TR_EVENT_PLAN. */
+TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err);
+
+/* ---- using a trained network ---- */
+
+/* The configuration of a finished run: RUN_DIR/config.ini, to be changed (data.root, run.threads) and
+ * given to the calls below. */
+TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
+
+/* Test the weights in RUN_DIR/model.safetensors. Fills the summary's test_*, class and thread fields. */
+TR_API int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
+
+typedef struct tr_prediction {
+    int image; /* number in the test set */
+    const char *truth, *predicted;
+    double probability; /* softmax of the predicted class */
+} tr_prediction;
+
+/* Predict `count` random test images (chosen by seed) into out[count] and draw them to the PNG `picture`
+ * (NULL: do not). */
+TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
+                      tr_prediction *out, const char *picture, tr_error *err);
+
+/* ---- measuring ---- */
+
+/* Physical cores this process may use: what `threads = auto` means. 1 where unknown. */
+TR_API int tr_bench_cores(void);
+
+/* Peak of fused multiply-adds, GFLOP/s, on this many threads; median of `runs`. isa "auto": the best. */
+TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err);
+
+enum { TR_BENCH_ROWS = 256 };
+typedef struct tr_bench_row {
+    char name[112];     /* "conv1 forward", "wait", ... */
+    bool overhead;      /* not a layer's own arithmetic */
+    double microseconds; /* a step */
+} tr_bench_row;
+typedef struct tr_bench_step_result {
+    int threads, n_rows;
+    tr_bench_row rows[TR_BENCH_ROWS];
+    double step_microseconds;     /* wall clock with the profile's timers off */
+    double profiled_microseconds; /* with them on: the rows add up to this */
+    double overhead_fraction;     /* rows with `overhead`, of the rows' sum */
+    double images_per_second, gflops, peak_gflops;
+} tr_bench_step_result;
+/* Train for about `seconds` and say where a step's time goes. */
+TR_API int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err);
+
+typedef struct tr_bench_loader_result {
+    int workers;
+    double loader_images_per_second;   /* the loader alone */
+    double training_images_per_second; /* training on all threads, data already there */
+} tr_bench_loader_result;
+/* The loader alone with `workers` workers, against what training consumes. */
+TR_API int tr_bench_loader(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
+                           tr_error *err);
+
+typedef struct tr_bench_scaling_row {
+    int threads;
+    double images_per_second, speedup, efficiency, gflops, peak_gflops, peak_fraction;
+} tr_bench_scaling_row;
+/* Train for about `seconds` on each number of threads, alternating, medians of three. picture: a PNG to
+ * draw, or NULL. */
+TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
+                            tr_bench_scaling_row *out, const char *picture, tr_error *err);
+
+/* ---- help ---- */
+
+/* The help page of a layer, loss, optimizer, schedule, data set, transform or section, from the schema
+ * that parses it; NULL topic: the list of all topics. Calls line(text, arg) for each line. Returns TR_OK, or
+ * TR_ECONFIG with the nearest topic for one that is none. */
+TR_API int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *arg,
+                   tr_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

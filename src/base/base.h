@@ -1,0 +1,239 @@
+/* The room `base`: errors, aligned memory, random numbers, argument schemas, operating system.
+ *
+ * Everything else stands on this header and it stands on nothing of ours. Only os.c calls the
+ * operating system, so that another system needs another os.c and nothing else.
+ */
+#ifndef TR_BASE_H
+#define TR_BASE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trainer/error.h"
+
+/* The element type of activations, parameters and gradients. The tests compile the layers a second
+ * time with double, to hold gradients against finite differences. */
+#ifdef TR_REAL_DOUBLE
+typedef double tr_real;
+#else
+typedef float tr_real;
+#endif
+
+enum {
+    TR_ALIGN = 64, /* bytes: a cache line, an AVX-512 vector */
+    TR_LANES = 16, /* elements of the widest vector: buffers carry this much slack */
+    TR_BLOCK8 = 8, /* rows of weights are padded to this many elements */
+    TR_TEXT = 256, /* bytes of a string argument, with its end */
+    TR_FLOATS = 8, /* numbers in a list argument */
+    TR_NAME = 96,  /* bytes of a layer's or parameter's name, with its end */
+};
+
+/* ---- errors (error.c) ---- */
+
+/* Where a fault was written: a file and line (line 0: none, as for the command line). */
+typedef struct tr_where {
+    const char *file;
+    int line;
+} tr_where;
+
+/* Record a failure and return `code`. Keeps an earlier failure; err may be NULL. */
+int tr_fail(tr_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same for a fault in a configuration: TR_ECONFIG with the text "FILE:LINE: KEY: ..."
+ * ("FILE: KEY: ..." where there is no line; no "KEY: " when key is NULL). */
+int tr_fail_at(tr_error *err, tr_where where, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The name in names[0..n) that a person most likely meant by `word` (edit distance with swapped
+ * neighbours, at most a third of the word's length and at least 1), or NULL. */
+const char *tr_nearest(const char *word, const char *const *names, int n);
+
+/* tr_fail_at for a word that is none of names[0..n): `what` ("unknown layer 'conv2'") followed by
+ * " (did you mean 'conv2d'?)" or, where nothing is near, by ", allowed are ..." with all names. */
+int tr_fail_unknown(tr_error *err, tr_where where, const char *key, const char *what,
+                    const char *word, const char *const *names, int n);
+
+/* ---- memory (memory.c) ---- */
+
+/* a * b and a + b into *out; false, with *out untouched, when the result does not fit. */
+static inline bool tr_mul(size_t a, size_t b, size_t *out) {
+    size_t r;
+    if (__builtin_mul_overflow(a, b, &r)) return false;
+    *out = r;
+    return true;
+}
+static inline bool tr_add(size_t a, size_t b, size_t *out) {
+    size_t r;
+    if (__builtin_add_overflow(a, b, &r)) return false;
+    *out = r;
+    return true;
+}
+static inline int64_t tr_round_up(int64_t n, int64_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+static inline int64_t tr_min(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static inline int64_t tr_max(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* The part of 0..n that worker `rank` of `count` owns: contiguous, in order, sizes differ by at
+ * most one. Every place that divides work among threads divides it with this. */
+static inline int64_t tr_part(int64_t n, int64_t rank, int64_t count) {
+    return n * rank / count;
+}
+
+/* count * size zeroed bytes, aligned to TR_ALIGN, followed by TR_ALIGN bytes of slack that may be
+ * read and written. NULL, with err set, when there is no memory or the product overflows.
+ * count * size == 0 gives a valid pointer. Free with tr_free (NULL is fine). */
+void *tr_alloc(size_t count, size_t size, tr_error *err);
+void tr_release(void *memory);
+/* Inline, because the static library of Check has a function of this name. */
+static inline void tr_free(void *memory) {
+    tr_release(memory);
+}
+char *tr_strdup(const char *text, tr_error *err);
+
+/* Tests: let the next n allocations succeed and the one after fail (-1: never fail). */
+void tr_alloc_fail_after(long n);
+
+/* ---- random numbers (rng.c) ----
+ * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the value is
+ * a pure function of (seed, stream, epoch, index), so it does not matter who draws first. */
+
+enum tr_stream { /* one number per purpose; never renumber, or seeds change meaning */
+                 TR_STREAM_INIT = 1,
+                 TR_STREAM_SHUFFLE = 2,
+                 TR_STREAM_SYNTHETIC = 3,
+                 TR_STREAM_PREDICT = 4,
+                 TR_STREAM_SAMPLES = 5,
+};
+
+void tr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* 32 random bits for the place (stream, a, b) under `seed`. */
+uint32_t tr_random(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
+/* The same as a number in [0, 1) with 24 random bits: exact in float. */
+float tr_random_unit(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
+/* A whole number in [0, n), n >= 1, without bias worth naming (64-bit multiply-shift). */
+uint64_t tr_random_below(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint64_t n);
+/* order[0..n) := a random permutation of 0..n-1 that depends on (seed, stream, a) alone. */
+void tr_permutation(uint64_t seed, uint32_t stream, uint32_t a, uint32_t *order, uint32_t n);
+
+/* ---- argument schemas (schema.c) ----
+ * A table of keys describes the arguments of a layer, optimizer, data set or section. From it come
+ * parsing, defaults, error messages, `trainer help` and the effective configuration. */
+
+typedef enum tr_key_type {
+    TR_KEY_INT,    /* int64_t; `choices` may name words that are stored as -1, -2, ... */
+    TR_KEY_FLOAT,  /* double */
+    TR_KEY_BOOL,   /* bool: true or false */
+    TR_KEY_CHOICE, /* int: index into `choices` */
+    TR_KEY_STRING, /* char[TR_TEXT] */
+    TR_KEY_FLOATS, /* tr_floats: numbers separated by commas */
+} tr_key_type;
+
+typedef struct tr_floats {
+    int n;
+    double v[TR_FLOATS];
+} tr_floats;
+
+typedef struct tr_key {
+    const char *name;
+    tr_key_type type;
+    size_t offset;        /* of the value in the arguments struct */
+    const char *fallback; /* the default, as one would write it; NULL: must be given */
+    double min, max;      /* inclusive, for numbers; both 0: any number */
+    const char *choices;  /* words separated by one space */
+    const char *help;     /* one sentence without a full stop */
+} tr_key;
+
+/* The head of every class that a configuration can name. */
+typedef struct tr_schema {
+    const char *name;
+    const char *help; /* one or two sentences */
+    const tr_key *keys;
+    int n_keys;
+    size_t args_bytes;
+} tr_schema;
+
+/* One `key=value` as it was written. */
+typedef struct tr_pair {
+    const char *key, *value;
+    tr_where where;
+    const char *context; /* what stands before the key in messages ("conv1"), or NULL */
+} tr_pair;
+
+/* Fill `args` (schema->args_bytes, any content) from defaults and pairs[0..n). Fails, naming
+ * place, key, rule and nearest valid name, on an unknown key, a key given twice, a value of the
+ * wrong type or out of range, text after a number, and a key without default that is missing
+ * (reported at `where`). `context` names the thing in messages, as in tr_pair. */
+int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
+                  const char *context, void *args, tr_error *err);
+/* "a=1 b=2" -> pairs. Splits `text` in place at white space; the first word without '=' may be a
+ * class name: it is returned in *head (NULL where there is none). At most max pairs. */
+int tr_args_split(char *text, tr_where where, const char *context, const char **head,
+                  tr_pair *pairs, int max, int *n, tr_error *err);
+/* The value that `args` holds for `key`, as one would write it. out has TR_TEXT bytes. */
+void tr_args_format(const tr_key *key, const void *args, char *out);
+
+/* The schema called `name` in list[0..n), or NULL with an error that names the nearest. `kind` is
+ * what the thing is called in the message ("layer"). */
+const tr_schema *tr_schema_find(const tr_schema *const *list, int n, const char *name,
+                                const char *kind, tr_where where, const char *key, tr_error *err);
+
+/* ---- operating system (os.c) ---- */
+
+/* Seconds of a clock that only goes forward. */
+double tr_now(void);
+/* Nanoseconds of the same clock, for profiles. */
+uint64_t tr_now_ns(void);
+
+/* A file mapped into memory, read-only. */
+typedef struct tr_mapping {
+    const unsigned char *data;
+    size_t size;
+} tr_mapping;
+int tr_map(const char *path, tr_mapping *out, tr_error *err);
+void tr_unmap(tr_mapping *mapping);
+
+/* Write a file so that it is there whole or not at all: temporary file in the same folder, fsync,
+ * rename, fsync of the folder. On failure the old file is untouched and no temporary stays. */
+int tr_save(const char *path, const void *data, size_t bytes, tr_error *err);
+/* Append whole lines to a file (created if missing). */
+int tr_append(const char *path, const char *text, tr_error *err);
+/* Make a folder and those above it; an existing one is fine. */
+int tr_make_folder(const char *path, tr_error *err);
+/* Make a folder that must not exist yet, and those above it where they are missing: TR_OK, 1 when
+ * it exists, or a failure. */
+int tr_make_new_folder(const char *path, tr_error *err);
+/* Fails unless a file can be made in the folder. */
+int tr_check_writable(const char *folder, tr_error *err);
+bool tr_exists(const char *path);
+bool tr_is_folder(const char *path);
+
+/* Largest resident size of the process so far, bytes; 0 where unknown. */
+int64_t tr_peak_memory(void);
+/* How many CPUs' worth of time the control group allows (cgroup v1 or v2); 0: no limit. */
+double tr_cpu_quota(void);
+/* The same for a system whose /proc and /sys are found below the folder `root` ("": this one). */
+double tr_cpu_quota_under(const char *root);
+/* Flush subnormal numbers to zero in the calling thread. Every thread that computes calls it. */
+void tr_flush_subnormals(void);
+/* One pause of a spinning thread. */
+static inline void tr_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Is standard output / error a terminal; its width in columns (80 where unknown). */
+bool tr_is_terminal(int descriptor);
+int tr_terminal_width(int descriptor);
+
+#endif

@@ -1,0 +1,171 @@
+/* `trainer bench`: tables, and the same as JSON. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "io/io.h"
+#include "report/report.h"
+
+enum { MOST_COUNTS = 64 };
+
+/* "1,2,4" -> counts. Without a list: 1, 2, 4, ... up to the machine's cores, and the cores. */
+static int read_counts(const char *text, int cores, int *counts, int *n, tr_error *err) {
+    *n = 0;
+    if (text == NULL) {
+        for (int i = 1; i < cores && *n < MOST_COUNTS - 1; i *= 2) counts[(*n)++] = i;
+        counts[(*n)++] = cores;
+        return TR_OK;
+    }
+    char copy[TR_TEXT], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", text);
+    while (rest) {
+        int64_t value;
+        int code = tr_options_number("--threads", strsep(&rest, ","), 1, 1024, &value, err);
+        if (code) return code;
+        if (*n == MOST_COUNTS) return tr_fail(err, TR_ECONFIG, "--threads: more than %d", MOST_COUNTS);
+        counts[(*n)++] = (int)value;
+    }
+    return TR_OK;
+}
+
+static int save_json(const tr_options *o, json_t *object, tr_error *err) {
+    if (o->json) return tr_json_save(o->json, object, err);
+    json_decref(object);
+    return TR_OK;
+}
+
+static int bench_peak(const tr_options *o, double seconds, tr_error *err) {
+    int counts[MOST_COUNTS], n;
+    (void)seconds;
+    int code = read_counts(o->threads, tr_bench_cores(), counts, &n, err);
+    json_t *rows = json_array();
+    for (int i = 0; code == TR_OK && i < n; i++) {
+        double gflops;
+        code = tr_bench_peak(o->isa ? o->isa : "auto", counts[i], 21, &gflops, err);
+        if (code) break;
+        if (i == 0) printf("threads   GFLOP/s\n");
+        printf("%7d %9.1f\n", counts[i], gflops);
+        json_array_append_new(rows, json_pack("{s:i, s:o}", "threads", counts[i], "gflops",
+                                              tr_json_number(gflops)));
+    }
+    if (code) {
+        json_decref(rows);
+        return code;
+    }
+    return save_json(o, rows, err);
+}
+
+static int bench_step(const tr_options *o, tr_config *config, double seconds, tr_error *err) {
+    static tr_bench_step_result r;
+    int code = tr_bench_step(config, seconds, &r, err);
+    if (code) return code;
+    json_t *rows = json_array();
+    double sum = 0;
+    char n[32];
+    for (int i = 0; i < r.n_rows; i++) sum += r.rows[i].microseconds;
+    printf("%-40s %10s %7s\n", "phase", "us/step", "share");
+    for (int i = 0; i < r.n_rows; i++) {
+        const tr_bench_row *row = &r.rows[i];
+        printf("%-40s %10.2f %6.1f%%%s\n", row->name, row->microseconds, 100 * row->microseconds / sum,
+               row->overhead ? "  overhead" : "");
+        json_array_append_new(rows, json_pack("{s:s, s:b, s:o}", "name", row->name, "overhead",
+                                              row->overhead, "microseconds",
+                                              tr_json_number(row->microseconds)));
+    }
+    printf("%-40s %10.2f\n\n", "sum", sum);
+    printf("step       %.2f us by the wall clock without timers, %.2f with (%+.1f %%)\n",
+           r.step_microseconds, r.profiled_microseconds,
+           100 * (r.profiled_microseconds / r.step_microseconds - 1));
+    printf("overhead   %.1f %% of the step is not a layer's own arithmetic\n",
+           100 * r.overhead_fraction);
+    printf("speed      %s images/s on %d thread%s, %.1f GFLOP/s, %.1f %% of the FMA peak of %.1f\n",
+           tr_format_count((int64_t)r.images_per_second, n), r.threads, r.threads == 1 ? "" : "s",
+           r.gflops, 100 * r.gflops / r.peak_gflops, r.peak_gflops);
+    return save_json(o,
+                     json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "threads", r.threads,
+                               "step_microseconds", tr_json_number(r.step_microseconds),
+                               "profiled_microseconds", tr_json_number(r.profiled_microseconds),
+                               "overhead_fraction", tr_json_number(r.overhead_fraction),
+                               "images_per_second", tr_json_number(r.images_per_second), "gflops",
+                               tr_json_number(r.gflops), "peak_gflops", tr_json_number(r.peak_gflops),
+                               "rows", rows),
+                     err);
+}
+
+static int bench_loader(const tr_options *o, tr_config *config, double seconds, tr_error *err) {
+    tr_bench_loader_result r;
+    int64_t workers = 1;
+    char a[32], b[32];
+    int code = o->workers ? tr_options_number("--workers", o->workers, 0, 1024, &workers, err) : TR_OK;
+    if (code == TR_OK) code = tr_bench_loader(config, (int)workers, seconds, &r, err);
+    if (code) return code;
+    printf("loader alone, %d worker%s   %12s images/s\n", r.workers, r.workers == 1 ? "" : "s",
+           tr_format_count((int64_t)r.loader_images_per_second, a));
+    printf("training                  %12s images/s\n",
+           tr_format_count((int64_t)r.training_images_per_second, b));
+    printf("ratio                     %12.1f\n",
+           r.loader_images_per_second / r.training_images_per_second);
+    return save_json(o,
+                     json_pack("{s:i, s:o, s:o}", "workers", r.workers, "loader_images_per_second",
+                               tr_json_number(r.loader_images_per_second),
+                               "training_images_per_second",
+                               tr_json_number(r.training_images_per_second)),
+                     err);
+}
+
+static int bench_scaling(const tr_options *o, tr_config *config, double seconds, tr_error *err) {
+    int counts[MOST_COUNTS], n;
+    tr_bench_scaling_row rows[MOST_COUNTS];
+    const char *picture = o->picture ? o->picture : "scaling.png";
+    int code = read_counts(o->threads, tr_bench_cores(), counts, &n, err);
+    if (code == TR_OK) code = tr_bench_scaling(config, counts, n, seconds, rows, picture, err);
+    if (code) return code;
+    json_t *array = json_array();
+    printf("threads     images/s  speed-up  efficiency   GFLOP/s      peak   share\n");
+    for (int i = 0; i < n; i++) {
+        const tr_bench_scaling_row *r = &rows[i];
+        char text[32];
+        printf("%7d %12s %8.2fx %10.1f%% %9.1f %9.1f %6.1f%%\n", r->threads,
+               tr_format_count((int64_t)r->images_per_second, text), r->speedup, 100 * r->efficiency,
+               r->gflops, r->peak_gflops, 100 * r->peak_fraction);
+        json_array_append_new(
+            array, json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "threads", r->threads,
+                             "images_per_second", tr_json_number(r->images_per_second), "speedup",
+                             tr_json_number(r->speedup), "efficiency", tr_json_number(r->efficiency),
+                             "gflops", tr_json_number(r->gflops), "peak_gflops",
+                             tr_json_number(r->peak_gflops), "peak_fraction",
+                             tr_json_number(r->peak_fraction)));
+    }
+    printf("picture: %s\n", picture);
+    return save_json(o, array, err);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const tr_options *o, tr_config *config, double seconds, tr_error *err);
+} benches[] = {{"step", bench_step}, {"loader", bench_loader}, {"scaling", bench_scaling}};
+
+int tr_command_bench(const tr_options *o, tr_error *err) {
+    const char *what = o->n_positional > 1 ? o->positional[1] : "";
+    const char *names[] = {"peak", "step", "loader", "scaling"};
+    int64_t seconds = 6;
+    int code = o->seconds ? tr_options_number("--seconds", o->seconds, 1, 86400, &seconds, err) : TR_OK;
+    if (code) return code;
+    if (strcmp(what, "peak") == 0) return bench_peak(o, (double)seconds, err);
+    for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
+        if (strcmp(what, benches[i].name) != 0) continue;
+        tr_config *config;
+        tr_options rest = *o;
+        if (strcmp(what, "scaling") == 0) rest.threads = NULL; /* a list, not a number */
+        if (strcmp(what, "loader") == 0) rest.workers = NULL;  /* of the loader alone */
+        code = tr_config_read(o->config ? o->config : "configs/lenet.ini", &config, err);
+        if (code) return code;
+        code = tr_options_apply(&rest, config, err);
+        if (code == TR_OK) code = benches[i].run(o, config, (double)seconds, err);
+        tr_config_free(config);
+        return code;
+    }
+    const char *near = tr_nearest(what, names, 4);
+    return tr_fail(err, TR_ECONFIG, "bench: allowed are peak, step, loader and scaling%s%s%s",
+                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+}

@@ -1,0 +1,43 @@
+/* The table of contents: which command, and how its failure is told. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(const tr_options *options, tr_error *err);
+} commands[] = {{"train", tr_command_train},
+                {"eval", tr_command_eval},
+                {"predict", tr_command_predict},
+                {"bench", tr_command_bench},
+                {"help", tr_command_help}};
+
+static int run(int argc, char **argv, tr_error *err) {
+    tr_options options;
+    int code = tr_options_parse(argc, argv, &options, err);
+    if (code) return code;
+    if (options.version) {
+        printf("trainer %s\n", tr_version());
+        return TR_OK;
+    }
+    if (options.help || (argc == 1)) {
+        tr_print_usage(options.n_positional ? options.positional[0] : NULL);
+        return TR_OK;
+    }
+    const char *name = options.n_positional ? options.positional[0] : "train";
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(&options, err);
+    }
+    return TR_ECONFIG;
+}
+
+int main(int argc, char **argv) {
+    tr_error err = {0};
+    int code = run(argc, argv, &err);
+    if (fflush(stdout) != 0 && code == TR_OK) code = tr_fail(&err, TR_EIO, "cannot write the output");
+    if (code == TR_OK) return 0;
+    fprintf(stderr, "%s%s\n", code == TR_ECONFIG ? "" : "trainer: ",
+            err.text[0] ? err.text : tr_error_meaning(code));
+    return code == TR_ECONFIG ? 2 : 1;
+}

@@ -1,0 +1,130 @@
+/* `trainer train`: the run as it goes, for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "report/report.h"
+
+typedef struct console {
+    const tr_options *options;
+    tr_progress progress;
+} console;
+
+static void print_plan(const tr_plan_info *p) {
+    char a[32], b[32], c[32], d[32];
+    printf("%-14s %-12s %-16s %12s %10s\n", "layer", "type", "output", "parameters", "MFLOP");
+    for (int i = 0; i < p->n_layers; i++) {
+        const tr_layer_row *r = &p->layers[i];
+        printf("%-14s %-12s %-16s ", r->name, r->type, r->output);
+        if (r->parameters || r->mflop > 0)
+            printf("%12s %10.3f", tr_format_count(r->parameters, a), r->mflop);
+        else if (r->part_of[0])
+            printf("%12s in %s", "", r->part_of);
+        printf("\n");
+    }
+    printf("%-14s %-12s %-16s %12s %10.3f\n\n", "total", "", "", tr_format_count(p->parameters, a),
+           p->mflop);
+    printf("data       %s training and %s test images, %s steps of %d an epoch\n",
+           tr_format_count(p->train_images, a), tr_format_count(p->test_images, b),
+           tr_format_count(p->steps, c), p->batch_size);
+    printf("memory     %s parameters, %s optimizer, %s batch, %s threads\n",
+           tr_format_bytes(p->memory_parameters, a), tr_format_bytes(p->memory_optimizer, b),
+           tr_format_bytes(p->memory_activations, c), tr_format_bytes(p->memory_threads, d));
+    printf("plan       %d shard%s of %d, %d at a time, %d wait%s a step\n", p->n_shards,
+           p->n_shards == 1 ? "" : "s", p->shard, p->chunk, p->waits, p->waits == 1 ? "" : "s");
+    printf("threads    %s, %s\n", p->placement, p->isa);
+    if (p->workers)
+        printf("loader     %d worker%s\n\n", p->workers, p->workers == 1 ? "" : "s");
+    else
+        printf("loader     in the team\n\n");
+}
+
+void tr_print_accuracy(const tr_summary *s) {
+    char n[32];
+    printf("Accuracy of the network on the %s test images: %.2f %%\n", tr_format_count(s->test_images, n),
+           100 * s->test_accuracy);
+    for (int k = 0; k < s->n_classes; k++) {
+        if (s->per_class_accuracy[k] == s->per_class_accuracy[k])
+            printf("  %-12s %5.1f %%\n", s->class_names[k], 100 * s->per_class_accuracy[k]);
+        else
+            printf("  %-12s no test images\n", s->class_names[k]);
+    }
+}
+
+static void show_progress(console *c, const tr_event *e) {
+    const tr_plan_info *p = e->plan;
+    char label[64], tail[64];
+    if (e->testing) {
+        snprintf(label, sizeof label, "epoch %d/%d test", e->epoch, p->epochs);
+        tr_progress_update(&c->progress, label, e->step, p->steps, 0, "");
+        return;
+    }
+    snprintf(label, sizeof label, "epoch %d/%d", e->epoch, p->epochs);
+    snprintf(tail, sizeof tail, "loss %.3f", e->loss);
+    tr_progress_update(&c->progress, label, e->step, p->steps, e->images_per_second, tail);
+}
+
+static int show(const tr_event *e, void *arg) {
+    console *c = arg;
+    char rate[32], time[32];
+    if (c->options->quiet) return 0;
+    if (e->kind == TR_EVENT_PROGRESS) {
+        show_progress(c, e);
+        return 0;
+    }
+    tr_progress_clear(&c->progress);
+    switch (e->kind) {
+    case TR_EVENT_PLAN:
+        print_plan(e->plan);
+        break;
+    case TR_EVENT_LOG:
+        printf("[%d, %5lld] loss: %.3f  (%s images/s)\n", e->epoch, (long long)e->step, e->loss,
+               tr_format_count((int64_t)e->images_per_second, rate));
+        break;
+    case TR_EVENT_EPOCH:
+        printf("epoch %d: training loss %.4f, test loss %.4f, test accuracy %.2f %% (%.2f s, %s "
+               "images/s)\n",
+               e->epoch, e->train_loss, e->test_loss, 100 * e->test_accuracy, e->epoch_seconds,
+               tr_format_count((int64_t)e->images_per_second, rate));
+        break;
+    case TR_EVENT_END:
+        printf("\n");
+        tr_print_accuracy(e->summary);
+        printf("\n%s images/s, %s of training, waited for data %.1f %% of it",
+               tr_format_count((int64_t)e->summary->images_per_second, rate),
+               tr_format_seconds(e->summary->train_seconds, time),
+               100 * e->summary->data_wait_fraction);
+        if (e->summary->workers)
+            printf(" (loader threads waited for room %.1f s)", e->summary->loader_wait_seconds);
+        printf("\nweights    sha256 %s\n", e->summary->weights_sha256);
+        printf("pictures   samples.png curves.png predictions.png confusion.png in the run's folder\n");
+        break;
+    case TR_EVENT_PROGRESS:
+        break;
+    }
+    fflush(stdout);
+    return 0;
+}
+
+int tr_command_train(const tr_options *o, tr_error *err) {
+    tr_config *config;
+    tr_summary summary;
+    console c = {.options = o};
+    if (o->config == NULL)
+        return tr_fail(err, TR_ECONFIG,
+                       "--config: is missing, as in trainer --config configs/lenet.ini");
+    tr_progress_start(&c.progress, stdout);
+    int code = tr_config_read(o->config, &config, err);
+    if (code) return code;
+    code = tr_options_apply(o, config, err);
+    if (code == TR_OK && o->dry_run)
+        code = tr_dry_run(config, show, &c, err);
+    else if (code == TR_OK) {
+        code = tr_train(config, show, &c, &summary, err);
+        if (code == TR_OK) printf("run: %s\n", summary.run_dir);
+    }
+    tr_progress_clear(&c.progress);
+    fflush(stdout);
+    tr_config_free(config);
+    return code;
+}

@@ -1,0 +1,124 @@
+/* The room `data`: data sets, transforms, and the loader that feeds training.
+ *
+ * dataset (bytes, planar) -> transforms -> loader (own thread pool, ring of ready batches) -> exec.
+ * Batch k of epoch e is a pure function of (seed, e, k), whatever the workers do.
+ */
+#ifndef TR_DATA_H
+#define TR_DATA_H
+
+#include "base/base.h"
+
+/* ---- data sets: one file per format, registered in meson.build ---- */
+
+typedef enum tr_split { TR_TRAIN, TR_TEST } tr_split;
+
+typedef struct tr_dataset tr_dataset;
+struct tr_dataset {
+    int n;       /* samples */
+    int h, w, c; /* of each image */
+    int n_classes;
+    const char *const *class_names; /* [n_classes] */
+    /* Sample i in 0..n-1: c planes of h*w bytes, and its label in 0..n_classes-1. Thread-safe;
+     * the memory lives as long as the data set. May fail (a worker then reports it). */
+    int (*sample)(const tr_dataset *dataset, int i, const unsigned char **pixels, int *label,
+                  tr_error *err);
+    void (*close)(tr_dataset *dataset);
+    void *state;
+};
+
+typedef struct tr_dataset_class {
+    tr_schema schema;
+    int (*open)(const void *args, tr_split split, uint64_t seed, tr_dataset *out, tr_error *err);
+} tr_dataset_class;
+
+extern const tr_dataset_class *const tr_dataset_classes[];
+extern const int tr_n_dataset_classes;
+
+/* Close a data set; a zeroed one is fine. */
+void tr_dataset_close(tr_dataset *dataset);
+
+/* ---- transforms: one file each, registered in meson.build ----
+ * ToTensor comes first, always: byte / 255 as float. Then each transform in the order written. */
+
+typedef struct tr_transform_class {
+    tr_schema schema;
+    /* Complete and check `args` for images of `channels` channels. */
+    int (*check)(void *args, int channels, tr_where where, tr_error *err);
+    /* The new value of a pixel, in float arithmetic, as torchvision does it. */
+    float (*pixel)(const void *args, int channel, float value);
+} tr_transform_class;
+
+extern const tr_transform_class *const tr_transform_classes[];
+extern const int tr_n_transform_classes;
+
+enum { TR_MAX_TRANSFORMS = 16, TR_MAX_CHANNELS = 8 };
+
+/* A chain of transforms folded into one table: what byte b of channel c becomes. */
+typedef struct tr_pipeline {
+    int channels;
+    float table[TR_MAX_CHANNELS][256];
+} tr_pipeline;
+
+/* pairs: the lines of [transforms], key = class name, value = its arguments. */
+int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err);
+/* One image: planes of bytes [c][h*w] -> floats [h*w][c]. */
+void tr_pipeline_decode(const tr_pipeline *pipeline, const unsigned char *planes, int n_pixels,
+                        float *out);
+
+/* ---- the loader (loader.c) ---- */
+
+typedef struct tr_loader_args { /* the section [loader] */
+    int64_t batch_size;
+    bool shuffle, drop_last;
+    int64_t workers;  /* -1: auto */
+    int64_t prefetch; /* batches ready or in work per worker at most, -1: auto */
+} tr_loader_args;
+extern const tr_schema tr_loader_schema;
+
+typedef struct tr_batch {
+    int64_t index;          /* of the batch in its epoch */
+    int n;                  /* samples: batch_size, or fewer in the last */
+    float *x;               /* [n] images [h][w][c], `stride` floats apart; 64-byte aligned */
+    int64_t stride;         /* see tr_loader_options */
+    const int32_t *labels;  /* [n] */
+    const uint32_t *sample; /* [n] index in the data set */
+    bool decoded;           /* false: call tr_batch_decode for every sample before use */
+} tr_batch;
+
+typedef struct tr_loader_options {
+    tr_loader_args args; /* with workers >= 0 */
+    uint64_t seed;
+    int64_t stride; /* floats from one sample of a batch to the next, >= h*w*c */
+    /* workers = 0 only: leave batches undecoded, for the team to decode its own samples. */
+    bool lazy;
+    /* Called once at the start of each worker, for binding; may be NULL. */
+    void (*worker_start)(void *arg);
+    void *worker_arg;
+} tr_loader_options;
+
+typedef struct tr_loader_stats { /* since the loader was made */
+    double consumer_wait_seconds; /* tr_loader_next waited for data (decoding, for workers = 0) */
+    double worker_wait_seconds;   /* workers waited for room, summed over workers */
+    int64_t batches, samples;
+} tr_loader_stats;
+
+typedef struct tr_loader tr_loader;
+
+/* Starts the workers. Fails on batch_size > n with drop_last, on n == 0, on no memory. */
+int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
+                     const tr_loader_options *options, tr_loader **out, tr_error *err);
+/* Batches in an epoch: ceil(n / batch_size), floor with drop_last. */
+int64_t tr_loader_length(const tr_loader *loader);
+/* Start epoch `epoch` (workers begin at once); cancels one that is under way. */
+int tr_loader_begin(tr_loader *loader, int64_t epoch, tr_error *err);
+/* The next batch in order: 1 and *out, 0 at the end of the epoch, or the failure of the worker that
+ * made it. The batch is the caller's until tr_loader_release. One consumer thread. */
+int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err);
+void tr_loader_release(tr_loader *loader, tr_batch *batch);
+/* Lazy batches: decode samples n0..n1-1. Disjoint ranges may be decoded by several threads at once. */
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, tr_error *err);
+void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out);
+/* Stops the workers at once, also in the middle of an epoch. NULL is fine. */
+void tr_loader_free(tr_loader *loader);
+
+#endif

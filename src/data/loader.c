@@ -1,0 +1,289 @@
+/* The loader: batches in order, made ahead of time by the workers of a ring, or on demand.
+ *
+ * It owns the batches (one per slot of the ring), the order of the epoch and nothing of the data
+ * set, which must outlive it. Batch k of epoch e holds the samples order[k * batch_size ...] of the
+ * permutation for (seed, e), so it does not matter who makes it, when, or ahead of what. After
+ * creation nothing is allocated. All functions but tr_batch_decode belong to the one consumer
+ * thread; workers write only the slot they were given.
+ */
+#include <assert.h>
+#include <limits.h>
+
+#include "data/data.h"
+#include "data/ring.h"
+
+enum {
+    MAX_WORKERS = 256,
+    MAX_PREFETCH = 4096,
+    MAX_BATCH = 1 << 24,
+    /* Automatic prefetch: two batches a worker, so that one is made while the other waits, and
+     * where batches are tiny so many samples that waking a worker, some 30 us of the consumer's
+     * time for half of a ring, does not count; as long as they take little memory. */
+    AUTO_BATCHES = 2,
+    AUTO_SAMPLES = 256,
+    AUTO_BYTES = 4 << 20,
+    MIN_SLOTS = 2, /* one batch in use while the next is made */
+};
+
+static const tr_key loader_keys[] = {
+    {"batch_size", TR_KEY_INT, offsetof(tr_loader_args, batch_size), "1", 1, MAX_BATCH, NULL,
+     "samples in a batch"},
+    {"shuffle", TR_KEY_BOOL, offsetof(tr_loader_args, shuffle), "false", 0, 0, NULL,
+     "take the samples in another random order in every epoch"},
+    {"drop_last", TR_KEY_BOOL, offsetof(tr_loader_args, drop_last), "false", 0, 0, NULL,
+     "leave out the last batch of an epoch where it is not full"},
+    {"workers", TR_KEY_INT, offsetof(tr_loader_args, workers), "auto", 0, MAX_WORKERS, "auto",
+     "threads that prepare batches; 0 prepares them in the training threads"},
+    {"prefetch", TR_KEY_INT, offsetof(tr_loader_args, prefetch), "auto", 1, MAX_PREFETCH, "auto",
+     "batches prepared ahead by each worker"},
+};
+
+const tr_schema tr_loader_schema = {
+    .name = "loader",
+    .help = "How batches are put together and who prepares them.",
+    .keys = loader_keys,
+    .n_keys = sizeof loader_keys / sizeof loader_keys[0],
+    .args_bytes = sizeof(tr_loader_args),
+};
+
+struct slot {
+    tr_batch batch; /* first: a tr_batch handed out is its slot */
+    int32_t *labels;
+    bool held;      /* by the consumer, who alone looks at this */
+    tr_error error; /* of the worker that made the batch */
+};
+
+struct tr_loader {
+    const tr_dataset *dataset;
+    tr_pipeline pipeline;
+    uint64_t seed;
+    int64_t stride, batch_size, length;
+    bool shuffle, lazy;
+
+    uint32_t *order; /* [dataset->n] */
+    float *x;        /* [n_slots][batch_size][stride], each slot on a cache line */
+    int32_t *labels; /* [n_slots][batch_size] */
+    struct slot *slots;
+    int n_slots;
+    tr_ring *ring; /* NULL without workers */
+
+    bool running;
+    int64_t next; /* batch the consumer gets next */
+    uint64_t consumer_wait_ns;
+    int64_t n_batches, n_samples; /* handed out */
+};
+
+static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1,
+                  const atomic_bool *canceled, tr_error *err) {
+    const tr_dataset *set = loader->dataset;
+    for (int i = n0; i < n1; i++) {
+        if (canceled && atomic_load_explicit(canceled, memory_order_relaxed)) return TR_ECANCELED;
+        const unsigned char *pixels = NULL;
+        int label = 0;
+        int sample = (int)slot->batch.sample[i];
+        int code = set->sample(set, sample, &pixels, &label, err);
+        if (code < 0) return tr_fail(err, code, "sample %d could not be read", sample);
+        assert(label >= 0 && label < set->n_classes);
+        slot->labels[i] = label;
+        tr_pipeline_decode(&loader->pipeline, pixels, set->h * set->w,
+                           slot->batch.x + i * loader->stride);
+    }
+    return TR_OK;
+}
+
+/* Everything about batch `number` but its pixels and labels. */
+static void address(const tr_loader *loader, struct slot *slot, int64_t number) {
+    int64_t first = number * loader->batch_size;
+    slot->batch.index = number;
+    slot->batch.n = (int)tr_min(loader->batch_size, loader->dataset->n - first);
+    slot->batch.sample = loader->order + first;
+    slot->error.code = TR_OK;
+    slot->error.text[0] = '\0';
+}
+
+/* The ring's workers come here. A failure travels with the batch to tr_loader_next. */
+static bool make_batch(void *arg, int index, int64_t number, const atomic_bool *canceled) {
+    tr_loader *loader = arg;
+    struct slot *slot = &loader->slots[index];
+    address(loader, slot, number);
+    return decode(loader, slot, 0, slot->batch.n, canceled, &slot->error) != TR_ECANCELED;
+}
+
+static int64_t auto_prefetch(int64_t batch_size, int64_t stride) {
+    int64_t sample_bytes = tr_min(stride, AUTO_BYTES) * (int64_t)sizeof(float);
+    int64_t samples = tr_min(AUTO_SAMPLES, AUTO_BYTES / sample_bytes);
+    return tr_max(AUTO_BATCHES, (samples + batch_size - 1) / batch_size);
+}
+
+static int64_t count_slots(const tr_loader *loader, const tr_loader_args *args) {
+    if (args->workers == 0) return MIN_SLOTS;
+    int64_t prefetch = args->prefetch;
+    if (prefetch < 0) prefetch = auto_prefetch(loader->batch_size, loader->stride);
+    return tr_max(MIN_SLOTS, tr_min(args->workers * prefetch, loader->length));
+}
+
+static int make_slots(tr_loader *loader, tr_error *err) {
+    size_t per_slot, n_floats, n_labels;
+    if (!tr_mul((size_t)loader->batch_size, (size_t)loader->stride, &per_slot) ||
+        !tr_add(per_slot, TR_LANES - 1, &per_slot))
+        return tr_fail(err, TR_ENOMEM, "a batch of %lld samples does not fit into memory",
+                       (long long)loader->batch_size);
+    per_slot -= per_slot % TR_LANES;
+    if (!tr_mul(per_slot, (size_t)loader->n_slots, &n_floats) ||
+        !tr_mul((size_t)loader->batch_size, (size_t)loader->n_slots, &n_labels))
+        return tr_fail(err, TR_ENOMEM, "%d batches of %lld samples do not fit into memory",
+                       loader->n_slots, (long long)loader->batch_size);
+    loader->slots = tr_alloc((size_t)loader->n_slots, sizeof *loader->slots, err);
+    loader->x = tr_alloc(n_floats, sizeof *loader->x, err);
+    loader->labels = tr_alloc(n_labels, sizeof *loader->labels, err);
+    loader->order = tr_alloc((size_t)loader->dataset->n, sizeof *loader->order, err);
+    if (!loader->slots || !loader->x || !loader->labels || !loader->order) return TR_ENOMEM;
+
+    for (int i = 0; i < loader->n_slots; i++) {
+        struct slot *slot = &loader->slots[i];
+        slot->labels = loader->labels + (int64_t)i * loader->batch_size;
+        slot->batch = (tr_batch){
+            .x = loader->x + (size_t)i * per_slot,
+            .stride = loader->stride,
+            .labels = slot->labels,
+            .decoded = !loader->lazy,
+        };
+    }
+    for (int i = 0; i < loader->dataset->n; i++) loader->order[i] = (uint32_t)i;
+    return TR_OK;
+}
+
+int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
+                     const tr_loader_options *options, tr_loader **out, tr_error *err) {
+    const tr_loader_args *args = &options->args;
+    int64_t n = dataset->n;
+    *out = NULL;
+    assert(args->batch_size >= 1 && args->workers >= 0 && args->workers <= MAX_WORKERS);
+    assert(args->prefetch <= MAX_PREFETCH && args->prefetch != 0);
+    assert(pipeline->channels == dataset->c);
+    assert(options->stride >= (int64_t)dataset->h * dataset->w * dataset->c);
+    assert(!options->lazy || args->workers == 0);
+    if (n <= 0) return tr_fail(err, TR_EDATA, "the data set is empty");
+    if (args->drop_last && args->batch_size > n)
+        return tr_fail(err, TR_ECONFIG,
+                       "batch_size: %lld is more than the %lld samples of the data set, and "
+                       "drop_last leaves no batch",
+                       (long long)args->batch_size, (long long)n);
+
+    tr_loader *loader = tr_alloc(1, sizeof *loader, err);
+    if (!loader) return TR_ENOMEM;
+    loader->dataset = dataset;
+    loader->pipeline = *pipeline;
+    loader->seed = options->seed;
+    loader->stride = options->stride;
+    loader->batch_size = tr_min(args->batch_size, n);
+    loader->length = n / loader->batch_size;
+    if (!args->drop_last && n % loader->batch_size != 0) loader->length++;
+    loader->shuffle = args->shuffle;
+    loader->lazy = options->lazy;
+    loader->n_slots = (int)count_slots(loader, args);
+
+    int code = make_slots(loader, err);
+    if (code < 0) goto fail;
+    if (args->workers > 0) {
+        tr_ring_options ring = {
+            .n_slots = loader->n_slots,
+            .n_workers = (int)args->workers,
+            .make = make_batch,
+            .arg = loader,
+            .worker_start = options->worker_start,
+            .worker_arg = options->worker_arg,
+        };
+        code = tr_ring_create(&ring, &loader->ring, err);
+        if (code < 0) goto fail;
+    }
+    *out = loader;
+    return TR_OK;
+fail:
+    tr_loader_free(loader);
+    return code;
+}
+
+int64_t tr_loader_length(const tr_loader *loader) {
+    return loader->length;
+}
+
+int tr_loader_begin(tr_loader *loader, int64_t epoch, tr_error *err) {
+    if (loader->ring) tr_ring_stop(loader->ring);
+    loader->running = false;
+    if (epoch < 0 || epoch > UINT32_MAX)
+        return tr_fail(err, TR_ECONFIG, "epoch %lld is out of range: 0 to %lu", (long long)epoch,
+                       (unsigned long)UINT32_MAX);
+    /* A batch that the consumer still holds is taken back. */
+    for (int i = 0; i < loader->n_slots; i++) loader->slots[i].held = false;
+    if (loader->shuffle)
+        tr_permutation(loader->seed, TR_STREAM_SHUFFLE, (uint32_t)epoch, loader->order,
+                       (uint32_t)loader->dataset->n);
+    loader->next = 0;
+    loader->running = true;
+    if (loader->ring) tr_ring_begin(loader->ring, loader->length);
+    return TR_OK;
+}
+
+int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err) {
+    *out = NULL;
+    if (!loader->running || loader->next >= loader->length) return 0;
+    int64_t number = loader->next;
+    struct slot *slot = &loader->slots[number % loader->n_slots];
+    assert(!slot->held && "every batch of the ring is held by the consumer");
+
+    if (loader->ring) {
+        loader->consumer_wait_ns += tr_ring_await(loader->ring, number);
+    } else {
+        address(loader, slot, number);
+        if (!loader->lazy) {
+            uint64_t start = tr_now_ns();
+            decode(loader, slot, 0, slot->batch.n, NULL, &slot->error);
+            loader->consumer_wait_ns += tr_now_ns() - start;
+        }
+    }
+    loader->next++;
+    slot->held = true;
+    if (slot->error.code < 0) {
+        int code = tr_fail(err, slot->error.code, "%s", slot->error.text);
+        tr_loader_release(loader, &slot->batch);
+        return code;
+    }
+    loader->n_batches++;
+    loader->n_samples += slot->batch.n;
+    *out = &slot->batch;
+    return 1;
+}
+
+void tr_loader_release(tr_loader *loader, tr_batch *batch) {
+    struct slot *slot = (struct slot *)batch;
+    if (!slot->held) return; /* tr_loader_begin took it back */
+    slot->held = false;
+    if (loader->ring) tr_ring_release(loader->ring, batch->index);
+}
+
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, tr_error *err) {
+    assert(0 <= n0 && n0 <= n1 && n1 <= batch->n);
+    if (batch->decoded) return TR_OK;
+    return decode(loader, (struct slot *)batch, n0, n1, NULL, err);
+}
+
+void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out) {
+    uint64_t worker_wait_ns = loader->ring ? tr_ring_worker_wait(loader->ring) : 0;
+    *out = (tr_loader_stats){
+        .consumer_wait_seconds = (double)loader->consumer_wait_ns * 1e-9,
+        .worker_wait_seconds = (double)worker_wait_ns * 1e-9,
+        .batches = loader->n_batches,
+        .samples = loader->n_samples,
+    };
+}
+
+void tr_loader_free(tr_loader *loader) {
+    if (!loader) return;
+    tr_ring_free(loader->ring);
+    tr_free(loader->order);
+    tr_free(loader->labels);
+    tr_free(loader->x);
+    tr_free(loader->slots);
+    tr_free(loader);
+}

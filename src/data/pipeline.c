@@ -1,0 +1,144 @@
+/* The registries of data sets and transforms, and the transforms folded into one table.
+ *
+ * A byte has 256 values, so the chain ToTensor, transform, transform, ... is run once for every
+ * byte and channel, in float arithmetic exactly as torchvision does it per pixel; decoding is a
+ * look-up. A finished pipeline is constant: any number of threads may decode with it.
+ */
+#include <string.h>
+
+#include "data/data.h"
+#include "data_registry.h"
+
+#define X(name) extern const tr_dataset_class tr_dataset_##name;
+TR_DATASETS(X)
+#undef X
+#define X(name) extern const tr_transform_class tr_transform_##name;
+TR_TRANSFORMS(X)
+#undef X
+
+#define X(name) &tr_dataset_##name,
+const tr_dataset_class *const tr_dataset_classes[] = {TR_DATASETS(X)};
+#undef X
+#define X(name) &tr_transform_##name,
+const tr_transform_class *const tr_transform_classes[] = {TR_TRANSFORMS(X)};
+#undef X
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+enum { N_TRANSFORMS = COUNT(tr_transform_classes), MAX_PAIRS = 16 };
+
+const int tr_n_dataset_classes = COUNT(tr_dataset_classes);
+const int tr_n_transform_classes = N_TRANSFORMS;
+
+void tr_dataset_close(tr_dataset *dataset) {
+    if (!dataset) return;
+    if (dataset->close) dataset->close(dataset);
+    memset(dataset, 0, sizeof *dataset);
+}
+
+static const tr_transform_class *find_transform(const tr_pair *line, tr_error *err) {
+    const tr_schema *schemas[N_TRANSFORMS];
+    for (int i = 0; i < N_TRANSFORMS; i++) schemas[i] = &tr_transform_classes[i]->schema;
+    const tr_schema *found = tr_schema_find(schemas, N_TRANSFORMS, line->key, "transform",
+                                            line->where, line->context, err);
+    for (int i = 0; i < N_TRANSFORMS; i++)
+        if (schemas[i] == found) return tr_transform_classes[i];
+    return NULL;
+}
+
+/* Run one line of [transforms] over the table. */
+static int apply(const tr_pair *line, tr_pipeline *pipeline, tr_error *err) {
+    const tr_transform_class *class = find_transform(line, err);
+    if (!class) return TR_ECONFIG;
+
+    int code = TR_ENOMEM, n = 0;
+    const char *head = NULL;
+    tr_pair pairs[MAX_PAIRS];
+    void *args = tr_alloc(1, class->schema.args_bytes, err);
+    char *text = tr_strdup(line->value, err);
+    if (!args || !text) goto fail;
+    code = tr_args_split(text, line->where, line->key, &head, pairs, MAX_PAIRS, &n, err);
+    if (code < 0) goto fail;
+    if (head) {
+        code = tr_fail_at(err, line->where, line->key, "'%s' is not of the form key=value", head);
+        goto fail;
+    }
+    code = tr_args_parse(&class->schema, pairs, n, line->where, line->key, args, err);
+    if (code < 0) goto fail;
+    code = class->check(args, pipeline->channels, line->where, err);
+    if (code < 0) goto fail;
+    for (int c = 0; c < pipeline->channels; c++)
+        for (int b = 0; b < 256; b++)
+            pipeline->table[c][b] = class->pixel(args, c, pipeline->table[c][b]);
+    code = TR_OK;
+fail:
+    tr_free(text);
+    tr_free(args);
+    return code;
+}
+
+int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err) {
+    memset(out, 0, sizeof *out);
+    if (channels < 1 || channels > TR_MAX_CHANNELS)
+        return tr_fail(err, TR_EDATA, "images of %d channels: 1 to %d are allowed", channels,
+                       TR_MAX_CHANNELS);
+    if (n > TR_MAX_TRANSFORMS)
+        return tr_fail_at(err, pairs[TR_MAX_TRANSFORMS].where, pairs[TR_MAX_TRANSFORMS].key,
+                          "one transform too many: at most %d are allowed", TR_MAX_TRANSFORMS);
+    out->channels = channels;
+    /* ToTensor: torchvision divides a float by 255, it does not multiply by the reciprocal. */
+    for (int c = 0; c < channels; c++)
+        for (int b = 0; b < 256; b++) out->table[c][b] = (float)b / 255.0f;
+    for (int i = 0; i < n; i++) {
+        int code = apply(&pairs[i], out, err);
+        if (code < 0) return code;
+    }
+    return TR_OK;
+}
+
+/* Eight bytes in memory order, the first one lowest. */
+static uint64_t load8(const unsigned char *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+/* Three channels, the usual case. Loads are what it costs: taking eight pixels' bytes at once
+ * leaves one load and one store a value (0.58 us for 32x32 instead of 0.77 us; Zen 5, gcc 12 -O3).
+ */
+static void decode3(const tr_pipeline *pipeline, const unsigned char *planes, size_t n,
+                    float *out) {
+    const float *t0 = pipeline->table[0], *t1 = pipeline->table[1], *t2 = pipeline->table[2];
+    const unsigned char *p0 = planes, *p1 = p0 + n, *p2 = p1 + n;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t b0 = load8(p0 + i), b1 = load8(p1 + i), b2 = load8(p2 + i);
+        for (int j = 0; j < 8; j++, out += 3) {
+            out[0] = t0[b0 & 255];
+            out[1] = t1[b1 & 255];
+            out[2] = t2[b2 & 255];
+            b0 >>= 8, b1 >>= 8, b2 >>= 8;
+        }
+    }
+    for (; i < n; i++, out += 3) {
+        out[0] = t0[p0[i]];
+        out[1] = t1[p1[i]];
+        out[2] = t2[p2[i]];
+    }
+}
+
+void tr_pipeline_decode(const tr_pipeline *pipeline, const unsigned char *planes, int n_pixels,
+                        float *out) {
+    size_t n = (size_t)n_pixels, channels = (size_t)pipeline->channels;
+    if (channels == 3) {
+        decode3(pipeline, planes, n, out);
+        return;
+    }
+    for (size_t c = 0; c < channels; c++) {
+        const float *table = pipeline->table[c];
+        const unsigned char *plane = planes + c * n;
+        for (size_t i = 0; i < n; i++) out[i * channels + c] = table[plane[i]];
+    }
+}

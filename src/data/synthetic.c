@@ -1,0 +1,174 @@
+/* Synthetic images that a network can learn: one prototype per class, plus noise per sample.
+ *
+ * A prototype is a pattern of squares of random brightness, the same in the training and the test
+ * set; the noise differs in every sample. All bytes are a function of (seed, split, sizes), made
+ * once when the set is opened; constant from then on, hence thread-safe.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "data/data.h"
+
+enum {
+    CELL = 4,           /* side of a square of one brightness: convolutions see it, pools keep it */
+    DARKEST = 64,       /* brightness of squares: DARKEST + 0..127, in the middle of the range */
+    BRIGHTNESSES = 128, /* so that moderate noise is rarely cut off at 0 or 255 */
+    NAME_BYTES = 16,    /* "class 999" */
+    MAX_SIDE = 1024,    /* pixels */
+    MAX_SAMPLES = 1 << 24,
+    MAX_CLASSES = 1000,
+};
+
+/* `a` of the random numbers: what they are for. */
+enum { FOR_PROTOTYPES = 0, FOR_TRAIN = 1, FOR_TEST = 2 };
+
+struct args {
+    int64_t train, test, classes, height, width, channels;
+    double noise;
+};
+
+struct state {
+    unsigned char *pixels; /* [n][c][h][w] */
+    char *names;           /* [classes][NAME_BYTES] */
+    const char **class_names;
+};
+
+static size_t image_bytes(const tr_dataset *set) {
+    return (size_t)set->c * (size_t)set->h * (size_t)set->w;
+}
+
+/* Classes take turns: any run of samples holds them evenly. */
+static int sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
+                  tr_error *err) {
+    (void)err;
+    const struct state *state = set->state;
+    *pixels = state->pixels + (size_t)i * image_bytes(set);
+    *label = i % set->n_classes;
+    return TR_OK;
+}
+
+static void close_set(tr_dataset *set) {
+    struct state *state = set->state;
+    if (!state) return;
+    tr_free(state->class_names);
+    tr_free(state->names);
+    tr_free(state->pixels);
+    tr_free(state);
+    set->state = NULL;
+}
+
+static void draw_prototype(const tr_dataset *set, uint64_t seed, int label, unsigned char *out) {
+    for (int c = 0; c < set->c; c++)
+        for (int y = 0; y < set->h; y++)
+            for (int x = 0; x < set->w; x++) {
+                uint64_t cell = ((uint64_t)label * TR_MAX_CHANNELS + (uint64_t)c) * MAX_SIDE;
+                cell = (cell + (uint64_t)(y / CELL)) * MAX_SIDE + (uint64_t)(x / CELL);
+                *out++ =
+                    (unsigned char)(DARKEST + tr_random_below(seed, TR_STREAM_SYNTHETIC,
+                                                              FOR_PROTOTYPES, cell, BRIGHTNESSES));
+            }
+}
+
+/* The noise of a pixel is the sum of two random bytes: a triangle around its mean. Scaled by a
+ * table, because one random number serves eight pixels. */
+static void add_noise(const int noise[511], uint64_t seed, uint32_t purpose, uint32_t index,
+                      const unsigned char *prototype, size_t n, unsigned char *out) {
+    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    for (size_t i = 0; i < n; i += 8) {
+        const uint32_t place[4] = {(uint32_t)(i / 8), index, purpose, TR_STREAM_SYNTHETIC};
+        uint32_t bits[4];
+        tr_philox(place, key, bits);
+        for (size_t j = 0; j < 8 && i + j < n; j++) {
+            uint32_t two = bits[j / 2] >> (j % 2 * 16);
+            int value = prototype[i + j] + noise[(two & 255) + (two >> 8 & 255)];
+            out[i + j] = (unsigned char)(value < 0 ? 0 : value > 255 ? 255 : value);
+        }
+    }
+}
+
+static int fill(const tr_dataset *set, double noise, tr_split split, uint64_t seed, tr_error *err) {
+    size_t bytes = image_bytes(set);
+    unsigned char *prototypes = tr_alloc((size_t)set->n_classes, bytes, err);
+    if (!prototypes) return TR_ENOMEM;
+    for (int k = 0; k < set->n_classes; k++)
+        draw_prototype(set, seed, k, prototypes + (size_t)k * bytes);
+
+    /* Two bytes have the variance 2 * (256^2 - 1) / 12. */
+    int scaled[511];
+    double scale = noise * 255 / sqrt(2 * 65535 / 12.0);
+    for (int i = 0; i < 511; i++) scaled[i] = (int)floor((i - 255) * scale + 0.5);
+
+    const struct state *state = set->state;
+    uint32_t purpose = split == TR_TRAIN ? FOR_TRAIN : FOR_TEST;
+    for (int i = 0; i < set->n; i++)
+        add_noise(scaled, seed, purpose, (uint32_t)i,
+                  prototypes + (size_t)(i % set->n_classes) * bytes, bytes,
+                  state->pixels + (size_t)i * bytes);
+    tr_free(prototypes);
+    return TR_OK;
+}
+
+static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset *out,
+                    tr_error *err) {
+    const struct args *args = args_;
+    *out = (tr_dataset){
+        .n = (int)(split == TR_TRAIN ? args->train : args->test),
+        .h = (int)args->height,
+        .w = (int)args->width,
+        .c = (int)args->channels,
+        .n_classes = (int)args->classes,
+        .sample = sample,
+        .close = close_set,
+    };
+    int code = TR_ENOMEM;
+    struct state *state = tr_alloc(1, sizeof *state, err);
+    if (!state) return TR_ENOMEM;
+    out->state = state;
+    size_t n_classes = (size_t)out->n_classes;
+    state->pixels = tr_alloc((size_t)out->n, image_bytes(out), err);
+    state->names = tr_alloc(n_classes, NAME_BYTES, err);
+    state->class_names = tr_alloc(n_classes, sizeof *state->class_names, err);
+    if (!state->pixels || !state->names || !state->class_names) goto fail;
+    for (size_t k = 0; k < n_classes; k++) {
+        char *name = state->names + k * NAME_BYTES;
+        snprintf(name, NAME_BYTES, "class %d", (int)k);
+        state->class_names[k] = name;
+    }
+    out->class_names = state->class_names;
+    code = fill(out, args->noise, split, seed, err);
+    if (code < 0) goto fail;
+    return TR_OK;
+fail:
+    tr_dataset_close(out);
+    return code;
+}
+
+static const tr_key keys[] = {
+    {"train", TR_KEY_INT, offsetof(struct args, train), "1024", 1, MAX_SAMPLES, NULL,
+     "images in the training set"},
+    {"test", TR_KEY_INT, offsetof(struct args, test), "256", 1, MAX_SAMPLES, NULL,
+     "images in the test set"},
+    {"classes", TR_KEY_INT, offsetof(struct args, classes), "10", 2, MAX_CLASSES, NULL,
+     "number of classes"},
+    {"height", TR_KEY_INT, offsetof(struct args, height), "32", 1, MAX_SIDE, NULL,
+     "pixels from top to bottom"},
+    {"width", TR_KEY_INT, offsetof(struct args, width), "32", 1, MAX_SIDE, NULL,
+     "pixels from left to right"},
+    {"channels", TR_KEY_INT, offsetof(struct args, channels), "3", 1, TR_MAX_CHANNELS, NULL,
+     "colour channels"},
+    {"noise", TR_KEY_FLOAT, offsetof(struct args, noise), "0.1", 0, 1, NULL,
+     "standard deviation of the noise, where 1 is the whole range of brightness"},
+};
+
+const tr_dataset_class tr_dataset_synthetic = {
+    .schema =
+        {
+            .name = "synthetic",
+            .help = "Made-up images, one noisy pattern per class, the same for the same seed. For "
+                    "tests and benchmarks.",
+            .keys = keys,
+            .n_keys = sizeof keys / sizeof keys[0],
+            .args_bytes = sizeof(struct args),
+        },
+    .open = open_set,
+};

@@ -1,0 +1,209 @@
+/* Making an executor, and the frame of a step. */
+#include <string.h>
+
+#include "exec/run.h"
+
+enum {
+    MOST_SHARDS = 64,            /* of a batch, where the configuration does not say */
+    CHUNK_BYTES = 256 * 1024,    /* of activations of a chunk: half of a small second-level cache */
+};
+
+static int64_t largest_tile(const tr_graph *graph) {
+    int64_t most = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++)
+            most = tr_max(most, graph->nodes[i].param[p].tile);
+    }
+    return most;
+}
+
+typedef struct making {
+    tr_exec *exec;
+    tr_error *errors; /* [n_threads] */
+} making;
+
+static void make_worker(int rank, void *arg) {
+    making *m = arg;
+    tr_exec *exec = m->exec;
+    const tr_program *p = exec->program;
+    tr_worker *w = &exec->workers[rank];
+    tr_error *err = &m->errors[rank];
+    w->local = tr_alloc((size_t)p->local_bytes, (size_t)exec->chunk, err);
+    w->own = tr_alloc((size_t)p->own_elements + TR_LANES, sizeof *w->own, err);
+    w->scratch = tr_alloc((size_t)p->scratch_elements + TR_LANES, sizeof *w->scratch, err);
+    w->tile = tr_alloc((size_t)largest_tile(exec->graph) + TR_LANES, sizeof *w->tile, err);
+    w->ns = tr_alloc((size_t)p->n_steps + N_EXTRA, sizeof *w->ns, err);
+    size_t grads;
+    if (!tr_mul((size_t)p->grad_elements, (size_t)exec->n_slots, &grads))
+        tr_fail(err, TR_ENOMEM, "the gradients do not fit in memory");
+    else
+        w->grads = tr_alloc(grads + TR_LANES, sizeof *w->grads, err);
+    w->code = err->code;
+}
+
+static int make_workers(tr_exec *exec, tr_team *team, tr_error *err) {
+    making m = {exec, tr_alloc((size_t)exec->n_threads, sizeof *m.errors, err)};
+    if (m.errors == NULL) return TR_ENOMEM;
+    tr_team_do(team, exec->n_threads, make_worker, &m);
+    int code = TR_OK;
+    for (int i = 0; code == TR_OK && i < exec->n_threads; i++) {
+        code = exec->workers[i].code;
+        if (code) tr_fail(err, code, "%s", m.errors[i].text);
+    }
+    tr_free(m.errors);
+    return code;
+}
+
+static int make(tr_exec *exec, tr_team *team, tr_error *err) {
+    const tr_exec_options *o = &exec->options;
+    int code = tr_program_create(exec->graph, o->batch, o->training, o->input_gradient,
+                                 &exec->program, err);
+    if (code) return code;
+    const tr_program *p = exec->program;
+    exec->shard = o->shard ? o->shard : (o->batch + MOST_SHARDS - 1) / MOST_SHARDS;
+    int n_shards = (o->batch + exec->shard - 1) / exec->shard;
+    exec->n_threads = (int)tr_min(tr_team_size(team), n_shards);
+    /* A chunk is whole shards. */
+    int64_t fit = CHUNK_BYTES / tr_max(1, p->local_bytes) / exec->shard;
+    int64_t own = (n_shards + exec->n_threads - 1) / exec->n_threads;
+    exec->chunk = (int)tr_max(1, tr_min(fit, own)) * exec->shard;
+    /* A last batch may be smaller: take the most slots that any number of shards needs. */
+    for (int n = 1; n <= n_shards; n++) {
+        int active = (int)tr_min(exec->n_threads, n);
+        for (int t = 0; t < active; t++) {
+            int slots = tr_tree_slots(tr_part(n, t, active), tr_part(n, t + 1, active));
+            exec->n_slots = (int)tr_max(exec->n_slots, slots);
+        }
+    }
+    for (int i = 0; i < p->n_steps; i++) exec->n_waits += p->steps[i].wait;
+    exec->n_waits += o->training;
+    size_t elements = (size_t)exec->graph->n_elements;
+    exec->batch = tr_alloc((size_t)p->batch_bytes, (size_t)o->batch, err);
+    exec->shared = tr_alloc((size_t)p->shared_elements + TR_LANES, sizeof *exec->shared, err);
+    exec->loss = tr_alloc((size_t)o->batch, sizeof *exec->loss, err);
+    exec->best = tr_alloc((size_t)o->batch, sizeof *exec->best, err);
+    exec->workers = tr_alloc((size_t)exec->n_threads, sizeof *exec->workers, err);
+    exec->adds = tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->adds, err);
+    if (!exec->batch || !exec->shared || !exec->loss || !exec->best || !exec->workers || !exec->adds)
+        return TR_ENOMEM;
+    int n_state = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
+    for (int i = 0; i < n_state; i++) {
+        exec->state[i] = tr_alloc(elements, sizeof **exec->state, err);
+        if (exec->state[i] == NULL) return TR_ENOMEM;
+    }
+    if (o->keep_gradients) {
+        exec->gradients = tr_alloc(elements, sizeof *exec->gradients, err);
+        if (exec->gradients == NULL) return TR_ENOMEM;
+    }
+    return make_workers(exec, team, err);
+}
+
+int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *team, tr_exec **out,
+                   tr_error *err) {
+    *out = NULL;
+    tr_exec *exec = tr_alloc(1, sizeof *exec, err);
+    if (exec == NULL) return TR_ENOMEM;
+    exec->graph = graph;
+    exec->options = *options;
+    int code = make(exec, team, err);
+    if (code) {
+        tr_exec_free(exec);
+        return code;
+    }
+    *out = exec;
+    return TR_OK;
+}
+
+void tr_exec_free(tr_exec *exec) {
+    if (exec == NULL) return;
+    for (int i = 0; exec->workers && i < exec->n_threads; i++) {
+        tr_worker *w = &exec->workers[i];
+        tr_free(w->local);
+        tr_free(w->own);
+        tr_free(w->scratch);
+        tr_free(w->grads);
+        tr_free(w->tile);
+        tr_free(w->ns);
+    }
+    tr_free(exec->workers);
+    for (int i = 0; i < TR_MAX_STATE; i++) tr_free(exec->state[i]);
+    tr_free(exec->gradients);
+    tr_free(exec->batch);
+    tr_free(exec->shared);
+    tr_free(exec->loss);
+    tr_free(exec->best);
+    tr_free(exec->adds);
+    tr_program_free(exec->program);
+    tr_free(exec);
+}
+
+int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
+                 tr_result *result) {
+    uint64_t start = exec->options.profile ? tr_now_ns() : 0;
+    exec->team = team;
+    exec->input = input;
+    exec->x = input->x;
+    exec->x_stride = input->stride;
+    exec->lr = lr;
+    exec->step = step;
+    exec->n_shards = (input->n + exec->shard - 1) / exec->shard;
+    exec->active = (int)tr_min(exec->n_threads, exec->n_shards);
+    if (exec->n_leaves != exec->n_shards || exec->n_adders != exec->active) {
+        exec->n_leaves = exec->n_shards;
+        exec->n_adders = exec->active;
+        exec->n_adds = tr_tree_finish(exec->n_leaves, exec->n_adders, exec->adds);
+    }
+    for (int i = 0; i < exec->active; i++) exec->workers[i].code = TR_OK;
+    tr_team_do(team, exec->active, tr_exec_run, exec);
+    for (int i = 0; i < exec->active; i++) {
+        if (exec->workers[i].code) return exec->workers[i].code;
+    }
+    double sum = 0;
+    result->n_correct = 0;
+    for (int i = 0; i < input->n; i++) {
+        sum += (double)exec->loss[i];
+        result->n_correct += exec->best[i] == input->labels[i];
+    }
+    result->loss = sum / input->n;
+    result->best = exec->best;
+    if (exec->options.profile) exec->steps_ns += tr_now_ns() - start;
+    return TR_OK;
+}
+
+void tr_exec_get_memory(const tr_exec *exec, tr_memory *out) {
+    const tr_program *p = exec->program;
+    int64_t real = (int64_t)sizeof(tr_real);
+    *out = (tr_memory){.parameters = exec->graph->n_elements * real,
+                       .batch = p->batch_bytes * exec->options.batch + p->shared_elements * real,
+                       .chunk = exec->chunk,
+                       .shard = exec->shard,
+                       .n_shards = (exec->options.batch + exec->shard - 1) / exec->shard,
+                       .n_waits = exec->n_waits};
+    for (int i = 0; i < TR_MAX_STATE; i++)
+        out->optimizer += exec->state[i] ? exec->graph->n_elements * real : 0;
+    out->threads = exec->n_threads *
+                   (p->local_bytes * exec->chunk +
+                    real * (p->own_elements + p->scratch_elements + largest_tile(exec->graph) +
+                            p->grad_elements * exec->n_slots));
+}
+
+void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out) {
+    const tr_param *p = &node->param[param];
+    const tr_real *from = exec->gradients + (p->value - exec->graph->parameters);
+    int64_t n = tr_param_count(p);
+    for (int64_t i = 0; i < n; i++) out[i] = from[p->place(node, i)];
+}
+
+static const tr_real *kept(const tr_exec *exec, int buffer, int i) {
+    if (buffer == exec->program->input) return exec->x + i * exec->x_stride; /* nothing but views */
+    const tr_buffer *b = &exec->program->buffers[buffer];
+    return (const tr_real *)(const void *)(exec->batch + b->offset * exec->options.batch + i * b->bytes);
+}
+
+const tr_real *tr_exec_output(const tr_exec *exec, int i) {
+    return kept(exec, exec->program->output, i);
+}
+
+const tr_real *tr_exec_input_gradient(const tr_exec *exec, int i) {
+    return kept(exec, exec->program->input_gradient, i);
+}

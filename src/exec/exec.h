@@ -1,0 +1,81 @@
+/* The room `exec`: runs a program on the team.
+ *
+ * A step is one job for the team: each thread walks the program, does its part of every phase (tr_part over
+ * shards or blocks), waits where the program says so, and at the end updates its blocks of the
+ * parameters. Nothing is allocated and nothing can fail in a step but the loading of data. Which thread does
+ * what never shows: gradients are summed over shards in one fixed binary tree (tree.c).
+ */
+#ifndef TR_EXEC_H
+#define TR_EXEC_H
+
+#include "graph/graph.h"
+#include "optim/optim.h"
+#include "threads/threads.h"
+
+typedef struct tr_exec tr_exec;
+
+typedef struct tr_exec_options {
+    int batch;     /* samples in a step at most */
+    bool training; /* false: forward and loss only */
+    int shard;     /* samples in a shard; 0: the batch over 64, rounded up */
+    const tr_kernels *kernels;
+    const tr_optimizer *optimizer; /* training; NULL: gradients are made, parameters stay */
+    const void *optimizer_args;
+    bool profile;        /* measure every phase (tr_exec_profile); costs about 50 ns a phase */
+    bool keep_gradients; /* copies of all gradients (tr_exec_gradient) */
+    bool input_gradient; /* make that of the network's input, too (tr_exec_input_gradient) */
+} tr_exec_options;
+
+/* The graph must outlive it; its parameters are changed by training steps. On rank 0 of the team that
+ * will run it: each thread allocates and first touches the memory it will use. */
+int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *team, tr_exec **out,
+                   tr_error *err);
+void tr_exec_free(tr_exec *exec);
+
+typedef struct tr_input {
+    int n;            /* 1 .. batch */
+    const tr_real *x; /* [n] samples, `stride` elements apart, with TR_LANES of slack behind each */
+    int64_t stride;
+    const int32_t *labels; /* [n] */
+    /* Makes samples n0..n1-1 of x before they are used, on the thread that uses them; NULL: x is
+     * there. Returns 0 or a negative code. */
+    int (*load)(void *arg, int n0, int n1);
+    void *arg;
+} tr_input;
+
+typedef struct tr_result {
+    double loss;         /* mean over the samples */
+    int64_t n_correct;
+    const int32_t *best; /* [n] predicted classes, until the next step */
+} tr_result;
+
+/* One step on the team (rank 0 calls). lr: what the optimizer uses; step: 0 for the first. Returns
+ * TR_OK or the code that load returned. The loss may be not finite: that is the caller's to judge. */
+int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
+                 tr_result *result);
+
+/* Memory that was planned, in bytes, for people. */
+typedef struct tr_memory {
+    int64_t parameters, optimizer, batch, threads; /* threads: all together */
+    int chunk;                                     /* samples that go through a thread at a time */
+    int shard, n_shards;                           /* samples in a shard, shards in a full batch */
+    int n_waits;                                   /* barriers in a step */
+} tr_memory;
+void tr_exec_get_memory(const tr_exec *exec, tr_memory *out);
+
+/* The gradient of a parameter in PyTorch's order after a step (keep_gradients). */
+void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out);
+/* After a step, for its sample i, [h][w][c] as inside: the logits; the gradient of the input. */
+const tr_real *tr_exec_output(const tr_exec *exec, int i);
+const tr_real *tr_exec_input_gradient(const tr_exec *exec, int i);
+
+/* Where the time of the steps since creation went (profile). */
+typedef struct tr_profile_row {
+    const char *node, *phase; /* node "" for what is no layer's own */
+    bool overhead;            /* waiting, reduction and update, loading */
+    double seconds;           /* mean over the threads that took part */
+} tr_profile_row;
+/* Rows in program order, then "load", "update", "wait". Returns their number, at most max. */
+int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max);
+
+#endif

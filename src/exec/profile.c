@@ -1,0 +1,31 @@
+/* Where the time of the steps went, from what the threads measured. */
+#include <stdio.h>
+
+#include "exec/run.h"
+
+static double mean_seconds(const tr_exec *exec, int entry) {
+    uint64_t sum = 0;
+    for (int i = 0; i < exec->n_threads; i++) sum += exec->workers[i].ns[entry];
+    return 1e-9 * (double)sum / exec->n_threads;
+}
+
+int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
+    const tr_program *p = exec->program;
+    double rest = 1e-9 * (double)exec->steps_ns;
+    int n = 0;
+    for (int i = 0; i < p->n_steps; i++) {
+        double seconds = mean_seconds(exec, i);
+        rest -= seconds;
+        if (n < max)
+            rows[n++] = (tr_profile_row){p->steps[i].node ? p->steps[i].node->name : "",
+                                         p->steps[i].phase.label, false, seconds};
+    }
+    static const char *const extras[N_EXTRA] = {[EXTRA_LOAD] = "load", [EXTRA_UPDATE] = "update"};
+    for (int i = 0; i < N_EXTRA; i++) {
+        double seconds = mean_seconds(exec, p->n_steps + i);
+        rest -= seconds;
+        if (n < max) rows[n++] = (tr_profile_row){"", extras[i], true, seconds};
+    }
+    if (n < max) rows[n++] = (tr_profile_row){"", "wait", true, rest};
+    return n;
+}

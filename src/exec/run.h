@@ -1,0 +1,52 @@
+/* The executor's state, shared by the files of this room. */
+#ifndef TR_RUN_H
+#define TR_RUN_H
+
+#include "exec/exec.h"
+#include "exec/tree.h"
+
+typedef struct tr_worker { /* one thread's own memory */
+    char *local;           /* program->local_bytes for each sample of a chunk */
+    tr_real *own;
+    tr_real *scratch;
+    tr_real *grads; /* [slots][grad_elements] */
+    tr_real *tile;  /* the gradient of one tile of a parameter */
+    uint64_t *ns;   /* [n_steps + N_EXTRA] nanoseconds of each phase, and of: */
+    int code;       /* what creation or load failed with */
+} tr_worker;
+
+enum { EXTRA_LOAD, EXTRA_UPDATE, N_EXTRA };
+
+struct tr_exec {
+    tr_graph *graph;
+    tr_program *program;
+    tr_exec_options options;
+    int n_threads; /* workers */
+    int shard, chunk;
+    int n_slots; /* of each worker's grads */
+    int n_waits;
+    char *batch;     /* program->batch_bytes for each sample */
+    tr_real *shared; /* program->shared_elements */
+    tr_real *state[TR_MAX_STATE], *gradients; /* laid out as graph->parameters */
+    tr_real *loss;
+    int32_t *best;
+    tr_worker *workers;
+    tr_tree_add *adds; /* what is left of the tree for n_leaves leaves on n_adders threads */
+    int n_adds, n_adders;
+    int64_t n_leaves;
+    uint64_t steps_ns; /* wall clock of all steps, with profile */
+    /* of the step under way, written by rank 0 before the job starts */
+    tr_team *team;
+    const tr_input *input;
+    double lr;
+    int64_t step;
+    int active; /* threads */
+    int64_t n_shards;
+    const tr_real *x; /* input->x, and input->stride: still known when the step is over */
+    int64_t x_stride;
+};
+
+/* The job of one rank: its part of a step. */
+void tr_exec_run(int rank, void *exec);
+
+#endif

@@ -1,0 +1,235 @@
+/* One thread's part of a step: the walk through the program, then the update of its parameters. */
+#include <string.h>
+
+#include "exec/run.h"
+
+typedef struct walk { /* one thread, one step */
+    tr_exec *exec;
+    tr_worker *me;
+    int rank;
+    int64_t shard0, shard1; /* its shards */
+    int chunk0;             /* first sample of the chunk under way */
+    tr_tree_stack done;     /* gradient sums of the chunks before it */
+    uint64_t mark;          /* profile: when the time of the next entry begins */
+} walk;
+
+/* Charge the time since the last call to an entry of the profile. */
+static void charge(walk *t, int entry) {
+    if (!t->exec->options.profile) return;
+    uint64_t now = tr_now_ns();
+    t->me->ns[entry] += now - t->mark;
+    t->mark = now;
+}
+
+/* Leave out the time since the last call: waiting is what is left of the wall clock. */
+static void skip(walk *t) {
+    if (t->exec->options.profile) t->mark = tr_now_ns();
+}
+
+static char *sample(const walk *t, int buffer, int n0) {
+    const tr_exec *exec = t->exec;
+    const tr_buffer *b = &exec->program->buffers[buffer];
+    if (buffer == exec->program->input) return NULL;
+    if (b->local) return t->me->local + b->offset * exec->chunk + (n0 - t->chunk0) * b->bytes;
+    return exec->batch + b->offset * exec->options.batch + n0 * b->bytes;
+}
+
+static tr_real *value(const walk *t, int buffer, int n0, int64_t *stride) {
+    const tr_exec *exec = t->exec;
+    if (buffer < 0) return NULL;
+    if (buffer == exec->program->input) {
+        *stride = exec->input->stride;
+        return (tr_real *)exec->input->x + n0 * exec->input->stride;
+    }
+    *stride = exec->program->buffers[buffer].bytes / (int64_t)sizeof(tr_real);
+    return (tr_real *)(void *)sample(t, buffer, n0);
+}
+
+/* The piece of work of a step for samples n0..n1-1. */
+static tr_work work_of(const walk *t, const tr_step *step, int n0, int n1) {
+    const tr_exec *exec = t->exec;
+    tr_work w;
+    w.node = step->node;
+    w.kernels = exec->options.kernels;
+    w.first = n0;
+    w.n = n1 - n0;
+    w.batch = exec->input->n;
+    w.b0 = w.b1 = w.n_blocks = 0;
+    int n_inputs = step->node ? step->node->n_inputs : 2;
+    for (int i = 0; i < n_inputs; i++) {
+        w.x[i] = value(t, step->x[i], n0, &w.xs[i]);
+        w.dx[i] = value(t, step->dx[i], n0, &w.xs[i]);
+    }
+    w.ys = 0;
+    w.y = value(t, step->y, n0, &w.ys);
+    w.dy = value(t, step->dy, n0, &w.ys);
+    for (int i = 0; i < TR_N_AUX; i++) {
+        w.aux[i] = NULL;
+        w.aux_step[i] = 0;
+        if (step->aux[i] < 0) continue;
+        w.aux[i] = (unsigned char *)sample(t, step->aux[i], n0);
+        w.aux_step[i] = exec->program->buffers[step->aux[i]].bytes;
+    }
+    w.shared = step->shared < 0 ? NULL : exec->shared + step->shared;
+    w.own = step->own < 0 ? NULL : t->me->own + step->own;
+    w.scratch = t->me->scratch;
+    w.grad = NULL;
+    w.labels = exec->input->labels + n0;
+    w.loss = exec->loss + n0;
+    w.best = exec->best + n0;
+    return w;
+}
+
+/* A phase that sums gradients: each shard into the next free slot, then what the tree says. */
+static void run_shards(const walk *t, const tr_step *step, int64_t s0, int64_t s1) {
+    const tr_exec *exec = t->exec;
+    const tr_program *p = exec->program;
+    tr_tree_stack stack = t->done;
+    int64_t size = p->plans[step->node->id].grad_size;
+    tr_real *base = t->me->grads + p->grad_at[step->node->id];
+    for (int64_t s = s0; s < s1; s++) {
+        int n0 = (int)(s * exec->shard);
+        tr_work w = work_of(t, step, n0, (int)tr_min(n0 + exec->shard, exec->input->n));
+        int slot = stack.n;
+        w.grad = base + slot * p->grad_elements;
+        step->phase.run(&w);
+        for (int merges = tr_tree_push(&stack, s); merges > 0; merges--, slot--) {
+            tr_real *to = base + (slot - 1) * p->grad_elements;
+            exec->options.kernels->add(size, to, base + slot * p->grad_elements, to);
+        }
+    }
+}
+
+static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
+    const tr_exec *exec = t->exec;
+    const tr_input *input = exec->input;
+    int n0 = (int)(s0 * exec->shard), n1 = (int)tr_min(s1 * exec->shard, input->n);
+    t->chunk0 = n0;
+    for (int i = first; i < end; i++) {
+        const tr_step *step = &exec->program->steps[i];
+        if (step->phase.cut == TR_CUT_SHARDS) {
+            run_shards(t, step, s0, s1);
+        } else if (step->node == NULL) {
+            tr_work w = work_of(t, step, n0, n1);
+            for (int j = 0; j < w.n; j++)
+                w.kernels->add(w.ys, w.x[0] + j * w.xs[0], w.x[1] + j * w.xs[1], w.y + j * w.ys);
+        } else {
+            tr_work w = work_of(t, step, n0, n1);
+            step->phase.run(&w);
+        }
+        charge(t, i);
+    }
+}
+
+/* The steps first..end-1, which no wait parts: preparations, then either blocks or chunks of samples. */
+static void run_segment(walk *t, int first, int end) {
+    tr_exec *exec = t->exec;
+    const tr_program *p = exec->program;
+    for (; first < end && p->steps[first].phase.cut == TR_CUT_EACH; first++) {
+        tr_work w = work_of(t, &p->steps[first], 0, exec->input->n);
+        p->steps[first].phase.run(&w);
+        charge(t, first);
+    }
+    if (first < end && p->steps[first].phase.cut == TR_CUT_BLOCKS) {
+        const tr_step *step = &p->steps[first];
+        tr_work w = work_of(t, step, 0, exec->input->n);
+        w.n_blocks = step->phase.n_blocks;
+        w.b0 = (int)tr_part(w.n_blocks, t->rank, exec->active);
+        w.b1 = (int)tr_part(w.n_blocks, t->rank + 1, exec->active);
+        if (w.b0 < w.b1) step->phase.run(&w);
+        charge(t, first);
+        return;
+    }
+    if (first == end) return;
+    tr_tree_stack before = t->done;
+    int64_t chunk = exec->chunk / exec->shard;
+    bool sums = false;
+    for (int i = first; i < end; i++) sums |= p->steps[i].phase.cut == TR_CUT_SHARDS;
+    for (int64_t s = t->shard0; s < t->shard1; s += chunk) {
+        int64_t stop = tr_min(s + chunk, t->shard1);
+        run_chunk(t, first, end, s, stop);
+        for (int64_t i = s; sums && i < stop; i++) tr_tree_push(&t->done, i);
+    }
+    t->done = before; /* the next segment's sums are other layers' */
+}
+
+/* The input of this thread's samples, where it is made here. */
+static void load(walk *t) {
+    const tr_exec *exec = t->exec;
+    const tr_input *input = exec->input;
+    if (input->load == NULL) return;
+    int n0 = (int)(t->shard0 * exec->shard), n1 = (int)tr_min(t->shard1 * exec->shard, input->n);
+    if (n0 < n1) t->me->code = input->load(input->arg, n0, n1);
+    charge(t, exec->program->n_steps + EXTRA_LOAD);
+}
+
+/* Gradient and update of the elements e0..e1-1 of a parameter. */
+static void update_tile(const walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
+    const tr_exec *exec = t->exec;
+    const tr_program *p = exec->program;
+    const tr_node_plan *plan = &p->plans[w->node->id];
+    tr_real *weights = w->node->param[param].value + e0;
+    int64_t place = weights - exec->graph->parameters;
+    const tr_real *g = t->me->tile;
+    if (plan->grad_at[param] < 0) {
+        w->node->op->grad(w, param, e0, e1, t->me->tile);
+    } else {
+        int64_t at = p->grad_at[w->node->id] + plan->grad_at[param] + e0;
+        for (int i = 0; i < exec->n_adds; i++) {
+            tr_tree_add a = exec->adds[i];
+            tr_real *to = exec->workers[a.to].grads + a.to_slot * p->grad_elements + at;
+            exec->options.kernels->add(
+                e1 - e0, to, exec->workers[a.from].grads + a.from_slot * p->grad_elements + at, to);
+        }
+        g = exec->workers[0].grads + at;
+    }
+    if (exec->gradients) memcpy(exec->gradients + place, g, (size_t)(e1 - e0) * sizeof *g);
+    if (exec->options.optimizer == NULL) return;
+    tr_update u = {.n = e1 - e0, .p = weights, .g = g, .step = exec->step, .lr = exec->lr};
+    for (int i = 0; i < TR_MAX_STATE; i++) u.state[i] = exec->state[i] ? exec->state[i] + place : NULL;
+    exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
+}
+
+/* The blocks of every parameter that are this thread's: the same in each step, so that a block of
+ * weights stays in one core's cache. */
+static void update(walk *t) {
+    const tr_exec *exec = t->exec;
+    for (int i = 1; i < exec->graph->n_nodes; i++) {
+        const tr_step *step = &exec->program->updates[i];
+        if (step->node == NULL) continue;
+        tr_work w = work_of(t, step, 0, exec->input->n);
+        for (int p = 0; p < step->node->n_params; p++) {
+            const tr_param *param = &step->node->param[p];
+            int64_t n_blocks = (param->size + param->block - 1) / param->block;
+            int64_t end = tr_min(param->size, tr_part(n_blocks, t->rank + 1, exec->active) * param->block);
+            for (int64_t e = tr_part(n_blocks, t->rank, exec->active) * param->block; e < end;
+                 e += param->tile)
+                update_tile(t, &w, p, e, tr_min(e + param->tile, end));
+        }
+    }
+    charge(t, exec->program->n_steps + EXTRA_UPDATE);
+}
+
+void tr_exec_run(int rank, void *arg) {
+    tr_exec *exec = arg;
+    const tr_program *p = exec->program;
+    walk t = {.exec = exec,
+              .me = &exec->workers[rank],
+              .rank = rank,
+              .shard0 = tr_part(exec->n_shards, rank, exec->active),
+              .shard1 = tr_part(exec->n_shards, rank + 1, exec->active)};
+    skip(&t);
+    load(&t);
+    for (int first = 0, end; first < p->n_steps; first = end) {
+        for (end = first + 1; end < p->n_steps && !p->steps[end].wait;) end++;
+        if (p->steps[first].wait) {
+            tr_team_barrier(exec->team, rank);
+            skip(&t);
+        }
+        run_segment(&t, first, end);
+    }
+    if (!exec->options.training) return;
+    tr_team_barrier(exec->team, rank);
+    skip(&t);
+    update(&t);
+}

@@ -1,0 +1,262 @@
+/* From the lines of [network] and [loss] to nodes: names, arguments, inputs, shapes, parameters. */
+#include "graph/graph.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum {
+    MAX_NODES = 4096,
+    MAX_ARGUMENTS = 32,
+    MAX_SIDE = 1 << 15, /* of an image, so that 32-bit offsets inside a sample do */
+};
+
+static const char input_name[] = "input";
+
+static int find(const tr_graph *graph, const char *name) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (strcmp(graph->nodes[i].name, name) == 0) return i;
+    }
+    return -1;
+}
+
+static int check_name(const tr_graph *graph, const tr_pair *line, tr_error *err) {
+    bool ok = line->key[0] != '\0' && line->key[0] != '.';
+    for (const char *p = line->key; *p; p++) ok &= isalnum((unsigned char)*p) || *p == '_' || *p == '.';
+    if (!ok)
+        return tr_fail_at(err, line->where, line->key,
+                          "a layer's name has letters, digits, '_' and '.' only");
+    if (strlen(line->key) >= TR_NAME - 16)
+        return tr_fail_at(err, line->where, line->key, "a layer's name has at most %d characters",
+                          TR_NAME - 17);
+    if (find(graph, line->key) == 0)
+        return tr_fail_at(err, line->where, line->key, "'%s' is the name of the network's input",
+                          input_name);
+    if (find(graph, line->key) > 0)
+        return tr_fail_at(err, line->where, line->key, "a layer of this name is there already");
+    return TR_OK;
+}
+
+/* from=a,b: the nodes of those names. */
+static int read_from(const tr_graph *graph, tr_node *node, const tr_pair *from, const tr_pair *lines,
+                     int n_lines, tr_error *err) {
+    char text[TR_TEXT];
+    if (strlen(from->value) >= sizeof text)
+        return tr_fail_at(err, from->where, node->name, "from= is too long");
+    strcpy(text, from->value);
+    char *rest = text;
+    while (rest) {
+        char *name = strsep(&rest, ",");
+        int id = find(graph, name);
+        if (id < 0) {
+            for (int i = 0; i < n_lines; i++) {
+                if (strcmp(lines[i].key, name) == 0)
+                    return tr_fail_at(err, from->where, node->name,
+                                      "from=%s names a layer that comes %s (line %d), allowed are layers "
+                                      "above",
+                                      name, strcmp(name, node->name) ? "later" : "here",
+                                      lines[i].where.line);
+            }
+            const char *names[MAX_NODES];
+            for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
+            const char *near = tr_nearest(name, names, graph->n_nodes);
+            return tr_fail_at(err, from->where, node->name, "from=%s names no layer above%s%s%s", name,
+                              near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        }
+        if (node->n_inputs == TR_MAX_INPUTS)
+            return tr_fail_at(err, from->where, node->name, "from= names more than %d layers",
+                              TR_MAX_INPUTS);
+        node->input[node->n_inputs++] = id;
+    }
+    return TR_OK;
+}
+
+/* Class and arguments of a line; inputs; shape. `node` is filled in, not yet in the graph. */
+static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *ops, int n_ops,
+                     const char *kind, char *text, const tr_pair *line, const tr_pair *lines,
+                     int n_lines, tr_error *err) {
+    tr_pair pairs[MAX_ARGUMENTS], from = {0};
+    const char *head;
+    const tr_schema *schemas[MAX_NODES];
+    int n, kept = 0, code;
+    code = tr_args_split(text, line->where, node->name, &head, pairs, MAX_ARGUMENTS, &n, err);
+    if (code) return code;
+    if (head == NULL)
+        return tr_fail_at(err, line->where, node->name, "no %s is named, as in '%s = %s ...'", kind,
+                          line->key, ops[0]->schema.name);
+    for (int i = 0; i < n_ops; i++) schemas[i] = &ops[i]->schema;
+    const tr_schema *schema = tr_schema_find(schemas, n_ops, head, kind, line->where, node->name, err);
+    if (schema == NULL) return TR_ECONFIG;
+    for (int i = 0; i < n_ops; i++) {
+        if (&ops[i]->schema == schema) node->op = ops[i];
+    }
+    for (int i = 0; i < n; i++) {
+        if (strcmp(pairs[i].key, "from") != 0)
+            pairs[kept++] = pairs[i];
+        else if (from.key)
+            return tr_fail_at(err, line->where, node->name, "from= is given twice");
+        else
+            from = pairs[i];
+    }
+    node->args = tr_alloc(1, schema->args_bytes, err);
+    if (node->args == NULL) return TR_ENOMEM;
+    code = tr_args_parse(schema, pairs, kept, line->where, node->name, node->args, err);
+    if (code) return code;
+    if (from.key) {
+        code = read_from(graph, node, &from, lines, n_lines, err);
+        if (code) return code;
+    } else {
+        node->input[node->n_inputs++] = graph->n_nodes - 1;
+    }
+    if (node->n_inputs < node->op->min_inputs || node->n_inputs > node->op->max_inputs)
+        return tr_fail_at(err, line->where, node->name,
+                          "%s reads %d value%s, allowed are %d to %d: name them with from=a,b",
+                          schema->name, node->n_inputs, node->n_inputs == 1 ? "" : "s",
+                          node->op->min_inputs, node->op->max_inputs);
+    for (int i = 0; i < node->n_inputs; i++) node->in[i] = graph->nodes[node->input[i]].own;
+    code = node->op->shape(node, err);
+    if (code) return code;
+    if (node->own.h > MAX_SIDE || node->own.w > MAX_SIDE || tr_shape_size(node->own) > INT32_MAX / 16)
+        return tr_fail_at(err, line->where, node->name, "its output would be too large");
+    node->out = node->own;
+    return TR_OK;
+}
+
+/* Add a node for `line`, whose value is the class and its arguments. */
+static int add_line(tr_graph *graph, const tr_op *const *ops, int n_ops, const char *kind,
+                    const char *value, const tr_pair *line, const tr_pair *lines, int n_lines,
+                    tr_error *err) {
+    tr_node *node = &graph->nodes[graph->n_nodes];
+    char *text = tr_strdup(value, err);
+    if (text == NULL) return TR_ENOMEM;
+    node->id = node->value = graph->n_nodes;
+    node->where = line->where;
+    strncpy(node->name, line->key, TR_NAME - 1);
+    int code = read_line(graph, node, ops, n_ops, kind, text, line, lines, n_lines, err);
+    tr_free(text);
+    if (code) {
+        tr_free(node->args);
+        *node = (tr_node){0};
+        return code;
+    }
+    graph->n_nodes++;
+    return TR_OK;
+}
+
+static int add_loss(tr_graph *graph, const tr_doc *doc, tr_error *err) {
+    tr_where where = {tr_doc_name(doc), 0};
+    int n;
+    const tr_pair *pairs = tr_doc_section(doc, "loss", &n, &where);
+    if (n == 0)
+        return tr_fail_at(err, where, NULL, "there is no loss: add a section [loss] with type = %s",
+                          tr_losses[0]->schema.name);
+    const tr_pair *type = tr_doc_find(doc, "loss", "type");
+    if (type == NULL)
+        return tr_fail_at(err, where, "loss.type", "is missing, as in type = %s",
+                          tr_losses[0]->schema.name);
+    /* The section's other keys are the loss's arguments: join them to one line. */
+    char text[4096];
+    size_t used = strlen(type->value);
+    if (used >= sizeof text) return tr_fail_at(err, type->where, "loss.type", "is too long");
+    strcpy(text, type->value);
+    for (int i = 0; i < n; i++) {
+        if (&pairs[i] == type) continue;
+        size_t more = strlen(pairs[i].key) + strlen(pairs[i].value) + 2;
+        if (used + more >= sizeof text)
+            return tr_fail_at(err, pairs[i].where, "loss", "its arguments are too long");
+        used += more;
+        strcat(strcat(strcat(strcat(text, " "), pairs[i].key), "="), pairs[i].value);
+    }
+    tr_pair line = {"loss", text, type->where, "loss"};
+    return add_line(graph, tr_losses, tr_n_losses, "loss", text, &line, NULL, 0, err);
+}
+
+/* Each layer but the last must be read by another. */
+static int check_read(const tr_graph *graph, tr_error *err) {
+    for (int i = 1; i < graph->output; i++) {
+        bool read = false;
+        for (int j = i + 1; j < graph->n_nodes; j++) {
+            for (int k = 0; k < graph->nodes[j].n_inputs; k++) read |= graph->nodes[j].input[k] == i;
+        }
+        if (!read)
+            return tr_fail_at(err, graph->nodes[i].where, graph->nodes[i].name,
+                              "nothing reads this layer: name it in a from=, or take it out");
+    }
+    return TR_OK;
+}
+
+static int allocate(tr_graph *graph, tr_error *err) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++)
+            graph->n_elements += tr_round_up(graph->nodes[i].param[p].size, TR_LANES) + TR_LANES;
+    }
+    graph->parameters = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
+    if (graph->parameters == NULL) return TR_ENOMEM;
+    tr_real *at = graph->parameters;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++) {
+            graph->nodes[i].param[p].value = at;
+            at += tr_round_up(graph->nodes[i].param[p].size, TR_LANES) + TR_LANES;
+        }
+    }
+    return TR_OK;
+}
+
+static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_classes, tr_error *err) {
+    tr_where where = {tr_doc_name(doc), 0};
+    int n, code = TR_OK;
+    const tr_pair *lines = tr_doc_section(doc, "network", &n, &where);
+    if (n == 0)
+        return tr_fail_at(err, where, NULL,
+                          "there is no network: add a section [network] with a line for each layer");
+    if (n > MAX_NODES - 2)
+        return tr_fail_at(err, where, NULL, "the network has more than %d layers", MAX_NODES - 2);
+    graph->nodes = tr_alloc((size_t)n + 2, sizeof *graph->nodes, err);
+    if (graph->nodes == NULL) return TR_ENOMEM;
+    graph->nodes[0] = (tr_node){.own = input, .out = input};
+    strcpy(graph->nodes[0].name, input_name);
+    graph->n_nodes = 1;
+    for (int i = 0; i < n; i++) {
+        code = check_name(graph, &lines[i], err);
+        if (code == TR_OK)
+            code = add_line(graph, tr_layers, tr_n_layers, "layer", lines[i].value, &lines[i], lines, n,
+                            err);
+        if (code) return code;
+    }
+    graph->output = graph->n_nodes - 1;
+    const tr_node *last = &graph->nodes[graph->output];
+    char text[64];
+    if (n_classes > 0 && (!last->own.flat || tr_shape_size(last->own) != n_classes))
+        return tr_fail_at(err, last->where, last->name,
+                          "the network's output is %s but the data has %d classes: end with a linear "
+                          "layer of out_features=%d",
+                          tr_shape_text(last->own, text), n_classes, n_classes);
+    if (n_classes > 0 && last->own.h * last->own.w > 1 && last->own.c > 1)
+        return tr_fail_at(err, last->where, last->name,
+                          "the network's output is a flattened image, whose features are in no order of "
+                          "classes: end with a linear layer of out_features=%d",
+                          n_classes);
+    if ((code = add_loss(graph, doc, err))) return code;
+    if ((code = check_read(graph, err))) return code;
+    tr_graph_fuse(graph);
+    return allocate(graph, err);
+}
+
+int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out, tr_error *err) {
+    tr_graph *graph = tr_alloc(1, sizeof *graph, err);
+    if (graph == NULL) return TR_ENOMEM;
+    int code = build(graph, doc, input, n_classes, err);
+    if (code) {
+        tr_graph_free(graph);
+        graph = NULL;
+    }
+    *out = graph;
+    return code;
+}
+
+void tr_graph_free(tr_graph *graph) {
+    if (graph == NULL) return;
+    for (int i = 0; graph->nodes && i < graph->n_nodes; i++) tr_free(graph->nodes[i].args);
+    tr_free(graph->nodes);
+    tr_free(graph->parameters);
+    tr_free(graph);
+}

@@ -1,0 +1,59 @@
+/* Parameters as the outside sees them: PyTorch's names, order, shapes and initial distributions. */
+#include <stdio.h>
+
+#include "graph/graph.h"
+
+void tr_graph_each_param(const tr_graph *graph, void (*visit)(tr_node *node, int param, void *arg),
+                         void *arg) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++) visit(&graph->nodes[i], p, arg);
+    }
+}
+
+int64_t tr_param_count(const tr_param *param) {
+    int64_t n = 1;
+    for (int i = 0; i < param->n_dims; i++) n *= param->dim[i];
+    return n;
+}
+
+int64_t tr_graph_count(const tr_graph *graph) {
+    int64_t n = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++)
+            n += tr_param_count(&graph->nodes[i].param[p]);
+    }
+    return n;
+}
+
+char *tr_param_name(const tr_node *node, int param, char *out) {
+    snprintf(out, TR_NAME + 16, "%s.%s", node->name, node->param[param].role);
+    return out;
+}
+
+void tr_param_get(const tr_node *node, int param, float *out) {
+    const tr_param *p = &node->param[param];
+    int64_t n = tr_param_count(p);
+    for (int64_t i = 0; i < n; i++) out[i] = (float)p->value[p->place(node, i)];
+}
+
+void tr_param_set(tr_node *node, int param, const float *in) {
+    tr_param *p = &node->param[param];
+    int64_t n = tr_param_count(p);
+    for (int64_t i = 0; i < n; i++) p->value[p->place(node, i)] = (tr_real)in[i];
+}
+
+void tr_graph_init(tr_graph *graph, uint64_t seed) {
+    uint32_t number = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        tr_node *node = &graph->nodes[i];
+        for (int p = 0; p < node->n_params; p++, number++) {
+            tr_param *param = &node->param[p];
+            int64_t n = tr_param_count(param);
+            float bound = (float)param->bound;
+            for (int64_t e = 0; e < n; e++) {
+                float u = tr_random_unit(seed, TR_STREAM_INIT, number, (uint64_t)e);
+                param->value[param->place(node, e)] = (u - 0.5f) * (2 * bound);
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+/* What every kernel computes, in plain C.
+ *
+ * The order of the operations here is the definition: an ISA's version must give the same bits. The
+ * file is compiled once per ISA, too (kernels that are no more than a loop over their outputs need no
+ * other version), and once with double for the gradient checks.
+ */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/reference.h"
+
+#ifdef TR_REAL_DOUBLE
+static inline tr_real fused(tr_real a, tr_real b, tr_real c) { return a * b + c; }
+#elif defined(__FMA__) || defined(__aarch64__)
+static inline tr_real fused(tr_real a, tr_real b, tr_real c) { return __builtin_fmaf(a, b, c); }
+#else
+/* a * b + c rounded once, without the instruction: the product is exact in double; the sum is rounded
+ * to odd, so that rounding it again to float cannot go wrong (Boldo and Melquiond, 2008, "Emulation of
+ * FMA and correctly rounded sums"). */
+static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
+    double p = (double)a * b, z = c, s = p + z;
+    double t = s - p, lost = (p - (s - t)) + (z - t);
+    int64_t bits;
+    memcpy(&bits, &s, sizeof bits);
+    int64_t outward = (lost > 0) == (s > 0) ? 1 : -1;
+    bits += ((lost < 0) | (lost > 0)) & !(bits & 1) ? outward : 0; /* not where s is not finite */
+    memcpy(&s, &bits, sizeof s);
+    return (tr_real)s;
+}
+#endif
+
+/* The number of lanes in the block of forward-layout weights that starts at channel k0. */
+static int block_lanes(int k, int k0) { return k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8; }
+
+static bool beats(tr_real a, tr_real best) { return a > best || a != a; }
+
+static tr_real relu_of(tr_real x) { return x < 0 ? 0 : x; }
+
+/* One pixel of a convolution, 16 channels or fewer at a time: out[lanes]. */
+static void pixel(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias, int lanes,
+                  tr_real *out) {
+    for (int l = 0; l < lanes; l++) out[l] = bias ? bias[l] : 0;
+    for (int r = 0; r < d->kh; r++) {
+        for (int j = 0; j < d->run; j++, w += lanes) {
+            for (int l = 0; l < lanes; l++) out[l] = fused(x[r * d->row + j], w[l], out[l]);
+        }
+    }
+}
+
+static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias, tr_real *y,
+                 uint8_t *index) {
+    int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
+    for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
+        int lanes = block_lanes(d->k, k0);
+        const tr_real *wb = w + (int64_t)k0 * d->kh * d->run;
+        for (int o = 0; o < n; o++) {
+            tr_real best[TR_LANES] = {0};
+            uint8_t at[TR_LANES] = {0};
+            for (int q = 0; q < d->pool * d->pool; q++) {
+                int oh = o / pw * d->pool + q / d->pool, ow = o % pw * d->pool + q % d->pool;
+                tr_real out[TR_LANES];
+                pixel(d, x + oh * d->step_h + ow * d->step_w, wb, bias ? bias + k0 : NULL, lanes, out);
+                for (int l = 0; l < lanes; l++) {
+                    if (q > 0 && !beats(out[l], best[l])) continue;
+                    best[l] = out[l];
+                    at[l] = (uint8_t)q;
+                }
+            }
+            for (int l = 0; l < lanes && k0 + l < d->k; l++) {
+                y[(int64_t)o * d->k + k0 + l] = d->relu ? relu_of(best[l]) : best[l];
+                if (index) index[(int64_t)o * d->k + k0 + l] = at[l];
+            }
+        }
+    }
+}
+
+static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_real *dw) {
+    for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
+        int lanes = block_lanes(d->k, k0), valid = (int)tr_min(lanes, d->k - k0);
+        tr_real *g = dw + (int64_t)k0 * d->kh * d->run;
+        for (int r = 0; r < d->kh; r++) {
+            for (int j = 0; j < d->run; j++, g += lanes) {
+                for (int p = 0; p < d->oh * d->ow; p++) {
+                    tr_real v =
+                        x[p / d->ow * d->step_h + p % d->ow * d->step_w + r * d->row + j];
+                    const tr_real *dyp = dy + (int64_t)p * d->k + k0;
+                    for (int l = 0; l < valid; l++) g[l] = fused(v, dyp[l], g[l]);
+                }
+            }
+        }
+    }
+}
+
+static void route(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
+                  tr_route *routes, int32_t *counts) {
+    int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
+    int32_t shift[256]; /* of a window's pixel in the input; pool <= 15 */
+    for (int q = 0; q < d->pool * d->pool; q++)
+        shift[q] = (int32_t)(q / d->pool * d->step_h + q % d->pool * d->step_w);
+    for (int k = 0; k < d->k; k++) {
+        tr_route *list = routes + (int64_t)k * n;
+        int32_t count = 0;
+        int64_t o = k;
+        for (int h = 0; h < d->oh; h += d->pool) {
+            int32_t at = (int32_t)(h * d->step_h);
+            for (int w = 0; w < pw; w++, o += d->k, at += (int32_t)(d->pool * d->step_w)) {
+                list[count] = (tr_route){dy[o], at + shift[index[o]]};
+                count += !d->relu | (y[o] > 0);
+            }
+        }
+        counts[k] = count;
+    }
+}
+
+static void route_dw(const tr_conv *d, const tr_real *x, const tr_route *routes, const int32_t *counts,
+                     tr_real *dw) {
+    int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
+    int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
+    for (int k = 0; k < d->k; k++) {
+        for (int r = 0; r < d->kh; r++, dw += run8) {
+            for (int i = 0; i < counts[k]; i++) {
+                const tr_real *xp = x + routes[k * n + i].at + r * d->row;
+                for (int j = 0; j < d->run; j++)
+                    dw[j] = fused(routes[k * n + i].value, xp[j], dw[j]);
+            }
+        }
+    }
+}
+
+static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts, const tr_real *w,
+                     tr_real *dx, int64_t n_dx) {
+    int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
+    int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
+    memset(dx, 0, (size_t)n_dx * sizeof *dx);
+    for (int k = 0; k < d->k; k++, w += d->kh * run8) {
+        for (int i = 0; i < counts[k]; i++) {
+            for (int r = 0; r < d->kh; r++) {
+                tr_real *to = dx + routes[k * n + i].at + r * d->row;
+                for (int j = 0; j < d->run; j++)
+                    to[j] = fused(routes[k * n + i].value, w[r * run8 + j], to[j]);
+            }
+        }
+    }
+}
+
+static void linear(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w,
+                   const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
+    for (int r = 0; r < n; r++) {
+        tr_real *yr = y + r * ys;
+        for (int o = 0; o < no; o++) yr[o] = bias ? bias[o] : 0;
+        for (int i = 0; i < ni; i++) {
+            for (int o = 0; o < no; o++) yr[o] = fused(x[r * xs + i], w[(int64_t)i * no + o], yr[o]);
+        }
+        for (int o = 0; relu && o < no; o++) yr[o] = relu_of(yr[o]);
+    }
+}
+
+static tr_real fold8(const tr_real s[8]) {
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static void linear_dx(int n, int ni, int no, const tr_real *dz, int64_t zs, const tr_real *w,
+                      tr_real *dx, int64_t xs) {
+    for (int r = 0; r < n; r++) {
+        for (int i = 0; i < ni; i++) {
+            tr_real s[8] = {0};
+            for (int o = 0; o < no; o += 8) {
+                for (int l = 0; l < 8; l++)
+                    s[l] = fused(dz[r * zs + o + l], w[(int64_t)i * no + o + l], s[l]);
+            }
+            dx[r * xs + i] = fold8(s);
+        }
+    }
+}
+
+static void linear_dw(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz, int64_t zs,
+                      tr_real *dw) {
+    for (int i = 0; i < ni; i++, dw += no) {
+        for (int o = 0; o < no; o++) dw[o] = 0;
+        for (int r = 0; r < n; r++) {
+            for (int o = 0; o < no; o++) dw[o] = fused(x[r * xs + i], dz[r * zs + o], dw[o]);
+        }
+    }
+}
+
+static void sum_parts(int n, int no, const tr_real *parts, int64_t apart, int n_parts,
+                      const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
+    for (int r = 0; r < n; r++) {
+        tr_real *restrict yr = y + r * ys;
+        for (int o = 0; o < no; o++) yr[o] = bias ? bias[o] : 0;
+        for (int b = 0; b < n_parts; b++) {
+            const tr_real *restrict p = parts + b * apart + (int64_t)r * no;
+            for (int o = 0; o < no; o++) yr[o] += p[o];
+        }
+        for (int o = 0; relu && o < no; o++) yr[o] = relu_of(yr[o]);
+    }
+}
+
+static void row_sum(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step, tr_real *sum) {
+    for (int64_t r = 0; r < n; r++, dy += step) {
+        if (y == NULL) {
+            for (int o = 0; o < k; o++) sum[o] += dy[o];
+        } else {
+            for (int o = 0; o < k; o++) sum[o] += y[o] > 0 ? dy[o] : 0;
+            y += step;
+        }
+    }
+}
+
+static void relu(int64_t n, const tr_real *x, tr_real *y) {
+    for (int64_t i = 0; i < n; i++) y[i] = relu_of(x[i]);
+}
+
+static void relu_dx(int64_t n, const tr_real *y, const tr_real *dy, tr_real *out) {
+    for (int64_t i = 0; i < n; i++) out[i] = y[i] > 0 ? dy[i] : 0;
+}
+
+static void add(int64_t n, const tr_real *a, const tr_real *b, tr_real *y) {
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
+static void max_pool(int w, int c, int size, int stride, int oh, int ow, const tr_real *x, tr_real *y,
+                     int32_t *at) {
+    for (int o = 0; o < oh * ow; o++) {
+        int32_t first = (o / ow * stride * w + o % ow * stride) * c;
+        for (int l = 0; l < c; l++, y++, at++) {
+            *y = x[first + l];
+            *at = first + l;
+            for (int q = 1; q < size * size; q++) {
+                int32_t i = first + (q / size * w + q % size) * c + l;
+                if (!beats(x[i], *y)) continue;
+                *y = x[i];
+                *at = i;
+            }
+        }
+    }
+}
+
+static void max_pool_dx(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx, int64_t n_dx) {
+    memset(dx, 0, (size_t)n_dx * sizeof *dx);
+    for (int64_t i = 0; i < n_out; i++) dx[at[i]] += dy[i];
+}
+
+#ifdef TR_REAL_DOUBLE
+static tr_real exp_of(tr_real x) { return exp(x); }
+static tr_real log_of(tr_real x) { return log(x); }
+#else
+/* exp of x <= 0: 2^n * e^r with |r| <= ln(2)/2, the Taylor polynomial of degree 7 (error below one
+ * unit in the last place); 0 below the smallest normal number. */
+static float exp_of(float x) {
+    if (!(x >= -87.0f)) return x != x ? x : 0.0f;
+    float n = rintf(x * 1.44269504f);
+    float r = fused(n, -0.693359375f, x);
+    r = fused(n, 2.12194440e-4f, r);
+    float p = 1.0f / 5040;
+    p = fused(p, r, 1.0f / 720);
+    p = fused(p, r, 1.0f / 120);
+    p = fused(p, r, 1.0f / 24);
+    p = fused(p, r, 1.0f / 6);
+    p = fused(p, r, 0.5f);
+    p = fused(p, r, 1.0f);
+    p = fused(p, r, 1.0f);
+    int32_t bits = ((int32_t)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+/* log of a normal x >= 1: x = m * 2^e with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(t),
+ * t = (m - 1) / (m + 1), |t| < 0.172, the odd series to t^9 (error below one unit in the last place
+ * of the sum with e ln 2). */
+static float log_of(float x) {
+    if (!(x <= FLT_MAX)) return x;
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int32_t e = (bits - 0x3f3504f3) >> 23;
+    bits -= e << 23;
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    float t = (m - 1) / (m + 1), q = t * t;
+    float p = 2.0f / 9;
+    p = fused(p, q, 2.0f / 7);
+    p = fused(p, q, 2.0f / 5);
+    p = fused(p, q, 2.0f / 3);
+    p = fused(p, q, 2.0f);
+    return fused((float)e, 0.693359375f, fused((float)e, -2.12194440e-4f, p * t));
+}
+#endif
+
+static tr_real cross_entropy(int n, const tr_real *logits, int label, tr_real scale, tr_real *d,
+                             int *best) {
+    *best = 0;
+    for (int i = 1; i < n; i++) {
+        if (beats(logits[i], logits[*best])) *best = i;
+    }
+    tr_real top = logits[*best], sum = 0;
+    for (int i = 0; i < n; i++) {
+        tr_real e = exp_of(logits[i] - top);
+        if (d) d[i] = e;
+        sum += e;
+    }
+    if (d) {
+        tr_real share = 1 / sum;
+        for (int i = 0; i < n; i++) d[i] = (d[i] * share - (i == label ? 1 : 0)) * scale;
+        for (int i = n; i < tr_round_up(n, TR_BLOCK8); i++) d[i] = 0;
+    }
+    return log_of(sum) - (logits[label] - top);
+}
+
+static void sgd(const tr_sgd *s, int64_t n, tr_real *restrict p, const tr_real *restrict g,
+                tr_real *restrict buffer) {
+    tr_real lr = -s->lr, momentum = s->momentum, keep = s->keep, decay = s->weight_decay;
+    if (buffer == NULL) {
+        for (int64_t i = 0; i < n; i++) p[i] = fused(lr, fused(decay, p[i], g[i]), p[i]);
+    } else if (s->first) {
+        tr_real more = s->nesterov ? momentum : 0;
+        for (int64_t i = 0; i < n; i++) {
+            tr_real d = fused(decay, p[i], g[i]);
+            buffer[i] = d;
+            p[i] = fused(lr, fused(more, d, d), p[i]);
+        }
+    } else if (s->nesterov) {
+        for (int64_t i = 0; i < n; i++) {
+            tr_real d = fused(decay, p[i], g[i]);
+            buffer[i] = fused(momentum, buffer[i], keep * d);
+            p[i] = fused(lr, fused(momentum, buffer[i], d), p[i]);
+        }
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            tr_real d = fused(decay, p[i], g[i]);
+            buffer[i] = fused(momentum, buffer[i], keep * d);
+            p[i] = fused(lr, buffer[i], p[i]);
+        }
+    }
+}
+
+static int64_t peak(int64_t rounds, tr_real *sink) {
+    tr_real a[TR_LANES];
+    for (int l = 0; l < TR_LANES; l++) a[l] = (tr_real)(1 + l);
+    for (int64_t i = 0; i < rounds; i++) {
+        for (int l = 0; l < TR_LANES; l++) a[l] = fused(a[l], (tr_real)0.999, (tr_real)1e-3);
+    }
+    *sink = 0;
+    for (int l = 0; l < TR_LANES; l++) *sink += a[l];
+    return rounds * TR_LANES * 2;
+}
+
+void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
+    *t = (tr_kernels){TR_STRING(TR_ISA), conv,     conv_dw,     route,         route_dw, route_dx,
+                      linear,            linear_dx, linear_dw,  sum_parts,     row_sum,  relu,
+                      relu_dx,           add,       max_pool,   max_pool_dx,   cross_entropy, sgd,
+                      peak};
+}

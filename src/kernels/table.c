@@ -1,0 +1,92 @@
+/* Which tables this build has, which this CPU runs, and which one is asked for. */
+#include "kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef TR_REAL_DOUBLE
+#define TR_ISAS(X) /* vectors are of float: the gradient checks run on the reference */
+#else
+#include "isas.h" /* made by Meson: TR_ISAS(X) names the ISAs of this build, the best last */
+#endif
+
+#define X(isa)                                                                                     \
+    void tr_kernels_fill_##isa(tr_kernels *table);                                                 \
+    void tr_kernels_fill_conv_##isa(tr_kernels *table);                                            \
+    void tr_kernels_fill_linear_##isa(tr_kernels *table);                                          \
+    void tr_kernels_fill_peak_##isa(tr_kernels *table);
+X(scalar)
+TR_ISAS(X)
+#undef X
+
+static bool always(void) { return true; }
+
+#if defined(__x86_64__) || defined(__i386__)
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+#if defined(__aarch64__)
+static bool has_neon(void) { return true; }
+#endif
+
+static const char *const names[] = {
+    "scalar",
+#define X(isa) #isa,
+    TR_ISAS(X)
+#undef X
+};
+static bool (*const runs[])(void) = {
+    always,
+#define X(isa) has_##isa,
+    TR_ISAS(X)
+#undef X
+};
+
+enum { N_ISAS = sizeof names / sizeof *names };
+static tr_kernels tables[N_ISAS];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fill(void) {
+    tr_kernels_fill_scalar(&tables[0]);
+    int i = 1;
+#define X(isa)                                                                                     \
+    tr_kernels_fill_##isa(&tables[i]);                                                             \
+    tr_kernels_fill_conv_##isa(&tables[i]);                                                        \
+    tr_kernels_fill_linear_##isa(&tables[i]);                                                      \
+    tr_kernels_fill_peak_##isa(&tables[i++]);
+    TR_ISAS(X)
+#undef X
+    (void)i;
+}
+
+int tr_n_isas(void) { return N_ISAS; }
+
+const char *tr_isa_name(int i) { return names[i]; }
+
+int tr_kernels_get(const char *isa, const tr_kernels **out, tr_error *err) {
+    const char *place = "--isa", *forced = getenv("TRAINER_ISA");
+    if (strcmp(isa, "auto") == 0 && forced != NULL && forced[0] != '\0') {
+        isa = forced;
+        place = "TRAINER_ISA";
+    }
+    pthread_once(&once, fill);
+    int best = 0, found = -1;
+    for (int i = 0; i < N_ISAS; i++) {
+        if (runs[i]()) best = i;
+        if (strcmp(isa, names[i]) == 0) found = i;
+    }
+    if (strcmp(isa, "auto") == 0) found = best;
+    if (found < 0) {
+        const char *near = tr_nearest(isa, names, N_ISAS);
+        return tr_fail(err, TR_ECONFIG, "%s: no instruction set '%s' in this build%s%s%s", place, isa,
+                       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    }
+    if (!runs[found]())
+        return tr_fail(err, TR_ECONFIG, "%s: this CPU has no %s, the best it has is %s", place,
+                       names[found], names[best]);
+    *out = &tables[found];
+    return TR_OK;
+}

@@ -1,0 +1,389 @@
+/* conv2d: cross-correlation over an image, torch.nn.Conv2d.
+ *
+ * Two ways, chosen by what the layer absorbed and nothing else:
+ *  - routed: with a max pool at its end each window passes its gradient to one pixel. Backward makes a list
+ *    of those (a quarter of the pixels for 2 x 2) and works through it. Weights live in route layout.
+ *  - dense: weights live in forward layout; the input gradient is a convolution of the gradient
+ *    (spread by the stride, with a border) with the turned weights.
+ * The other layout is made at the start of each step: by each thread for itself while it is small,
+ * once for all where it is large.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "ops/ops.h"
+
+typedef struct conv_args {
+    int64_t out_channels, kernel_size, stride, padding;
+    bool bias;
+} conv_args;
+
+static const tr_key keys[] = {
+    {"out_channels", TR_KEY_INT, offsetof(conv_args, out_channels), NULL, 1, 65536, NULL,
+     "channels of the output"},
+    {"kernel_size", TR_KEY_INT, offsetof(conv_args, kernel_size), NULL, 1, 1024, NULL,
+     "height and width of the kernel"},
+    {"stride", TR_KEY_INT, offsetof(conv_args, stride), "1", 1, 1024, NULL,
+     "step of the kernel over the input"},
+    {"padding", TR_KEY_INT, offsetof(conv_args, padding), "0", 0, 1024, NULL,
+     "zeros added on each side of the input"},
+    {"bias", TR_KEY_BOOL, offsetof(conv_args, bias), "true", 0, 0, NULL,
+     "add a learnable number to each output channel"},
+};
+
+enum {
+    WEIGHT,
+    BIAS,
+    LARGEST_POOL = 4,             /* that the kernels take in */
+    SHARED_COPY = 64 * 1024,      /* elements from which on the second layout is made once for all */
+    SMALLEST_BLOCK = 512,         /* elements of the weights that are worth a thread's while */
+};
+
+/* ---- geometry ---- */
+
+static bool is_routed(const tr_node *node) { return node->epilogue.pool > 1; }
+
+static int run8_of(const tr_node *node) {
+    const conv_args *a = node->args;
+    return (int)tr_round_up(a->kernel_size * node->in[0].c, TR_BLOCK8);
+}
+
+/* Elements of the forward layout from output channel k on belong to blocks of this many lanes. */
+static int lanes_at(int k, int k0) { return k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8; }
+
+static tr_shape padded_input(const tr_node *node) {
+    const conv_args *a = node->args;
+    tr_shape s = node->in[0];
+    s.h += 2 * (int)a->padding;
+    s.w += 2 * (int)a->padding;
+    return s;
+}
+
+/* The pixels of the convolution that are computed: those that a pool reads, or all. */
+static tr_conv geometry(const tr_node *node) {
+    const conv_args *a = node->args;
+    tr_shape in = padded_input(node), out = node->out;
+    int pool = is_routed(node) ? node->epilogue.pool : 1;
+    int64_t row = (int64_t)in.w * in.c;
+    return (tr_conv){.c = in.c,
+                     .k = (int)a->out_channels,
+                     .kh = (int)a->kernel_size,
+                     .run = (int)(a->kernel_size * in.c),
+                     .row = row,
+                     .step_w = a->stride * in.c,
+                     .step_h = a->stride * row,
+                     .oh = out.h * pool,
+                     .ow = out.w * pool,
+                     .pool = pool,
+                     .relu = node->epilogue.relu};
+}
+
+/* The gradient as the turned convolution reads it: spread by the stride, bordered by kernel_size - 1. */
+static tr_shape spread_shape(const tr_node *node) {
+    const conv_args *a = node->args;
+    int border = (int)a->kernel_size - 1;
+    return (tr_shape){false, node->in[0].h + border, node->in[0].w + border, (int)a->out_channels};
+}
+
+/* ---- parameters ---- */
+
+static int64_t place_routed(const tr_node *node, int64_t i) {
+    const conv_args *a = node->args;
+    int64_t s = a->kernel_size, c = node->in[0].c;
+    int64_t w = i % s, h = i / s % s, ci = i / (s * s) % c, k = i / (s * s * c);
+    return (k * s + h) * run8_of(node) + w * c + ci;
+}
+
+static int64_t place_dense(const tr_node *node, int64_t i) {
+    const conv_args *a = node->args;
+    int64_t s = a->kernel_size, c = node->in[0].c;
+    int64_t w = i % s, h = i / s % s, ci = i / (s * s) % c, k = i / (s * s * c);
+    int64_t k0 = k / TR_LANES * TR_LANES, lanes = lanes_at((int)a->out_channels, (int)k0);
+    return k0 * s * s * c + ((h * s + w) * c + ci) * lanes + k % TR_LANES;
+}
+
+static int shape(tr_node *node, tr_error *err) {
+    const conv_args *a = node->args;
+    int code = tr_want_image(node, 0, err);
+    if (code) return code;
+    tr_shape in = padded_input(node);
+    int64_t s = a->kernel_size, k = a->out_channels, c = in.c;
+    if (s > in.h || s > in.w)
+        return tr_fail_at(err, node->where, node->name,
+                          "kernel_size=%d is larger than the padded input of %d x %d, allowed are 1 to %d",
+                          (int)s, in.h, in.w, in.h < in.w ? in.h : in.w);
+    if (s * s * c * tr_round_up(k, TR_LANES) > INT32_MAX / 4)
+        return tr_fail_at(err, node->where, node->name, "the layer would have too many weights");
+    node->own = (tr_shape){false, (int)((in.h - s) / a->stride + 1), (int)((in.w - s) / a->stride + 1),
+                           (int)k};
+    double bound = 1 / sqrt((double)(s * s * c)); /* kaiming_uniform with a = sqrt(5) */
+    int64_t per_k = s * run8_of(node), size = is_routed(node) ? k * per_k
+                                                              : tr_round_up(k, TR_BLOCK8) * s * s * c;
+    int64_t piece = is_routed(node) ? per_k * (SMALLEST_BLOCK / per_k + 1) : TR_LANES * s * s * c;
+    node->n_params = 1 + a->bias;
+    node->param[WEIGHT] = (tr_param){.role = "weight",
+                                     .n_dims = 4,
+                                     .dim = {k, c, s, s},
+                                     .size = size,
+                                     .tile = piece,
+                                     .block = piece,
+                                     .bound = bound,
+                                     .place = is_routed(node) ? place_routed : place_dense};
+    int64_t k8 = tr_round_up(k, TR_BLOCK8);
+    node->param[BIAS] = (tr_param){.role = "bias",
+                                   .n_dims = 1,
+                                   .dim = {k},
+                                   .size = k8,
+                                   .tile = k8,
+                                   .block = k8,
+                                   .bound = bound,
+                                   .place = tr_place_same};
+    return TR_OK;
+}
+
+static bool absorb(tr_node *node, const tr_epilogue *e) {
+    if (e->pool) {
+        if (node->epilogue.pool || e->pool < 2 || e->pool > LARGEST_POOL) return false;
+        node->epilogue.pool = e->pool;
+    }
+    node->epilogue.relu |= e->relu;
+    return true;
+}
+
+static int64_t multiply_adds(const tr_node *node) {
+    const conv_args *a = node->args;
+    return tr_shape_size(node->own) * a->kernel_size * a->kernel_size * node->in[0].c;
+}
+
+/* ---- the second layout of the weights ---- */
+
+/* Route layout -> forward layout, channels k0..k1-1. */
+static void to_forward(const tr_conv *d, const tr_real *w, int k0, int k1, tr_real *out) {
+    int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
+    for (int k = k0; k < k1; k++) {
+        int first = k / TR_LANES * TR_LANES, lanes = lanes_at(d->k, first);
+        tr_real *to = out + (int64_t)first * d->kh * d->run + k % TR_LANES;
+        for (int r = 0; r < d->kh; r++) {
+            const tr_real *from = w + ((int64_t)k * d->kh + r) * run8;
+            for (int j = 0; j < d->run; j++, to += lanes) *to = from[j];
+        }
+    }
+}
+
+/* Forward layout -> the forward layout of the turned kernel, whose inputs are the output channels:
+ * element (h, w, k) of input channel c is (s-1-h, s-1-w, c) of output channel k. */
+static void to_turned(const tr_conv *d, const tr_real *w, int k0, int k1, tr_real *out) {
+    for (int k = k0; k < k1; k++) {
+        int first = k / TR_LANES * TR_LANES, from_lanes = lanes_at(d->k, first);
+        const tr_real *from = w + (int64_t)first * d->kh * d->run + k % TR_LANES;
+        for (int t = d->kh * d->kh - 1; t >= 0; t--) {
+            for (int c = 0; c < d->c; c++, from += from_lanes) {
+                int c0 = c / TR_LANES * TR_LANES, lanes = lanes_at(d->c, c0);
+                out[(int64_t)c0 * d->kh * d->kh * d->k + ((int64_t)t * d->k + k) * lanes +
+                    c % TR_LANES] = *from;
+            }
+        }
+    }
+}
+
+static tr_real *second_layout(const tr_work *w) { return w->shared ? w->shared : w->own; }
+
+static void prepare(const tr_work *w) {
+    tr_conv d = geometry(w->node);
+    int blocks = w->n_blocks ? w->n_blocks : 1;
+    int k0 = w->n_blocks ? (int)tr_part(d.k, w->b0, blocks) : 0;
+    int k1 = w->n_blocks ? (int)tr_part(d.k, w->b1, blocks) : d.k;
+    const tr_real *weight = w->node->param[WEIGHT].value;
+    (is_routed(w->node) ? to_forward : to_turned)(&d, weight, k0, k1, second_layout(w));
+}
+
+/* ---- phases ---- */
+
+/* One sample with its border of zeros; the sample itself where there is no padding. */
+static const tr_real *bordered(const tr_work *w, int i) {
+    const conv_args *a = w->node->args;
+    const tr_real *x = w->x[0] + i * w->xs[0];
+    if (a->padding == 0) return x;
+    tr_shape in = w->node->in[0], out = padded_input(w->node);
+    int64_t row = (int64_t)in.w * in.c;
+    memset(w->scratch, 0, (size_t)tr_shape_size(out) * sizeof *x);
+    for (int h = 0; h < in.h; h++) {
+        memcpy(w->scratch + ((h + a->padding) * out.w + a->padding) * in.c, x + h * row,
+               (size_t)row * sizeof *x);
+    }
+    return w->scratch;
+}
+
+static void forward(const tr_work *w) {
+    const conv_args *a = w->node->args;
+    tr_conv d = geometry(w->node);
+    const tr_real *weight = is_routed(w->node) ? second_layout(w) : w->node->param[WEIGHT].value;
+    const tr_real *bias = a->bias ? w->node->param[BIAS].value : NULL;
+    for (int i = 0; i < w->n; i++) {
+        w->kernels->conv(&d, bordered(w, i), weight, bias, w->y + i * w->ys,
+                         w->aux[0] ? w->aux[0] + i * w->aux_step[0] : NULL);
+    }
+}
+
+/* aux[1] of a sample: the counts of its routes, then the routes. */
+static int64_t counts_bytes(const tr_node *node) {
+    return tr_round_up(node->out.c * (int64_t)sizeof(int32_t), TR_ALIGN);
+}
+static int32_t *counts_of(const tr_work *w, int i) {
+    return (int32_t *)(void *)(w->aux[1] + i * w->aux_step[1]);
+}
+static tr_route *routes_of(const tr_work *w, int i) {
+    return (tr_route *)(void *)(w->aux[1] + i * w->aux_step[1] + counts_bytes(w->node));
+}
+
+static void route(const tr_work *w) {
+    tr_conv d = geometry(w->node);
+    for (int i = 0; i < w->n; i++) {
+        w->kernels->route(&d, w->y + i * w->ys, w->dy + i * w->ys, w->aux[0] + i * w->aux_step[0],
+                          routes_of(w, i), counts_of(w, i));
+    }
+}
+
+static void routed_dx(const tr_work *w) {
+    const conv_args *a = w->node->args;
+    tr_conv d = geometry(w->node);
+    tr_shape in = w->node->in[0], border = padded_input(w->node);
+    int64_t row = (int64_t)in.w * in.c;
+    for (int i = 0; i < w->n; i++) {
+        tr_real *dx = w->dx[0] + i * w->xs[0];
+        tr_real *to = a->padding ? w->scratch : dx;
+        w->kernels->route_dx(&d, routes_of(w, i), counts_of(w, i), w->node->param[WEIGHT].value, to,
+                             tr_shape_size(border));
+        for (int h = 0; a->padding && h < in.h; h++) {
+            memcpy(dx + h * row, to + ((h + a->padding) * border.w + a->padding) * in.c,
+                   (size_t)row * sizeof *dx);
+        }
+    }
+}
+
+static void routed_dw(const tr_work *w) {
+    const conv_args *a = w->node->args;
+    tr_conv d = geometry(w->node);
+    int64_t size = w->node->param[WEIGHT].size;
+    memset(w->grad, 0, (size_t)(size + w->node->param[BIAS].size) * sizeof *w->grad);
+    for (int i = 0; i < w->n; i++) {
+        w->kernels->route_dw(&d, bordered(w, i), routes_of(w, i), counts_of(w, i), w->grad);
+        if (a->bias)
+            w->kernels->row_sum((int64_t)w->node->out.h * w->node->out.w, d.k, w->dy + i * w->ys,
+                                d.relu ? w->y + i * w->ys : NULL, d.k, w->grad + size);
+    }
+}
+
+static void mask(const tr_work *w) {
+    for (int i = 0; i < w->n; i++) {
+        tr_real *dy = w->dy + i * w->ys;
+        w->kernels->relu_dx(tr_shape_size(w->node->out), w->y + i * w->ys, dy, dy);
+    }
+}
+
+static void dense_dx(const tr_work *w) {
+    const conv_args *a = w->node->args;
+    tr_shape s = spread_shape(w->node), in = w->node->in[0], out = w->node->out;
+    int64_t row = (int64_t)s.w * s.c, shift = a->kernel_size - 1 - a->padding;
+    tr_conv d = {.c = s.c,
+                 .k = in.c,
+                 .kh = (int)a->kernel_size,
+                 .run = (int)a->kernel_size * s.c,
+                 .row = row,
+                 .step_w = s.c,
+                 .step_h = row,
+                 .oh = in.h,
+                 .ow = in.w,
+                 .pool = 1};
+    for (int i = 0; i < w->n; i++) {
+        memset(w->scratch, 0, (size_t)tr_shape_size(s) * sizeof *w->scratch);
+        for (int h = 0; h < out.h; h++) {
+            int64_t to_h = h * a->stride + shift;
+            for (int v = 0; v < out.w; v++) {
+                int64_t to_w = v * a->stride + shift;
+                if (to_h < 0 || to_h >= s.h || to_w < 0 || to_w >= s.w) continue;
+                memcpy(w->scratch + to_h * row + to_w * s.c,
+                       w->dy + i * w->ys + ((int64_t)h * out.w + v) * s.c,
+                       (size_t)s.c * sizeof *w->scratch);
+            }
+        }
+        w->kernels->conv(&d, w->scratch, second_layout(w), NULL, w->dx[0] + i * w->xs[0], NULL);
+    }
+}
+
+static void dense_dw(const tr_work *w) {
+    const conv_args *a = w->node->args;
+    tr_conv d = geometry(w->node);
+    int64_t size = w->node->param[WEIGHT].size;
+    memset(w->grad, 0, (size_t)(size + w->node->param[BIAS].size) * sizeof *w->grad);
+    for (int i = 0; i < w->n; i++) {
+        w->kernels->conv_dw(&d, bordered(w, i), w->dy + i * w->ys, w->grad);
+        if (a->bias)
+            w->kernels->row_sum((int64_t)d.oh * d.ow, d.k, w->dy + i * w->ys, NULL, d.k,
+                                w->grad + size);
+    }
+}
+
+/* ---- plan ---- */
+
+static void plan_backward(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+    bool routed = is_routed(node);
+    unsigned lists = routed ? TR_USE_AUX1 : 0, own = routed ? 0 : TR_USE_SHARED;
+    if (routed) {
+        out->aux_bytes[1] = counts_bytes(node) + tr_shape_size(node->out) * (int64_t)sizeof(tr_route);
+        out->backward[out->n_backward++] =
+            (tr_phase){"routes", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY | TR_USE_AUX0 | TR_USE_AUX1,
+                       route};
+    } else if (node->epilogue.relu) {
+        out->backward[out->n_backward++] =
+            (tr_phase){"relu gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY, mask};
+    }
+    if (request->need_dx[0])
+        out->backward[out->n_backward++] =
+            (tr_phase){"input gradient", TR_CUT_SAMPLES, 0, TR_USE_DY | TR_USE_DX | lists | own,
+                       routed ? routed_dx : dense_dx};
+    out->backward[out->n_backward++] =
+        (tr_phase){"weight gradient", TR_CUT_SHARDS, 0, TR_USE_X | TR_USE_Y | TR_USE_DY | lists,
+                   routed ? routed_dw : dense_dw};
+    out->grad_at[WEIGHT] = 0;
+    out->grad_at[BIAS] = node->param[WEIGHT].size;
+    out->grad_size = node->param[WEIGHT].size + node->param[BIAS].size;
+}
+
+static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+    const conv_args *a = node->args;
+    bool routed = is_routed(node);
+    tr_shape border = padded_input(node), spread = spread_shape(node);
+    int64_t taps = a->kernel_size * a->kernel_size;
+    int64_t layout = routed ? taps * border.c * tr_round_up(a->out_channels, TR_BLOCK8)
+                            : taps * a->out_channels * tr_round_up(border.c, TR_BLOCK8);
+    if (routed || (request->training && request->need_dx[0])) {
+        bool large = layout >= SHARED_COPY;
+        *(large ? &out->shared_size : &out->private_size) = layout;
+        int blocks = large ? (int)((a->out_channels + TR_LANES - 1) / TR_LANES) : 0;
+        out->prepare[out->n_prepare++] =
+            (tr_phase){"weights", large ? TR_CUT_BLOCKS : TR_CUT_EACH, blocks, TR_USE_SHARED, prepare};
+    }
+    if (routed) out->aux_bytes[0] = tr_shape_size(node->out) + TR_LANES;
+    if (a->padding) out->scratch_size = tr_shape_size(border);
+    out->forward[out->n_forward++] =
+        (tr_phase){"forward", TR_CUT_SAMPLES, 0,
+                   TR_USE_X | TR_USE_Y | (routed ? TR_USE_AUX0 | TR_USE_SHARED : 0), forward};
+    if (!request->training) return;
+    if (request->need_dx[0] && !routed)
+        out->scratch_size = tr_max(out->scratch_size, tr_shape_size(spread));
+    plan_backward(node, request, out);
+}
+
+const tr_op tr_op_conv2d = {
+    .schema = {"conv2d",
+               "Convolution over an image, square kernels, as torch.nn.Conv2d. Takes in a relu and a "
+               "max_pool2d after it.",
+               keys, sizeof keys / sizeof *keys, sizeof(conv_args)},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .shape = shape,
+    .absorb = absorb,
+    .plan = plan,
+    .multiply_adds = multiply_adds,
+};

@@ -1,0 +1,212 @@
+/* linear: x W^T + b, torch.nn.Linear; weights live as [in][out].
+ *
+ * Two ways, chosen by the batch and the size of the weights:
+ *  - by samples: each thread takes its samples through the whole matrix.
+ *  - by rows: in a small batch the matrix is larger than the data, and moving it between cores after
+ *    each update costs more than the arithmetic. A thread then owns a block of rows for good: it adds
+ *    up their part of the output for the whole batch, makes their input gradient and updates them. Only
+ *    activations move. The number of blocks is fixed, so the sums are too.
+ * In both, gradients of the weights are computed tile by tile over the whole batch where they are used.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "ops/ops.h"
+
+typedef struct linear_args {
+    int64_t out_features;
+    bool bias;
+} linear_args;
+
+static const tr_key keys[] = {
+    {"out_features", TR_KEY_INT, offsetof(linear_args, out_features), NULL, 1, 1 << 24, NULL,
+     "features of the output"},
+    {"bias", TR_KEY_BOOL, offsetof(linear_args, bias), "true", 0, 0, NULL,
+     "add a learnable number to each output"},
+};
+
+enum {
+    WEIGHT,
+    BIAS,
+    N_BLOCKS = 8,         /* of rows */
+    TILE_ROWS = 14,       /* a tile of weights and its gradient fit the first-level cache */
+    SMALL_BATCH = 16,     /* up to here by rows, ... */
+    LARGE_MATRIX = 4096,  /* ... if the matrix has this many elements */
+};
+
+static int in_of(const tr_node *node) { return (int)tr_shape_size(node->in[0]); }
+static int out8_of(const tr_node *node) {
+    return (int)tr_round_up(((const linear_args *)node->args)->out_features, TR_BLOCK8);
+}
+
+/* PyTorch's feature (c, h, w) of a flattened image lies at (h, w, c). */
+static int64_t place_weight(const tr_node *node, int64_t i) {
+    tr_shape s = node->in[0];
+    int64_t f = i % in_of(node), o = i / in_of(node), area = (int64_t)s.h * s.w;
+    return (f % area * s.c + f / area) * out8_of(node) + o;
+}
+
+static int shape(tr_node *node, tr_error *err) {
+    const linear_args *a = node->args;
+    int code = tr_want_features(node, 0, err);
+    if (code) return code;
+    int64_t in = in_of(node), out8 = out8_of(node);
+    if (in * out8 > INT32_MAX / 4)
+        return tr_fail_at(err, node->where, node->name, "the layer would have too many weights");
+    node->own = (tr_shape){true, 1, 1, (int)a->out_features};
+    double bound = 1 / sqrt((double)in); /* kaiming_uniform with a = sqrt(5) */
+    node->n_params = 1 + a->bias;
+    node->param[WEIGHT] = (tr_param){.role = "weight",
+                                     .n_dims = 2,
+                                     .dim = {a->out_features, in},
+                                     .size = in * out8,
+                                     .tile = TILE_ROWS * out8,
+                                     .block = (in + N_BLOCKS - 1) / N_BLOCKS * out8,
+                                     .bound = bound,
+                                     .place = place_weight};
+    node->param[BIAS] = (tr_param){.role = "bias",
+                                   .n_dims = 1,
+                                   .dim = {a->out_features},
+                                   .size = out8,
+                                   .tile = out8,
+                                   .block = out8,
+                                   .bound = bound,
+                                   .place = tr_place_same};
+    return TR_OK;
+}
+
+static bool absorb(tr_node *node, const tr_epilogue *e) {
+    if (e->pool) return false;
+    node->epilogue.relu = true;
+    return true;
+}
+
+static int64_t multiply_adds(const tr_node *node) {
+    const linear_args *a = node->args;
+    return in_of(node) * a->out_features;
+}
+
+static const tr_real *bias_of(const tr_node *node) {
+    return node->n_params > BIAS ? node->param[BIAS].value : NULL;
+}
+
+/* Rows of a run of blocks. */
+static int row_of(const tr_node *node, int block) {
+    int64_t rows = node->param[WEIGHT].block / out8_of(node);
+    return (int)tr_min(in_of(node), block * rows);
+}
+
+/* ---- by samples ---- */
+
+static void forward(const tr_work *w) {
+    w->kernels->linear(w->n, in_of(w->node), out8_of(w->node), w->x[0], w->xs[0],
+                       w->node->param[WEIGHT].value, bias_of(w->node), w->node->epilogue.relu, w->y,
+                       w->ys);
+}
+
+/* The gradient before the relu, zero in the padding, from dy to `to`. */
+static void before_relu(const tr_work *w, tr_real *to, int64_t step) {
+    int64_t out = tr_shape_size(w->node->out), out8 = out8_of(w->node);
+    for (int i = 0; i < w->n; i++) {
+        tr_real *z = to + i * step;
+        const tr_real *dy = w->dy + i * w->ys;
+        if (w->node->epilogue.relu)
+            w->kernels->relu_dx(out, w->y + i * w->ys, dy, z);
+        else if (z != dy)
+            memcpy(z, dy, (size_t)out * sizeof *z);
+        memset(z + out, 0, (size_t)(out8 - out) * sizeof *z);
+    }
+}
+
+static void clean(const tr_work *w) { before_relu(w, w->dy, w->ys); }
+
+static void dx_of_samples(const tr_work *w) {
+    w->kernels->linear_dx(w->n, in_of(w->node), out8_of(w->node), w->dy, w->ys,
+                          w->node->param[WEIGHT].value, w->dx[0], w->xs[0]);
+}
+
+/* ---- by rows ---- */
+
+static void forward_rows(const tr_work *w) {
+    int out8 = out8_of(w->node);
+    for (int b = w->b0; b < w->b1; b++) {
+        int r0 = row_of(w->node, b), r1 = row_of(w->node, b + 1);
+        w->kernels->linear(w->n, r1 - r0, out8, w->x[0] + r0, w->xs[0],
+                           w->node->param[WEIGHT].value + (int64_t)r0 * out8, NULL, false,
+                           w->shared + (int64_t)b * w->batch * out8, out8);
+    }
+}
+
+/* w->shared holds the parts of the whole batch; this call's samples begin at w->first. */
+static void sum_rows(const tr_work *w) {
+    int out8 = out8_of(w->node);
+    w->kernels->sum_parts(w->n, out8, w->shared + (int64_t)w->first * out8, (int64_t)w->batch * out8,
+                          N_BLOCKS, bias_of(w->node), w->node->epilogue.relu, w->y, w->ys);
+}
+
+static void clean_own(const tr_work *w) { before_relu(w, w->own, out8_of(w->node)); }
+
+static void dx_of_rows(const tr_work *w) {
+    int out8 = out8_of(w->node), r0 = row_of(w->node, w->b0), r1 = row_of(w->node, w->b1);
+    w->kernels->linear_dx(w->n, r1 - r0, out8, w->own, out8,
+                          w->node->param[WEIGHT].value + (int64_t)r0 * out8, w->dx[0] + r0, w->xs[0]);
+}
+
+/* ---- both ---- */
+
+static void grad(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g) {
+    int out8 = out8_of(w->node);
+    const tr_real *z = w->own ? w->own : w->dy;
+    int64_t zs = w->own ? out8 : w->ys;
+    if (param == BIAS) {
+        memset(g, 0, (size_t)out8 * sizeof *g);
+        w->kernels->row_sum(w->n, out8, z, NULL, zs, g);
+        return;
+    }
+    w->kernels->linear_dw(w->n, (int)((e1 - e0) / out8), out8, w->x[0] + e0 / out8, w->xs[0], z, zs, g);
+}
+
+static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+    int64_t out8 = out8_of(node);
+    bool rows = request->training && request->batch <= SMALL_BATCH &&
+                node->param[WEIGHT].size >= LARGE_MATRIX;
+    out->grad_at[WEIGHT] = out->grad_at[BIAS] = -1;
+    if (!rows) {
+        out->forward[out->n_forward++] =
+            (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
+    } else {
+        out->shared_size = N_BLOCKS * request->batch * out8;
+        out->forward[out->n_forward++] = (tr_phase){"forward", TR_CUT_BLOCKS, N_BLOCKS,
+                                                    TR_USE_X | TR_USE_SHARED, forward_rows};
+        out->forward[out->n_forward++] =
+            (tr_phase){"forward sum", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_SHARED, sum_rows};
+    }
+    if (!request->training) return;
+    if (!rows) {
+        out->backward[out->n_backward++] =
+            (tr_phase){"relu gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY, clean};
+        if (request->need_dx[0])
+            out->backward[out->n_backward++] = (tr_phase){
+                "input gradient", TR_CUT_SAMPLES, 0, TR_USE_DY | TR_USE_DX, dx_of_samples};
+    } else {
+        out->private_size = request->batch * out8;
+        out->backward[out->n_backward++] =
+            (tr_phase){"relu gradient", TR_CUT_EACH, 0, TR_USE_Y | TR_USE_DY, clean_own};
+        if (request->need_dx[0])
+            out->backward[out->n_backward++] =
+                (tr_phase){"input gradient", TR_CUT_BLOCKS, N_BLOCKS, TR_USE_DX, dx_of_rows};
+    }
+}
+
+const tr_op tr_op_linear = {
+    .schema = {"linear", "Fully connected layer, x W^T + b, as torch.nn.Linear. Takes in a relu after it.",
+               keys, sizeof keys / sizeof *keys, sizeof(linear_args)},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .shape = shape,
+    .absorb = absorb,
+    .plan = plan,
+    .grad = grad,
+    .grad_use = TR_USE_X | TR_USE_DY,
+    .multiply_adds = multiply_adds,
+};

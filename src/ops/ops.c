@@ -1,0 +1,48 @@
+/* The register of layers and losses, and what several of them need. */
+#include "ops/ops.h"
+
+#include <stdio.h>
+
+#include "ops_registry.h" /* made by Meson from this folder's meson.build */
+
+#define X(name) extern const tr_op tr_op_##name;
+TR_LAYERS(X)
+TR_LOSSES(X)
+#undef X
+
+#define X(name) &tr_op_##name,
+const tr_op *const tr_layers[] = {TR_LAYERS(X)};
+const tr_op *const tr_losses[] = {TR_LOSSES(X)};
+#undef X
+const int tr_n_layers = sizeof tr_layers / sizeof *tr_layers;
+const int tr_n_losses = sizeof tr_losses / sizeof *tr_losses;
+
+char *tr_shape_text(tr_shape shape, char *out) {
+    if (shape.flat)
+        snprintf(out, 64, "%lld", (long long)tr_shape_size(shape));
+    else
+        snprintf(out, 64, "%d x %d x %d", shape.c, shape.h, shape.w);
+    return out;
+}
+
+int tr_want_image(const tr_node *node, int input, tr_error *err) {
+    if (!node->in[input].flat) return TR_OK;
+    char text[64];
+    return tr_fail_at(err, node->where, node->name,
+                      "%s wants an image (channels x height x width) but its input has %s features",
+                      node->op->schema.name, tr_shape_text(node->in[input], text));
+}
+
+int tr_want_features(const tr_node *node, int input, tr_error *err) {
+    if (node->in[input].flat) return TR_OK;
+    char text[64];
+    return tr_fail_at(err, node->where, node->name,
+                      "%s wants features but its input is an image of %s: put a flatten layer before "
+                      "it",
+                      node->op->schema.name, tr_shape_text(node->in[input], text));
+}
+
+int64_t tr_place_same(const tr_node *node, int64_t i) {
+    (void)node;
+    return i;
+}

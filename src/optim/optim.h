@@ -1,0 +1,39 @@
+/* The room `optim`: one file per optimizer and per learning-rate schedule, registered in meson.build.
+ * All of them are pure functions of their arguments; state is the caller's. */
+#ifndef TR_OPTIM_H
+#define TR_OPTIM_H
+
+#include "base/base.h"
+#include "kernels/kernels.h"
+
+enum { TR_MAX_STATE = 2 };
+
+typedef struct tr_update { /* a run of elements of one parameter */
+    int64_t n;
+    tr_real *p;
+    const tr_real *g;
+    tr_real *state[TR_MAX_STATE]; /* zero before the first step */
+    int64_t step;                 /* 0 for the first */
+    double lr;                    /* of this step: the optimizer's lr times the schedule's factor */
+} tr_update;
+
+typedef struct tr_optimizer {
+    tr_schema schema; /* has a key "lr" */
+    int (*check)(const void *args, tr_where where, tr_error *err); /* of arguments together; or NULL */
+    double (*lr)(const void *args);
+    int (*n_state)(const void *args); /* buffers of a parameter's size */
+    void (*update)(const void *args, const tr_kernels *kernels, const tr_update *u);
+} tr_optimizer;
+
+typedef struct tr_schedule {
+    tr_schema schema;
+    /* What lr is multiplied with at step `step` of `steps`. */
+    double (*factor)(const void *args, int64_t step, int64_t steps);
+} tr_schedule;
+
+extern const tr_optimizer *const tr_optimizers[];
+extern const int tr_n_optimizers;
+extern const tr_schedule *const tr_schedules[];
+extern const int tr_n_schedules;
+
+#endif

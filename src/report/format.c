@@ -1,0 +1,54 @@
+/* Numbers as people read them. Every function writes at most 32 bytes and returns its `out`. */
+#include "report/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+enum { OUT_BYTES = 32 };
+
+char *tr_format_count(int64_t n, char *out) {
+    char digits[24];
+    uint64_t size = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, size);
+    char *p = out;
+    if (n < 0) *p++ = '-';
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0) *p++ = ',';
+        *p++ = digits[i];
+    }
+    *p = '\0';
+    return out;
+}
+
+char *tr_format_bytes(int64_t bytes, char *out) {
+    static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double size = fabs((double)bytes);
+    if (size < 1024) {
+        snprintf(out, OUT_BYTES, "%d B", (int)bytes);
+        return out;
+    }
+    int u = 0;
+    size /= 1024;
+    /* The limit is what "%.0f" would print as 1024. */
+    for (; size >= 1023.5 && u < 5; u++) size /= 1024;
+    /* Three digits or one decimal, whichever says more. */
+    snprintf(out, OUT_BYTES, "%s%.*f %s", bytes < 0 ? "-" : "", size < 99.95 ? 1 : 0, size,
+             unit[u]);
+    return out;
+}
+
+char *tr_format_seconds(double seconds, char *out) {
+    static const double most = 359999999; /* 99999:59:59: more is not a time anyone waits for */
+    if (!(seconds >= 0) || isinf(seconds)) {
+        snprintf(out, OUT_BYTES, "-:--");
+        return out;
+    }
+    int64_t s = (int64_t)(fmin(seconds, most) + 0.5);
+    int64_t hours = s / 3600;
+    int minutes = (int)(s / 60 % 60), rest = (int)(s % 60);
+    if (hours > 0)
+        snprintf(out, OUT_BYTES, "%" PRId64 ":%02d:%02d", hours, minutes, rest);
+    else
+        snprintf(out, OUT_BYTES, "%d:%02d", minutes, rest);
+    return out;
+}

@@ -1,0 +1,67 @@
+/* The room `report`: pictures (cairo) and the terminal. It is given numbers and names and shows
+ * them to people; it decides nothing. */
+#ifndef TR_REPORT_H
+#define TR_REPORT_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+
+/* ---- pictures: PNG files, written atomically ---- */
+
+typedef struct tr_cell {         /* one image of a grid */
+    const unsigned char *pixels; /* [c][h][w] bytes, c = 1 or 3 (more: the first three are drawn) */
+    int h, w, c;
+    const char *title;    /* under the image, or NULL */
+    const char *subtitle; /* below the title, or NULL */
+    int verdict;          /* -1: none; 0: wrong (red); 1: right (green): colours the subtitle */
+} tr_cell;
+int tr_draw_grid(const char *path, const char *title, const tr_cell *cells, int n, int columns,
+                 tr_error *err);
+
+typedef struct tr_series {
+    const char *name;
+    int n;
+    const double *x, *y;
+    bool points; /* draw a mark at each point, too */
+} tr_series;
+typedef struct tr_panel { /* one pair of axes */
+    const char *title, *x_label, *y_label;
+    const tr_series *series;
+    int n_series;
+    double y_min, y_max; /* y_min == y_max: from the data */
+} tr_panel;
+/* Panels side by side, each with its own axes and legend. Values that are not finite are left out.
+ */
+int tr_draw_panels(const char *path, const char *title, const tr_panel *panels, int n,
+                   tr_error *err);
+
+/* counts[truth * n + predicted]; cells are coloured by share of the truth's row and hold the count.
+ */
+int tr_draw_confusion(const char *path, const char *title, const char *const *names, int n,
+                      const int64_t *counts, tr_error *err);
+
+/* ---- the terminal (progress.c) ---- */
+
+/* A progress line that is redrawn at most ten times a second on a terminal and never in a pipe. */
+typedef struct tr_progress {
+    FILE *out;
+    bool on;
+    int width, shown;
+    double last, start;
+} tr_progress;
+void tr_progress_start(tr_progress *progress, FILE *out);
+/* "label [=====>    ] 43%  71,000 images/s  ETA 0:12  loss 1.234". done, total in steps. */
+void tr_progress_update(tr_progress *progress, const char *label, int64_t done, int64_t total,
+                        double images_per_second, const char *tail);
+/* Wipe the line, so that other text can be printed. */
+void tr_progress_clear(tr_progress *progress);
+
+/* 1234567 -> "1,234,567". out has 32 bytes. Returns out. */
+char *tr_format_count(int64_t n, char *out);
+/* 1536 -> "1.5 KiB". out has 32 bytes. Returns out. */
+char *tr_format_bytes(int64_t bytes, char *out);
+/* 75 -> "1:15", 3700 -> "1:01:40". out has 32 bytes. Returns out. */
+char *tr_format_seconds(double seconds, char *out);
+
+#endif

@@ -1,0 +1,112 @@
+/* The test set through the network: loss, accuracy, confusion; and tr_evaluate. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "train/session.h"
+
+enum { TEST_BATCH = 256 };
+
+int tr_test_open(const tr_session *s, tr_team *team, tr_test *out, tr_error *err) {
+    tr_exec_options options = {.batch = (int)tr_min(TEST_BATCH, s->test.n), .kernels = s->kernels};
+    tr_loader_args args = {.batch_size = options.batch, .prefetch = -1};
+    *out = (tr_test){.n = s->test.n, .n_classes = s->test.n_classes};
+    size_t classes = (size_t)s->test.n_classes;
+    out->predicted = tr_alloc((size_t)s->test.n, sizeof *out->predicted, err);
+    out->confusion = tr_alloc(classes * classes, sizeof *out->confusion, err);
+    int code = out->predicted && out->confusion ? TR_OK : TR_ENOMEM;
+    if (code == TR_OK) code = tr_exec_create(s->graph, &options, team, &out->exec, err);
+    if (code == TR_OK) code = tr_feed_open(s, &s->test, &args, &out->feed, err);
+    if (code) tr_test_close(out);
+    return code;
+}
+
+int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
+                tr_error *err) {
+    tr_input input;
+    tr_result result;
+    int64_t done = 0, correct = 0;
+    double loss = 0;
+    memset(t->confusion, 0, (size_t)t->n_classes * (size_t)t->n_classes * sizeof *t->confusion);
+    int code = tr_loader_begin(t->feed.loader, 0, err);
+    while (code == TR_OK) {
+        int more = tr_feed_next(&t->feed, &input, err);
+        if (more <= 0) {
+            code = more;
+            break;
+        }
+        code = tr_exec_step(t->exec, team, &input, 0, 0, &result);
+        if (code) return tr_feed_failed(&t->feed, code, err);
+        for (int i = 0; i < input.n; i++) {
+            t->predicted[done + i] = result.best[i];
+            t->confusion[input.labels[i] * t->n_classes + result.best[i]]++;
+        }
+        done += input.n;
+        correct += result.n_correct;
+        loss += result.loss * input.n;
+        if (progress && progress(done, arg)) return tr_fail(err, TR_ECANCELED, "stopped");
+    }
+    t->loss = loss / (double)t->n;
+    t->accuracy = (double)correct / (double)t->n;
+    return code;
+}
+
+void tr_test_close(tr_test *t) {
+    tr_feed_close(&t->feed);
+    tr_exec_free(t->exec);
+    tr_free(t->predicted);
+    tr_free(t->confusion);
+    *t = (tr_test){0};
+}
+
+double tr_test_class_accuracy(const tr_test *t, int k) {
+    int64_t n = 0;
+    for (int i = 0; i < t->n_classes; i++) n += t->confusion[k * t->n_classes + i];
+    return n ? (double)t->confusion[k * t->n_classes + k] / (double)n : (double)NAN;
+}
+
+/* ---- tr_evaluate ---- */
+
+typedef struct evaluation {
+    tr_session session;
+    tr_summary *summary;
+    tr_error *err;
+    int code;
+} evaluation;
+
+static void evaluate(tr_team *team, void *arg) {
+    evaluation *v = arg;
+    tr_test test;
+    v->code = tr_test_open(&v->session, team, &test, v->err);
+    if (v->code) return;
+    v->code = tr_test_run(&test, team, NULL, NULL, v->err);
+    v->summary->test_loss = test.loss;
+    v->summary->test_accuracy = test.accuracy;
+    for (int k = 0; k < test.n_classes; k++)
+        v->summary->per_class_accuracy[k] = tr_test_class_accuracy(&test, k);
+    tr_test_close(&test);
+}
+
+int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
+    tr_error local = {0};
+    evaluation v = {.summary = summary, .err = err ? err : &local};
+    *summary = (tr_summary){0};
+    int code = tr_session_open_run(config, run_dir, &v.session, summary->weights_sha256, v.err);
+    if (code) return code;
+    snprintf(config->run_dir, sizeof config->run_dir, "%s", run_dir);
+    summary->run_dir = config->run_dir;
+    summary->seed = (uint64_t)v.session.experiment.train.seed;
+    summary->threads = v.session.placement.n_threads;
+    summary->workers = v.session.workers;
+    summary->isa = v.session.kernels->name;
+    summary->test_images = v.session.test.n;
+    summary->n_classes = v.session.test.n_classes;
+    summary->class_names = v.session.test.class_names;
+    double start = tr_now();
+    code = tr_team_run(&v.session.placement, evaluate, &v, v.err);
+    if (code == TR_OK) code = v.code;
+    summary->images_per_second = v.session.test.n / (tr_now() - start);
+    summary->peak_rss_bytes = tr_peak_memory();
+    tr_session_close(&v.session);
+    return code;
+}

@@ -1,0 +1,58 @@
+/* Private to this room: the configuration with its meaning. */
+#ifndef TR_EXPERIMENT_H
+#define TR_EXPERIMENT_H
+
+#include "config/config.h"
+#include "data/data.h"
+#include "optim/optim.h"
+#include "threads/threads.h"
+#include "trainer/trainer.h"
+
+typedef struct tr_train_args { /* [train] */
+    int64_t epochs, seed, log_every;
+} tr_train_args;
+
+typedef struct tr_run_args { /* [run] */
+    int64_t threads;         /* -1: auto */
+    int64_t shard;           /* -1: auto */
+    int numa;
+    bool oversubscribe;
+    char isa[TR_TEXT];
+    char out[TR_TEXT];
+} tr_run_args;
+
+typedef struct tr_experiment {
+    const tr_doc *doc;
+    char name[TR_TEXT]; /* of the configuration file, without folder and ending */
+    const tr_dataset_class *dataset;
+    const tr_optimizer *optimizer;
+    const tr_schedule *schedule;
+    void *dataset_args, *optimizer_args, *schedule_args;
+    tr_loader_args loader;
+    tr_train_args train;
+    tr_run_args run;
+} tr_experiment;
+
+/* All sections but [network], [loss] and [transforms], which the graph and the pipeline read. */
+int tr_experiment_parse(const tr_doc *doc, tr_experiment *out, tr_error *err);
+void tr_experiment_free(tr_experiment *experiment);
+/* The effective configuration: every key with its value. Freed with tr_free. */
+char *tr_experiment_text(const tr_experiment *experiment, tr_error *err);
+
+struct tr_config {
+    tr_doc *doc;
+    char run_dir[4096]; /* of the last run: what summaries point at */
+};
+
+/* Sections, for help: their schemas (without classes' own keys) in the order of the file. */
+typedef struct tr_section {
+    const tr_schema *schema;         /* keys of its own, or NULL */
+    const tr_schema *const *classes; /* what its `type` (or its lines) may name, or NULL */
+    int n_classes;
+    const char *kind; /* what those are called: "layer" */
+    bool lines;       /* a line names a class (network, transforms), not `type` */
+    const char *name, *help;
+} tr_section;
+int tr_sections(tr_section *out, int max);
+
+#endif

@@ -1,0 +1,53 @@
+/* What will run: the network's table, memory, placement. */
+#include "train/plan_info.h"
+
+#include <string.h>
+
+int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, tr_plan_info *out, tr_error *err) {
+    const tr_graph *g = s->graph;
+    const tr_experiment *e = &s->experiment;
+    tr_memory memory;
+    tr_exec_get_memory(exec, &memory);
+    *out = (tr_plan_info){.network = e->name,
+                          .parameters = tr_graph_count(g),
+                          .train_images = s->train.n,
+                          .test_images = s->test.n,
+                          .steps = s->steps,
+                          .batch_size = (int)e->loader.batch_size,
+                          .epochs = (int)e->train.epochs,
+                          .memory_parameters = memory.parameters,
+                          .memory_optimizer = memory.optimizer,
+                          .memory_activations = memory.batch,
+                          .memory_threads = memory.threads,
+                          .shard = memory.shard,
+                          .n_shards = memory.n_shards,
+                          .chunk = memory.chunk,
+                          .waits = memory.n_waits,
+                          .placement = s->placement.text,
+                          .isa = s->kernels->name,
+                          .workers = s->workers,
+                          .prefetch = (int)e->loader.prefetch};
+    tr_layer_row *rows = tr_alloc((size_t)g->n_nodes, sizeof *rows, err);
+    out->layers = rows;
+    if (rows == NULL) return TR_ENOMEM;
+    for (int i = 1; i <= g->output; i++) {
+        const tr_node *node = &g->nodes[i];
+        tr_layer_row *row = &rows[out->n_layers++];
+        char text[64];
+        row->name = node->name;
+        row->type = node->op->schema.name;
+        row->part_of = node->value != i && !node->op->view ? g->nodes[node->value].name : "";
+        row->output = tr_strdup(tr_shape_text(node->own, text), err);
+        if (row->output == NULL) return TR_ENOMEM;
+        for (int p = 0; p < node->n_params; p++) row->parameters += tr_param_count(&node->param[p]);
+        if (node->op->multiply_adds) row->mflop = 2e-6 * (double)node->op->multiply_adds(node);
+        out->mflop += row->mflop;
+    }
+    return TR_OK;
+}
+
+void tr_plan_info_free(tr_plan_info *info) {
+    for (int i = 0; i < info->n_layers; i++) tr_free((char *)info->layers[i].output);
+    tr_free((tr_layer_row *)info->layers);
+    *info = (tr_plan_info){0};
+}

@@ -1,0 +1,255 @@
+/* Opening what a configuration names, in the order in which its faults should be found. */
+#include "train/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int open_data(tr_session *s, bool with_training, tr_error *err) {
+    const tr_experiment *e = &s->experiment;
+    uint64_t seed = (uint64_t)e->train.seed;
+    int code = TR_OK, n;
+    tr_where where;
+    if (with_training && (code = e->dataset->open(e->dataset_args, TR_TRAIN, seed, &s->train, err)))
+        return code;
+    if ((code = e->dataset->open(e->dataset_args, TR_TEST, seed, &s->test, err))) return code;
+    if (s->test.n_classes > TR_MAX_CLASSES)
+        return tr_fail(err, TR_ECONFIG, "the data has more than %d classes", TR_MAX_CLASSES);
+    const tr_pair *pairs = tr_doc_section(e->doc, "transforms", &n, &where);
+    return tr_pipeline_create(pairs, n, s->test.c, &s->pipeline, err);
+}
+
+/* What only the data set's size can tell. */
+static int check_loader(tr_session *s, tr_error *err) {
+    const tr_experiment *e = &s->experiment;
+    const tr_pair *pair = tr_doc_find(e->doc, "loader", "batch_size");
+    tr_where where = pair ? pair->where : (tr_where){tr_doc_name(e->doc), 0};
+    int64_t n = s->train.n, batch = e->loader.batch_size;
+    if (e->loader.drop_last && batch > n)
+        return tr_fail_at(err, where, "loader.batch_size",
+                          "%lld is more than the %lld training images, and drop_last=true leaves no "
+                          "batch, allowed are 1 to %lld",
+                          (long long)batch, (long long)n, (long long)n);
+    s->steps = e->loader.drop_last ? n / batch : (n + batch - 1) / batch;
+    s->log_every = e->train.log_every > 0 ? e->train.log_every : tr_max(1, s->steps / 6);
+    return TR_OK;
+}
+
+int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
+    const tr_run_args *run = &s->experiment.run;
+    int n = threads > 0 ? (int)threads : tr_topology_n_cores(s->topology);
+    int code = tr_place(s->topology, n, (tr_spread)run->numa, run->oversubscribe, &s->placement, err);
+    int spare = tr_topology_n_runnable(s->topology) - s->placement.n_active;
+    s->workers = s->experiment.loader.workers >= 0 ? (int)s->experiment.loader.workers
+                                                   : (int)tr_max(0, tr_min(2, spare));
+    return code;
+}
+
+static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_error *err) {
+    int code = tr_experiment_parse(doc, &s->experiment, err);
+    if (code) return code;
+    if ((code = tr_kernels_get(s->experiment.run.isa, &s->kernels, err))) return code;
+    if ((code = open_data(s, with_training, err))) return code;
+    if (with_training && (code = check_loader(s, err))) return code;
+    tr_shape image = {false, s->test.h, s->test.w, s->test.c};
+    if ((code = tr_graph_create(doc, image, s->test.n_classes, &s->graph, err))) return code;
+    if (with_training) tr_graph_init(s->graph, (uint64_t)s->experiment.train.seed);
+    if ((code = tr_topology_load(NULL, &s->topology, err))) return code;
+    return tr_session_place(s, s->experiment.run.threads, err);
+}
+
+int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err) {
+    *out = (tr_session){0};
+    int code = open_all(doc, with_training, out, err);
+    if (code) tr_session_close(out);
+    return code;
+}
+
+void tr_session_close(tr_session *s) {
+    tr_topology_free(s->topology);
+    tr_graph_free(s->graph);
+    tr_dataset_close(&s->train);
+    tr_dataset_close(&s->test);
+    tr_experiment_free(&s->experiment);
+    *s = (tr_session){0};
+}
+
+/* ---- parameters and files ---- */
+
+typedef struct collecting {
+    tr_tensor *tensors;
+    int n;
+    tr_error *err;
+    bool failed;
+} collecting;
+
+static void count_one(tr_node *node, int param, void *arg) {
+    (void)node, (void)param;
+    ++*(int *)arg;
+}
+
+static void collect(tr_node *node, int param, void *arg) {
+    collecting *c = arg;
+    tr_tensor *t = &c->tensors[c->n++];
+    const tr_param *p = &node->param[param];
+    char name[TR_NAME + 16];
+    tr_param_name(node, param, name);
+    memcpy(t->name, name, sizeof t->name - 1); /* the graph's names leave room for the role */
+    t->n_dims = p->n_dims;
+    memcpy(t->dim, p->dim, sizeof p->dim);
+    t->data = tr_alloc((size_t)tr_param_count(p), sizeof *t->data, c->err);
+    if (t->data == NULL)
+        c->failed = true;
+    else
+        tr_param_get(node, param, t->data);
+}
+
+int tr_session_tensors(const tr_session *s, tr_tensor **tensors, int *n, tr_error *err) {
+    int count = 0;
+    tr_graph_each_param(s->graph, count_one, &count);
+    collecting c = {tr_alloc((size_t)count, sizeof *c.tensors, err), 0, err, false};
+    *tensors = NULL;
+    if (c.tensors == NULL) return TR_ENOMEM;
+    tr_graph_each_param(s->graph, collect, &c);
+    if (c.failed) {
+        tr_tensors_free(c.tensors, count);
+        return TR_ENOMEM;
+    }
+    *tensors = c.tensors;
+    *n = count;
+    return TR_OK;
+}
+
+int tr_session_save(const tr_session *s, const char *path, char sha256[65], tr_error *err) {
+    static const char *const metadata[][2] = {{"format", "pt"}};
+    tr_tensor *tensors;
+    int n, code = tr_session_tensors(s, &tensors, &n, err);
+    if (code) return code;
+    tr_tensors_sha256(tensors, n, sha256);
+    code = tr_safetensors_save(path, tensors, n, metadata, 1, err);
+    tr_tensors_free(tensors, n);
+    return code;
+}
+
+typedef struct taking {
+    const char *path;
+    const tr_tensor *tensors;
+    int n, at;
+    tr_error *err;
+} taking;
+
+static void take(tr_node *node, int param, void *arg) {
+    taking *t = arg;
+    const tr_param *p = &node->param[param];
+    char name[TR_NAME + 16];
+    tr_param_name(node, param, name);
+    const tr_tensor *found = NULL;
+    for (int i = 0; i < t->n; i++) {
+        if (strcmp(t->tensors[i].name, name) == 0) found = &t->tensors[i];
+    }
+    t->at++;
+    if (found == NULL) {
+        tr_fail(t->err, TR_EDATA, "%s: has no tensor '%s', which the network needs", t->path, name);
+        return;
+    }
+    bool same = found->n_dims == p->n_dims;
+    for (int i = 0; same && i < p->n_dims; i++) same = found->dim[i] == p->dim[i];
+    if (same)
+        tr_param_set(node, param, found->data);
+    else
+        tr_fail(t->err, TR_EDATA, "%s: '%s' has not the shape that the network has", t->path, name);
+}
+
+int tr_session_load(tr_session *s, const char *path, tr_error *err) {
+    tr_error local = {0};
+    tr_tensor *tensors;
+    taking t = {.path = path, .err = err ? err : &local};
+    int code = tr_safetensors_load(path, &tensors, &t.n, t.err);
+    if (code) return code;
+    t.tensors = tensors;
+    tr_graph_each_param(s->graph, take, &t);
+    if (t.err->code == TR_OK && t.at != t.n)
+        tr_fail(t.err, TR_EDATA, "%s: has %d tensors, the network has %d", path, t.n, t.at);
+    tr_tensors_free(tensors, t.n);
+    return t.err->code;
+}
+
+int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s, char sha256[65],
+                        tr_error *err) {
+    char path[4096 + 32];
+    if (snprintf(path, sizeof path, "%s/model.safetensors", run_dir) >= (int)sizeof path)
+        return tr_fail(err, TR_EIO, "the name of the run directory is too long");
+    int code = tr_session_open(config->doc, false, s, err);
+    if (code) return code;
+    if ((code = tr_session_load(s, path, err))) {
+        tr_session_close(s);
+        return code;
+    }
+    tr_tensor *tensors;
+    int n;
+    if ((code = tr_session_tensors(s, &tensors, &n, err))) {
+        tr_session_close(s);
+        return code;
+    }
+    tr_tensors_sha256(tensors, n, sha256);
+    tr_tensors_free(tensors, n);
+    return TR_OK;
+}
+
+/* ---- batches ---- */
+
+static void bind_worker(void *arg) { tr_bind_self(arg); }
+
+int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args, tr_feed *out,
+                 tr_error *err) {
+    int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
+    tr_loader_options options = {.args = *args,
+                                 .seed = (uint64_t)s->experiment.train.seed,
+                                 .stride = tr_round_up(size, TR_LANES) + TR_LANES,
+                                 .lazy = s->workers == 0,
+                                 .worker_start = bind_worker,
+                                 .worker_arg = (void *)s->placement.loaders};
+    options.args.workers = s->workers;
+    *out = (tr_feed){0};
+    pthread_mutex_init(&out->lock, NULL);
+    int code = tr_loader_create(dataset, &s->pipeline, &options, &out->loader, err);
+    if (code) tr_feed_close(out);
+    return code;
+}
+
+static int decode(void *arg, int n0, int n1) {
+    tr_feed *feed = arg;
+    tr_error err = {0};
+    int code = tr_batch_decode(feed->loader, feed->batch, n0, n1, &err);
+    if (code) {
+        pthread_mutex_lock(&feed->lock);
+        tr_fail(&feed->error, code, "%s", err.text);
+        pthread_mutex_unlock(&feed->lock);
+    }
+    return code;
+}
+
+int tr_feed_next(tr_feed *feed, tr_input *input, tr_error *err) {
+    if (feed->batch) tr_loader_release(feed->loader, feed->batch);
+    feed->batch = NULL;
+    int code = tr_loader_next(feed->loader, &feed->batch, err);
+    if (code <= 0) return code;
+    const tr_batch *b = feed->batch;
+    *input = (tr_input){.n = b->n, .x = b->x, .stride = b->stride, .labels = b->labels};
+    if (!b->decoded) {
+        input->load = decode;
+        input->arg = feed;
+    }
+    return 1;
+}
+
+int tr_feed_failed(tr_feed *feed, int code, tr_error *err) {
+    return tr_fail(err, code, "%s", feed->error.code ? feed->error.text : tr_error_meaning(code));
+}
+
+void tr_feed_close(tr_feed *feed) {
+    if (feed->loader == NULL && feed->batch == NULL) return;
+    if (feed->batch) tr_loader_release(feed->loader, feed->batch);
+    tr_loader_free(feed->loader);
+    pthread_mutex_destroy(&feed->lock);
+    *feed = (tr_feed){0};
+}

@@ -1,0 +1,72 @@
+/* Private to this room: everything a configuration names, opened; and batches on their way to a step. */
+#ifndef TR_SESSION_H
+#define TR_SESSION_H
+
+#include "exec/exec.h"
+#include "io/io.h"
+#include "train/experiment.h"
+
+typedef struct tr_session {
+    tr_experiment experiment;
+    tr_dataset train, test; /* train is empty where only the test set was asked for */
+    tr_pipeline pipeline;
+    tr_graph *graph;
+    const tr_kernels *kernels;
+    tr_topology *topology;
+    tr_placement placement;
+    int workers;      /* loader threads; 0: the team loads */
+    int64_t log_every, steps; /* steps in an epoch */
+} tr_session;
+
+/* Open data, network, kernels and placement. with_training: the training set, too, and weights drawn
+ * from the seed. Nothing is left open on failure. */
+int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err);
+/* The same for a finished run, with its weights and their sum. */
+int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *out, char sha256[65],
+                        tr_error *err);
+void tr_session_close(tr_session *session);
+/* Another number of threads (-1: auto). */
+int tr_session_place(tr_session *session, int64_t threads, tr_error *err);
+
+/* The parameters as tensors in file order, copied; freed with tr_tensors_free. */
+int tr_session_tensors(const tr_session *session, tr_tensor **tensors, int *n, tr_error *err);
+/* Take the parameters from a file; names, number and shapes must be the network's. */
+int tr_session_load(tr_session *session, const char *path, tr_error *err);
+int tr_session_save(const tr_session *session, const char *path, char sha256[65], tr_error *err);
+
+/* Batches of a data set as a step wants them. */
+typedef struct tr_feed {
+    tr_loader *loader;
+    tr_batch *batch;
+    pthread_mutex_t lock; /* protects error, which any thread of the team may set */
+    tr_error error;
+} tr_feed;
+int tr_feed_open(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args,
+                 tr_feed *out, tr_error *err);
+/* 1: *input is the next batch, which ends with the next call or tr_feed_close; 0: the epoch is over;
+ * or a failure. */
+int tr_feed_next(tr_feed *feed, tr_input *input, tr_error *err);
+/* What a failed step (its code) is called: the failure of its loading. */
+int tr_feed_failed(tr_feed *feed, int code, tr_error *err);
+void tr_feed_close(tr_feed *feed);
+
+/* ---- testing (evaluate.c) ---- */
+
+typedef struct tr_test {
+    tr_exec *exec;
+    tr_feed feed;
+    int n, n_classes;
+    int32_t *predicted; /* [n] */
+    int64_t *confusion; /* [truth * n_classes + predicted] */
+    double loss, accuracy;
+} tr_test;
+/* On rank 0 of the team. */
+int tr_test_open(const tr_session *session, tr_team *team, tr_test *out, tr_error *err);
+/* Run the test set through the network. progress(done, arg) may be NULL; other than 0 stops. */
+int tr_test_run(tr_test *test, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
+                tr_error *err);
+void tr_test_close(tr_test *test);
+/* Share of class k that was right, NAN where the test set has none. */
+double tr_test_class_accuracy(const tr_test *test, int k);
+
+#endif

@@ -1,0 +1,225 @@
+/* The heart of the room `base`: errors, did-you-mean, checked sizes, memory that fails on purpose.
+ */
+#include <string.h>
+
+#include "base/base.h"
+#include "check_main.h"
+
+/* ---- errors ---- */
+
+START_TEST(first_failure_wins) {
+    tr_error err = {0};
+    ck_assert_int_eq(tr_fail(&err, TR_EIO, "%s %d", "first", 1), TR_EIO);
+    ck_assert_int_eq(tr_fail(&err, TR_ENOMEM, "second"), TR_ENOMEM);
+    ck_assert_int_eq(tr_fail_at(&err, (tr_where){"f", 1}, "k", "third"), TR_ECONFIG);
+    ck_assert_int_eq(err.code, TR_EIO);
+    ck_assert_str_eq(err.text, "first 1");
+    ck_assert_int_eq(tr_fail(NULL, TR_EDATA, "nobody listens"), TR_EDATA);
+    ck_assert_int_eq(tr_fail_at(NULL, (tr_where){"f", 1}, "k", "nobody listens"), TR_ECONFIG);
+}
+END_TEST
+
+START_TEST(text_names_the_place) {
+    static const struct {
+        tr_where where;
+        const char *key, *text;
+    } cases[] = {
+        {{"a.ini", 12}, "optimizer.lr", "a.ini:12: optimizer.lr: wrong 7"},
+        {{"a.ini", 0}, "optimizer.lr", "a.ini: optimizer.lr: wrong 7"},
+        {{"a.ini", 3}, NULL, "a.ini:3: wrong 7"},
+        {{NULL, 3}, "key", "key: wrong 7"},
+        {{NULL, 0}, NULL, "wrong 7"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tr_error err = {0};
+        tr_fail_at(&err, cases[i].where, cases[i].key, "wrong %d", 7);
+        ck_assert_str_eq(err.text, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(text_is_one_ended_line) {
+    tr_error err = {0};
+    tr_fail(&err, TR_EIO,
+            "a\nb\tc\x7f"
+            "d \xc3\xa4");
+    ck_assert_str_eq(err.text, "a?b?c?d \xc3\xa4");
+
+    char big[3 * TR_ERROR_TEXT];
+    memset(big, 'x', sizeof big);
+    big[sizeof big - 1] = 0;
+    for (int at = 0; at < 2; at++) { /* cut inside the message, and already inside the key */
+        err = (tr_error){0};
+        if (at == 0) tr_fail(&err, TR_EIO, "%s", big);
+        if (at == 1) tr_fail_at(&err, (tr_where){"f", 1}, big, "lost");
+        ck_assert_uint_eq(strlen(err.text), TR_ERROR_TEXT - 1);
+        ck_assert_str_eq(err.text + TR_ERROR_TEXT - 5, "x...");
+    }
+}
+END_TEST
+
+START_TEST(every_code_has_a_meaning) {
+    ck_assert_str_eq(tr_error_meaning(TR_OK), "no error");
+    ck_assert_str_eq(tr_error_meaning(TR_ENOMEM), "out of memory");
+    for (int code = -7; code <= 0; code++)
+        ck_assert_str_ne(tr_error_meaning(code), "unknown error");
+    ck_assert_str_eq(tr_error_meaning(1), "unknown error");
+    ck_assert_str_eq(tr_error_meaning(-8), "unknown error");
+}
+END_TEST
+
+START_TEST(nearest_name) {
+    static const char *const names[] = {"conv2d", "max_pool2d", "relu", "linear", "flatten", "lr"};
+    static const struct {
+        const char *word, *near;
+    } cases[] = {
+        {"conv2", "conv2d"},
+        {"ocnv2d", "conv2d"}, /* one swap is one edit */
+        {"Conv2d", "conv2d"},
+        {"ReLU", "relu"}, /* PyTorch's spelling */
+        {"MaxPool2d", "max_pool2d"},
+        {"linaer", "linear"},
+        {"flaten", "flatten"},
+        {"rlu", "relu"},
+        {"r", "lr"},
+        {"lrr", "lr"},
+        {"x", NULL}, /* nothing in common */
+        {"softmax", NULL},
+        {"", NULL},
+        {"linxyz", NULL},     /* 3 edits of 6 letters */
+        {"lniaer", "linear"}, /* two swaps: 2 edits of 6 letters, just allowed */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *near = tr_nearest(cases[i].word, names, 6);
+        if (cases[i].near) {
+            ck_assert_msg(near && !strcmp(near, cases[i].near), "%s: %s", cases[i].word,
+                          near ? near : "none");
+        } else {
+            ck_assert_msg(!near, "%s: %s", cases[i].word, near);
+        }
+    }
+    static const char *const two[] = {"adamw", "adam"}; /* the nearer, not the first */
+    ck_assert_str_eq(tr_nearest("adan", two, 2), "adam");
+    ck_assert_ptr_null(tr_nearest("adam", two, 0));
+    char longest[100];
+    memset(longest, 'a', sizeof longest);
+    longest[99] = 0;
+    const char *const one[] = {longest};
+    ck_assert_ptr_null(tr_nearest(longest, one, 1));
+    ck_assert_ptr_null(tr_nearest("aaa", one, 1));
+}
+END_TEST
+
+START_TEST(unknown_words) {
+    static const char *const names[] = {"train", "loader"};
+    tr_error err = {0};
+    ck_assert_int_eq(tr_fail_unknown(&err, (tr_where){"a.ini", 3}, "trian", "unknown section",
+                                     "trian", names, 2),
+                     TR_ECONFIG);
+    ck_assert_str_eq(err.text, "a.ini:3: trian: unknown section (did you mean 'train'?)");
+    err = (tr_error){0};
+    tr_fail_unknown(&err, (tr_where){0}, NULL, "unknown section 'foo'", "foo", names, 2);
+    ck_assert_str_eq(err.text, "unknown section 'foo', allowed are train, loader");
+    err = (tr_error){0};
+    tr_fail_unknown(&err, (tr_where){0}, NULL, "unknown section 'foo'", "foo", names, 0);
+    ck_assert_str_eq(err.text, "unknown section 'foo', there is none");
+}
+END_TEST
+
+/* ---- memory ---- */
+
+START_TEST(sizes_are_checked) {
+    size_t r = 7;
+    ck_assert(tr_mul(SIZE_MAX / 2, 2, &r) && r == SIZE_MAX - 1);
+    ck_assert(!tr_mul(SIZE_MAX / 2 + 1, 2, &r) && r == SIZE_MAX - 1);
+    ck_assert(tr_add(SIZE_MAX - 1, 1, &r) && r == SIZE_MAX);
+    r = 7;
+    ck_assert(!tr_add(SIZE_MAX, 1, &r) && r == 7);
+    ck_assert(tr_round_up(0, 8) == 0 && tr_round_up(1, 8) == 8 && tr_round_up(16, 8) == 16);
+}
+END_TEST
+
+START_TEST(parts_cover_everything_once) {
+    for (int64_t n = 0; n < 40; n++)
+        for (int64_t count = 1; count < 12; count++) {
+            ck_assert(tr_part(n, 0, count) == 0 && tr_part(n, count, count) == n);
+            for (int64_t rank = 0; rank < count; rank++) {
+                int64_t size = tr_part(n, rank + 1, count) - tr_part(n, rank, count);
+                ck_assert(size == n / count || size == n / count + (n % count != 0));
+            }
+        }
+}
+END_TEST
+
+START_TEST(memory_is_aligned_zero_and_slack) {
+    for (size_t n = 0; n < 300; n++) {
+        tr_error err = {0};
+        unsigned char *p = tr_alloc(n, 1, &err);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq((uintptr_t)p % TR_ALIGN, 0);
+        unsigned char any = 0;
+        for (size_t i = 0; i < n + TR_ALIGN; i++) any |= p[i];
+        ck_assert_uint_eq(any, 0);
+        memset(p, 0xa5, n + TR_ALIGN); /* under a sanitizer: the slack is ours */
+        tr_free(p);
+    }
+    tr_free(NULL);
+    char *copy = tr_strdup("text", NULL);
+    ck_assert_str_eq(copy, "text");
+    tr_free(copy);
+}
+END_TEST
+
+START_TEST(too_much_memory) {
+    tr_error err = {0};
+    ck_assert_ptr_null(tr_alloc(SIZE_MAX / 4, 8, &err));
+    ck_assert_int_eq(err.code, TR_ENOMEM);
+    ck_assert_str_eq(err.text,
+                     "out of memory: 4611686018427387903 x 8 bytes do not fit the address space");
+    ck_assert_ptr_null(
+        tr_alloc(SIZE_MAX, 1, NULL)); /* the product fits, with the slack it does not */
+    ck_assert_ptr_null(tr_alloc(PTRDIFF_MAX, 1, NULL));
+}
+END_TEST
+
+START_TEST(allocation_fails_on_purpose) {
+    tr_error err = {0};
+    tr_alloc_fail_after(2);
+    void *a = tr_alloc(1, 1, &err), *b = tr_alloc(1, 1, &err);
+    ck_assert(a && b && !err.code);
+    ck_assert_ptr_null(tr_strdup("abc", &err));
+    ck_assert_int_eq(err.code, TR_ENOMEM);
+    ck_assert_str_eq(err.text, "out of memory (asked for 4 bytes)");
+    void *c = tr_alloc(1, 1, NULL); /* one fails, not all from there */
+    ck_assert_ptr_nonnull(c);
+    tr_alloc_fail_after(0);
+    tr_alloc_fail_after(-1);
+    void *d = tr_alloc(1, 1, NULL);
+    ck_assert_ptr_nonnull(d);
+    tr_free(a), tr_free(b), tr_free(c), tr_free(d);
+}
+END_TEST
+
+static Suite *base_suite(void) {
+    Suite *suite = suite_create("base");
+    TCase *errors = tcase_create("errors");
+    tcase_add_test(errors, first_failure_wins);
+    tcase_add_test(errors, text_names_the_place);
+    tcase_add_test(errors, text_is_one_ended_line);
+    tcase_add_test(errors, every_code_has_a_meaning);
+    tcase_add_test(errors, nearest_name);
+    tcase_add_test(errors, unknown_words);
+    suite_add_tcase(suite, errors);
+    TCase *memory = tcase_create("memory");
+    tcase_add_test(memory, sizes_are_checked);
+    tcase_add_test(memory, parts_cover_everything_once);
+    tcase_add_test(memory, memory_is_aligned_zero_and_slack);
+    tcase_add_test(memory, too_much_memory);
+    tcase_add_test(memory, allocation_fails_on_purpose);
+    suite_add_tcase(suite, memory);
+    return suite;
+}
+
+int main(void) {
+    return tr_check_run(base_suite());
+}

@@ -1,0 +1,524 @@
+/* Data sets and transforms: the small CIFAR-10, every fault of its files, synthetic images, and the
+ * values that a pipeline decodes to.
+ *
+ * The environment variable TR_TEST_ROOT, or the macro of that name, says where the folder tests is.
+ */
+#include "check_main.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/data.h"
+
+#ifndef TR_TEST_ROOT
+#define TR_TEST_ROOT "tests"
+#endif
+
+enum { RECORD = 3073 };
+
+static const tr_where here = {"test.ini", 7};
+
+static const tr_dataset_class *find_class(const char *name) {
+    for (int i = 0; i < tr_n_dataset_classes; i++)
+        if (!strcmp(tr_dataset_classes[i]->schema.name, name)) return tr_dataset_classes[i];
+    ck_abort_msg("no data set class %s", name);
+}
+
+/* Open a data set with arguments written as in a configuration: "train=10 noise=0". */
+static int open_set(const char *name, const char *text, tr_split split, uint64_t seed,
+                    tr_dataset *out, tr_error *err) {
+    const tr_dataset_class *class = find_class(name);
+    char words[PATH_MAX];
+    tr_pair pairs[16];
+    const char *head;
+    int n;
+    snprintf(words, sizeof words, "%s", text);
+    ck_assert_int_eq(tr_args_split(words, here, "data", &head, pairs, 16, &n, err), TR_OK);
+    _Alignas(16) unsigned char args[4096];
+    ck_assert_uint_le(class->schema.args_bytes, sizeof args);
+    ck_assert_int_eq(tr_args_parse(&class->schema, pairs, n, here, "data", args, err), TR_OK);
+    return class->open(args, split, seed, out, err);
+}
+
+static void open_ok(const char *name, const char *text, tr_split split, uint64_t seed,
+                    tr_dataset *out) {
+    tr_error err = {0};
+    int code = open_set(name, text, split, seed, out, &err);
+    ck_assert_msg(code == TR_OK, "%s", err.text);
+}
+
+static const unsigned char *get(const tr_dataset *set, int i, int *label) {
+    const unsigned char *pixels = NULL;
+    tr_error err = {0};
+    ck_assert_int_eq(set->sample(set, i, &pixels, label, &err), TR_OK);
+    ck_assert_ptr_nonnull(pixels);
+    return pixels;
+}
+
+/* ---- cifar10 ---- */
+
+static const char *mini_path(const char *file) {
+    static char path[PATH_MAX];
+    const char *root = getenv("TR_TEST_ROOT");
+    snprintf(path, sizeof path, "%s/data/cifar10-mini%s", root ? root : TR_TEST_ROOT, file);
+    return path;
+}
+
+static void check_mini(tr_split split, const char *first_file, int n, int a_class) {
+    char args[PATH_MAX + 8];
+    snprintf(args, sizeof args, "root=%s", mini_path(""));
+    tr_dataset set;
+    open_ok("cifar10", args, split, 0, &set);
+    ck_assert_int_eq(set.n, n);
+    ck_assert(set.h == 32 && set.w == 32 && set.c == 3 && set.n_classes == 10);
+    ck_assert_str_eq(set.class_names[0], "airplane");
+    ck_assert_str_eq(set.class_names[9], "truck");
+
+    int count[10] = {0};
+    unsigned sum = 0;
+    for (int i = 0; i < n; i++) {
+        int label;
+        const unsigned char *pixels = get(&set, i, &label);
+        ck_assert(label >= 0 && label < 10);
+        count[label]++;
+        for (int p = 0; p < RECORD - 1; p++) sum += pixels[p];
+    }
+    for (int k = 0; k < 10; k++) ck_assert_int_eq(count[k], a_class);
+    ck_assert_uint_gt(sum, 0);
+
+    unsigned char record[RECORD];
+    FILE *file = fopen(mini_path(first_file), "rb");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < 3; i++) {
+        int label;
+        const unsigned char *pixels = get(&set, i, &label);
+        ck_assert_uint_eq(fread(record, 1, RECORD, file), RECORD);
+        ck_assert_int_eq(label, record[0]);
+        ck_assert_mem_eq(pixels, record + 1, RECORD - 1);
+    }
+    fclose(file);
+    tr_dataset_close(&set);
+    tr_dataset_close(&set); /* once more is fine */
+}
+
+START_TEST(test_mini_set) {
+    check_mini(TR_TRAIN, "/data_batch_1.bin", 500, 50);
+    check_mini(TR_TEST, "/test_batch.bin", 250, 25);
+}
+END_TEST
+
+static char folder[64];
+
+static const char *in_folder(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* A file of `bytes` bytes whose records all have `label`, but record `odd` has `odd_label`. */
+static void write_file(const char *name, size_t bytes, int label, int odd, int odd_label) {
+    FILE *file = fopen(in_folder(name), "wb");
+    ck_assert_ptr_nonnull(file);
+    for (size_t i = 0; i < bytes; i++) {
+        int value = i % RECORD ? (int)(i % 251) : (int)(i / RECORD) == odd ? odd_label : label;
+        ck_assert_int_ne(fputc(value, file), EOF);
+    }
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+/* A good set: file f has f + 1 records with label f. */
+static void make_folder(void) {
+    strcpy(folder, "/tmp/tr-dataset-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(chmod(folder, 0755), 0);
+    for (int f = 0; f < 5; f++) {
+        char name[32];
+        snprintf(name, sizeof name, "data_batch_%d.bin", f + 1);
+        write_file(name, (size_t)(f + 1) * RECORD, f, -1, 0);
+    }
+    write_file("test_batch.bin", 2 * RECORD, 9, -1, 0);
+}
+
+static void remove_folder(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static int open_folder(tr_split split, tr_dataset *set, tr_error *err) {
+    char args[128];
+    snprintf(args, sizeof args, "root=%s", folder);
+    return open_set("cifar10", args, split, 0, set, err);
+}
+
+static void expect_fault(tr_split split, int code, const char *after_folder) {
+    tr_dataset set;
+    tr_error err = {0};
+    char expected[1024];
+    snprintf(expected, sizeof expected, "%s%s", folder, after_folder);
+    int got = open_folder(split, &set, &err);
+    ck_assert_str_eq(err.text, expected);
+    ck_assert_int_eq(got, code);
+    ck_assert_int_eq(err.code, code);
+}
+
+START_TEST(test_files_in_order) {
+    tr_dataset set;
+    tr_error err = {0};
+    ck_assert_int_eq(open_folder(TR_TRAIN, &set, &err), TR_OK);
+    ck_assert_int_eq(set.n, 1 + 2 + 3 + 4 + 5);
+    static const int labels[15] = {0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4};
+    for (int i = 0; i < 15; i++) {
+        int label;
+        get(&set, i, &label);
+        ck_assert_int_eq(label, labels[i]);
+    }
+    tr_dataset_close(&set);
+}
+END_TEST
+
+START_TEST(test_missing) {
+    remove(in_folder("data_batch_3.bin"));
+    expect_fault(TR_TRAIN, TR_EDATA,
+                 "/data_batch_3.bin: cannot open: No such file or directory; "
+                 "fetch it with tools/fetch-cifar10.sh");
+    remove(in_folder("test_batch.bin"));
+    expect_fault(TR_TEST, TR_EDATA,
+                 "/test_batch.bin: cannot open: No such file or directory; "
+                 "fetch it with tools/fetch-cifar10.sh");
+
+    char there[64];
+    strcpy(there, folder);
+    strcat(folder, "/nowhere");
+    expect_fault(TR_TRAIN, TR_EDATA, ": no such folder; fetch it with tools/fetch-cifar10.sh");
+    strcpy(folder, there);
+    strcat(folder, "/data_batch_1.bin");
+    expect_fault(TR_TRAIN, TR_EDATA,
+                 ": is not a folder with CIFAR-10 files; fetch it with tools/fetch-cifar10.sh");
+    strcpy(folder, there);
+}
+END_TEST
+
+START_TEST(test_wrong_size) {
+    write_file("data_batch_2.bin", 2 * RECORD + 27, 1, -1, 0);
+    expect_fault(TR_TRAIN, TR_EDATA,
+                 "/data_batch_2.bin: offset 6146: 27 stray bytes at the end: the size, 6173 bytes, "
+                 "is not a multiple of 3073");
+    write_file("data_batch_2.bin", RECORD + 1, 1, -1, 0);
+    expect_fault(TR_TRAIN, TR_EDATA,
+                 "/data_batch_2.bin: offset 3073: 1 stray byte at the end: the size, 3074 bytes, "
+                 "is not a multiple of 3073");
+    write_file("data_batch_2.bin", RECORD - 1, 1, -1, 0);
+    expect_fault(TR_TRAIN, TR_EDATA,
+                 "/data_batch_2.bin: offset 0: 3072 stray bytes at the end: the size, 3072 bytes, "
+                 "is not a multiple of 3073");
+    write_file("test_batch.bin", 0, 0, -1, 0);
+    expect_fault(TR_TEST, TR_EDATA,
+                 "/test_batch.bin: offset 0: the file is empty, it should hold records of 3073 "
+                 "bytes");
+}
+END_TEST
+
+START_TEST(test_wrong_label) {
+    write_file("data_batch_5.bin", 9 * RECORD, 9, 8, 10);
+    expect_fault(TR_TRAIN, TR_EDATA,
+                 "/data_batch_5.bin: offset 24584: label 10 of record 8 is not in the range 0 to "
+                 "9");
+    write_file("test_batch.bin", 2 * RECORD, 0, 0, 255);
+    expect_fault(TR_TEST, TR_EDATA,
+                 "/test_batch.bin: offset 0: label 255 of record 0 is not in the range 0 to 9");
+}
+END_TEST
+
+START_TEST(test_not_a_file) {
+    remove(in_folder("data_batch_4.bin"));
+    ck_assert_int_eq(mkdir(in_folder("data_batch_4.bin"), 0755), 0);
+    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a folder, not a file");
+}
+END_TEST
+
+START_TEST(test_no_permission) {
+    ck_assert_int_eq(chmod(in_folder("data_batch_1.bin"), 0), 0);
+    bool root = geteuid() == 0;
+    if (root) ck_assert_int_eq(seteuid(65534), 0); /* to root nothing is forbidden */
+    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_1.bin: cannot open: Permission denied");
+    if (root) ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+START_TEST(test_cifar10_out_of_memory) {
+    tr_dataset set;
+    tr_error err = {0};
+    tr_alloc_fail_after(0);
+    ck_assert_int_eq(open_folder(TR_TRAIN, &set, &err), TR_ENOMEM);
+    tr_alloc_fail_after(-1);
+}
+END_TEST
+
+/* ---- synthetic ---- */
+
+START_TEST(test_synthetic_is_a_function_of_the_seed) {
+    const char *args = "train=40 test=30 classes=7 height=9 width=11 channels=2 noise=0.2";
+    const size_t bytes = 9 * 11 * 2;
+    tr_dataset a, b, other, test;
+    open_ok("synthetic", args, TR_TRAIN, 5, &a);
+    open_ok("synthetic", args, TR_TRAIN, 5, &b);
+    open_ok("synthetic", args, TR_TRAIN, 6, &other);
+    open_ok("synthetic", args, TR_TEST, 5, &test);
+    ck_assert(a.n == 40 && test.n == 30 && a.h == 9 && a.w == 11 && a.c == 2 && a.n_classes == 7);
+    ck_assert_str_eq(a.class_names[6], "class 6");
+    for (int i = 0; i < 30; i++) {
+        int label[4];
+        const unsigned char *pa = get(&a, i, &label[0]), *pb = get(&b, i, &label[1]);
+        const unsigned char *po = get(&other, i, &label[2]), *pt = get(&test, i, &label[3]);
+        ck_assert_int_eq(label[0], label[1]);
+        ck_assert_int_eq(label[0], i % 7);
+        ck_assert_mem_eq(pa, pb, bytes);
+        ck_assert_mem_ne(pa, po, bytes);
+        ck_assert_mem_ne(pa, pt, bytes);
+    }
+    tr_dataset_close(&a);
+    tr_dataset_close(&b);
+    tr_dataset_close(&other);
+    tr_dataset_close(&test);
+}
+END_TEST
+
+START_TEST(test_synthetic_shares_prototypes) {
+    tr_dataset train, test;
+    open_ok("synthetic", "train=20 test=20 noise=0", TR_TRAIN, 3, &train);
+    open_ok("synthetic", "train=20 test=20 noise=0", TR_TEST, 3, &test);
+    int label;
+    for (int i = 0; i < 20; i++) {
+        const unsigned char *pixels = get(&train, i, &label);
+        ck_assert_mem_eq(pixels, get(&test, i, &label), RECORD - 1);
+        if (i > 0) ck_assert_mem_ne(pixels, get(&train, i % 10 ? 0 : 1, &label), RECORD - 1);
+    }
+    tr_dataset_close(&train);
+    tr_dataset_close(&test);
+}
+END_TEST
+
+/* The noise has the standard deviation that was asked for, and the nearest prototype is nearly
+ * always the right one: the set can be learned. */
+START_TEST(test_synthetic_noise) {
+    tr_dataset clean, noisy;
+    open_ok("synthetic", "test=10 noise=0", TR_TEST, 1, &clean);
+    open_ok("synthetic", "test=100 noise=0.1", TR_TEST, 1, &noisy);
+    double sum = 0, squares = 0;
+    for (int i = 0; i < 100; i++) {
+        int label, other, nearest = -1;
+        const unsigned char *pixels = get(&noisy, i, &label);
+        double best = INFINITY;
+        for (int k = 0; k < 10; k++) {
+            const unsigned char *prototype = get(&clean, k, &other);
+            double distance = 0;
+            for (int p = 0; p < RECORD - 1; p++) {
+                double d = pixels[p] - prototype[p];
+                distance += d * d;
+                if (other == label) sum += d;
+            }
+            if (other == label) squares += distance;
+            if (distance < best) {
+                best = distance;
+                nearest = other;
+            }
+        }
+        ck_assert_int_eq(nearest, label);
+    }
+    double n = 100.0 * (RECORD - 1);
+    /* 307,200 draws: the mean is known to 25.5 / 554 = 0.05, and five times that is chance. The
+     * deviation loses a little where 64 + noise is cut off at 0; 2 % allows for it. */
+    ck_assert_double_le(fabs(sum / n), 0.25);
+    ck_assert_double_eq_tol(sqrt(squares / n), 0.1 * 255, 0.02 * 0.1 * 255);
+    tr_dataset_close(&clean);
+    tr_dataset_close(&noisy);
+}
+END_TEST
+
+START_TEST(test_synthetic_out_of_memory) {
+    tr_dataset set;
+    for (long n = 0;; n++) {
+        ck_assert_int_lt(n, 100);
+        tr_error err = {0};
+        tr_alloc_fail_after(n);
+        int code = open_set("synthetic", "train=4 test=4", TR_TRAIN, 1, &set, &err);
+        tr_alloc_fail_after(-1);
+        if (code == TR_OK) break;
+        ck_assert_int_eq(code, TR_ENOMEM);
+    }
+    tr_dataset_close(&set);
+}
+END_TEST
+
+/* ---- pipeline ---- */
+
+static int make_pipeline(const char *const *lines, int n, int channels, tr_pipeline *out,
+                         tr_error *err) {
+    tr_pair pairs[2 * TR_MAX_TRANSFORMS] = {0};
+    for (int i = 0; i < n; i++)
+        pairs[i] = (tr_pair){lines[2 * i], lines[2 * i + 1], {"test.ini", i + 1}, NULL};
+    return tr_pipeline_create(pairs, n, channels, out, err);
+}
+
+START_TEST(test_pipeline_values) {
+    tr_pipeline p;
+    tr_error err = {0};
+    ck_assert_int_eq(make_pipeline(NULL, 0, 3, &p, &err), TR_OK);
+    for (int b = 0; b < 256; b++) ck_assert(p.table[2][b] == (float)b / 255.0f);
+
+    /* transforms.Compose([ToTensor(), Normalize(0.5, 0.5)]) on single bytes; equality of bits is
+     * what is promised, nine digits name a float. */
+    const char *half[] = {"normalize", "mean=0.5 std=0.5"};
+    ck_assert_int_eq(make_pipeline(half, 1, 3, &p, &err), TR_OK);
+    for (int c = 0; c < 3; c++) {
+        ck_assert(p.table[c][0] == -1.0f);
+        ck_assert(p.table[c][1] == -0.992156863f);
+        ck_assert(p.table[c][127] == -0.00392156839f);
+        ck_assert(p.table[c][128] == 0.003921628f);
+        ck_assert(p.table[c][254] == 0.992156863f);
+        ck_assert(p.table[c][255] == 1.0f);
+    }
+
+    const char *cifar[] = {"normalize", "mean=0.49139968,0.48215841,0.44653091 "
+                                        "std=0.24703223,0.24348513,0.26158784"};
+    ck_assert_int_eq(make_pipeline(cifar, 1, 3, &p, &err), TR_OK);
+    static const float expected[3][3] = {
+        {-1.98921287f, -1.98023772f, -1.70700181f},
+        {-0.766858995f, -0.740076542f, -0.552663743f},
+        {2.05884218f, 2.12678933f, 2.11580586f},
+    };
+    static const int bytes[3] = {0, 77, 255};
+    for (int i = 0; i < 3; i++)
+        for (int c = 0; c < 3; c++) ck_assert(p.table[c][bytes[i]] == expected[i][c]);
+
+    /* In the order written: (1 - 0.5) / 0.5 = 1, then (1 - 2) / 4. */
+    const char *two[] = {"normalize", "mean=0.5 std=0.5", "normalize", "mean=2 std=4"};
+    ck_assert_int_eq(make_pipeline(two, 2, 1, &p, &err), TR_OK);
+    ck_assert(p.table[0][255] == -0.25f);
+}
+END_TEST
+
+START_TEST(test_decode) {
+    enum { MOST = 1024, GUARD = 32 };
+    static const int sizes[] = {0, 1, 7, 8, 9, 35, MOST};
+    static unsigned char planes[TR_MAX_CHANNELS * MOST];
+    static float out[TR_MAX_CHANNELS * MOST + GUARD];
+    for (size_t i = 0; i < sizeof planes; i++) planes[i] = (unsigned char)(i * 37 + i / 256);
+    for (int channels = 1; channels <= TR_MAX_CHANNELS; channels++) {
+        tr_pipeline p = {.channels = channels};
+        for (int c = 0; c < channels; c++)
+            for (int b = 0; b < 256; b++) p.table[c][b] = (float)(1000 * c + b);
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+            int n = sizes[s];
+            for (int i = 0; i < channels * n + GUARD; i++) out[i] = -1;
+            tr_pipeline_decode(&p, planes, n, out);
+            for (int i = 0; i < n; i++)
+                for (int c = 0; c < channels; c++)
+                    ck_assert(out[i * channels + c] == (float)(1000 * c + planes[c * n + i]));
+            for (int i = 0; i < GUARD; i++) ck_assert(out[channels * n + i] == -1);
+        }
+    }
+}
+END_TEST
+
+static void expect_pipeline_fault(const char *key, const char *value, int channels,
+                                  const char *text) {
+    tr_pipeline p;
+    tr_error err = {0};
+    const char *line[] = {key, value};
+    ck_assert_int_eq(make_pipeline(line, 1, channels, &p, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, text);
+}
+
+START_TEST(test_pipeline_faults) {
+    expect_pipeline_fault("normalise", "mean=0.5 std=0.5", 3,
+                          "test.ini:1: unknown transform 'normalise' (did you mean 'normalize'?)");
+    expect_pipeline_fault("normalize", "mean=0.5,0.5 std=0.5", 3,
+                          "test.ini:1: normalize: mean: 2 values for images of 3 channels, give "
+                          "one or 3");
+    expect_pipeline_fault("normalize", "mean=0.5 std=0.5,1,1", 1,
+                          "test.ini:1: normalize: std: 3 values for images of 1 channel, one is "
+                          "needed");
+    expect_pipeline_fault("normalize", "half mean=0.5", 3,
+                          "test.ini:1: normalize: 'half' is not of the form key=value");
+
+    /* The schema's own words are tested with the schema; here: that its rules are in force. */
+    tr_pipeline p;
+    static const char *const bad[] = {"mean=0.5", "mean=0.5 std=0", "mean=0.5 std=-1",
+                                      "mean=x std=1", "mean=0.5 std=1 sdt=2"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        tr_error err = {0};
+        const char *line[] = {"normalize", bad[i]};
+        ck_assert_int_eq(make_pipeline(line, 1, 3, &p, &err), TR_ECONFIG);
+        ck_assert_ptr_nonnull(strstr(err.text, "test.ini:1: normalize"));
+    }
+
+    tr_error err = {0};
+    const char *many[2 * (TR_MAX_TRANSFORMS + 1)];
+    for (int i = 0; i <= TR_MAX_TRANSFORMS; i++) {
+        many[2 * i] = "normalize";
+        many[2 * i + 1] = "mean=0 std=1";
+    }
+    ck_assert_int_eq(make_pipeline(many, TR_MAX_TRANSFORMS, 3, &p, &err), TR_OK);
+    ck_assert_int_eq(make_pipeline(many, TR_MAX_TRANSFORMS + 1, 3, &p, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text,
+                     "test.ini:17: normalize: one transform too many: at most 16 are allowed");
+    err = (tr_error){0};
+    ck_assert_int_eq(make_pipeline(NULL, 0, 9, &p, &err), TR_EDATA);
+    ck_assert_str_eq(err.text, "images of 9 channels: 1 to 8 are allowed");
+}
+END_TEST
+
+START_TEST(test_pipeline_out_of_memory) {
+    const char *half[] = {"normalize", "mean=0.5 std=0.5"};
+    for (long n = 0;; n++) {
+        ck_assert_int_lt(n, 100);
+        tr_pipeline p;
+        tr_error err = {0};
+        tr_alloc_fail_after(n);
+        int code = make_pipeline(half, 1, 3, &p, &err);
+        tr_alloc_fail_after(-1);
+        if (code == TR_OK) break;
+        ck_assert_int_eq(code, TR_ENOMEM);
+    }
+}
+END_TEST
+
+static Suite *dataset_suite(void) {
+    Suite *suite = suite_create("dataset");
+    TCase *cifar10 = tcase_create("cifar10");
+    tcase_add_checked_fixture(cifar10, make_folder, remove_folder);
+    tcase_add_test(cifar10, test_mini_set);
+    tcase_add_test(cifar10, test_files_in_order);
+    tcase_add_test(cifar10, test_missing);
+    tcase_add_test(cifar10, test_wrong_size);
+    tcase_add_test(cifar10, test_wrong_label);
+    tcase_add_test(cifar10, test_not_a_file);
+    tcase_add_test(cifar10, test_no_permission);
+    tcase_add_test(cifar10, test_cifar10_out_of_memory);
+    suite_add_tcase(suite, cifar10);
+
+    TCase *synthetic = tcase_create("synthetic");
+    tcase_add_test(synthetic, test_synthetic_is_a_function_of_the_seed);
+    tcase_add_test(synthetic, test_synthetic_shares_prototypes);
+    tcase_add_test(synthetic, test_synthetic_noise);
+    tcase_add_test(synthetic, test_synthetic_out_of_memory);
+    suite_add_tcase(suite, synthetic);
+
+    TCase *pipeline = tcase_create("pipeline");
+    tcase_add_test(pipeline, test_pipeline_values);
+    tcase_add_test(pipeline, test_decode);
+    tcase_add_test(pipeline, test_pipeline_faults);
+    tcase_add_test(pipeline, test_pipeline_out_of_memory);
+    suite_add_tcase(suite, pipeline);
+    return suite;
+}
+
+int main(void) {
+    return tr_check_run(dataset_suite());
+}

@@ -1,0 +1,410 @@
+/* The operating system: files that are whole or absent, folders, CPU quotas, the floating-point
+ * mode.
+ *
+ * Every test has a fresh folder. Faults are made, not simulated: a limit on file sizes for the full
+ * disk, another user for the closed folder, a timer for the interrupted write.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <float.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "base/base.h"
+#include "check_main.h"
+
+/* ---- files ---- */
+
+static char folder[256]; /* a fresh one for every test */
+
+static void make_scratch(void) {
+    const char *top = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/trainer-base-XXXXXX", top && *top ? top : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(chmod(folder, 0755), 0); /* the tests look inside as another user, too */
+}
+
+static void remove_scratch(void) {
+    char command[300];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* folder/name; up to four of them at a time. */
+static const char *in_folder(const char *name) {
+    static char paths[4][600];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static int n_entries(const char *path) {
+    int n = 0;
+    DIR *dir = opendir(path);
+    ck_assert_ptr_nonnull(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        n += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+    closedir(dir);
+    return n;
+}
+
+static void expect_file(const char *path, const char *text) {
+    tr_error err = {0};
+    tr_mapping file;
+    ck_assert_msg(tr_map(path, &file, &err) == TR_OK, "%s", err.text);
+    ck_assert_uint_eq(file.size, strlen(text));
+    ck_assert(!file.size || !memcmp(file.data, text, file.size));
+    tr_unmap(&file);
+}
+
+START_TEST(save_replaces_whole_files) {
+    tr_error err = {0};
+    const char *path = in_folder("file");
+    for (int i = 0; i < 3; i++) {
+        const char *text = i == 0 ? "first" : i == 1 ? "" : "third, longer";
+        ck_assert_msg(tr_save(path, text, strlen(text), &err) == TR_OK, "%s", err.text);
+        expect_file(path, text);
+        ck_assert_int_eq(n_entries(folder), 1);
+    }
+}
+END_TEST
+
+START_TEST(save_in_the_current_folder) {
+    char before[4096];
+    ck_assert_ptr_nonnull(getcwd(before, sizeof before));
+    ck_assert_int_eq(chdir(folder), 0);
+    int code = tr_save("plain", "x", 1, NULL);
+    ck_assert_int_eq(chdir(before), 0);
+    ck_assert_int_eq(code, TR_OK);
+    expect_file(in_folder("plain"), "x");
+}
+END_TEST
+
+START_TEST(save_long_names) {
+    char name[256];
+    memset(name, 'n', 255);
+    name[255] = 0;
+    ck_assert_int_eq(tr_save(in_folder(name), "x", 1, NULL), TR_OK); /* 255: the longest there is */
+    expect_file(in_folder(name), "x");
+    ck_assert_int_eq(n_entries(folder), 1);
+}
+END_TEST
+
+START_TEST(save_leaves_nothing_behind) {
+    tr_error err = {0};
+    char expected[700];
+
+    const char *path = in_folder("missing/file");
+    ck_assert_int_eq(tr_save(path, "x", 1, &err), TR_EIO);
+    snprintf(expected, sizeof expected, "%s: cannot create: No such file or directory", path);
+    ck_assert_str_eq(err.text, expected);
+    ck_assert(!tr_exists(in_folder("missing")));
+
+    path = in_folder("taken"); /* a folder has the name: it shows only when all is written */
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_make_folder(path, &err), TR_OK);
+    ck_assert_int_eq(tr_save(path, "x", 1, &err), TR_EIO);
+    snprintf(expected, sizeof expected, "%s: cannot put in place: Is a directory", path);
+    ck_assert_str_eq(err.text, expected);
+    ck_assert_int_eq(n_entries(folder), 1);
+    ck_assert_int_eq(n_entries(path), 0);
+
+    tr_alloc_fail_after(0);
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_save(in_folder("file"), "x", 1, &err), TR_ENOMEM);
+    ck_assert_int_eq(n_entries(folder), 1);
+}
+END_TEST
+
+START_TEST(save_when_the_disk_is_full) {
+    /* A limit on the size of files stands for the full disk: a short write, then EFBIG. */
+    static const char data[10000];
+    tr_error err = {0};
+    const char *path = in_folder("file"), *lines = in_folder("lines");
+    ck_assert_int_eq(tr_save(path, "old", 3, &err), TR_OK);
+    ck_assert_int_eq(tr_append(lines, "whole\n", &err), TR_OK);
+    char long_line[9000];
+    memset(long_line, 'x', sizeof long_line);
+    long_line[sizeof long_line - 1] = 0;
+
+    struct rlimit before, small;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 4096;
+    void (*old_handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int saved = tr_save(path, data, sizeof data, &err);
+    int appended = tr_append(lines, long_line, NULL);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, old_handler);
+
+    char expected[700];
+    ck_assert_int_eq(saved, TR_EIO);
+    snprintf(expected, sizeof expected, "%s: cannot write: File too large", path);
+    ck_assert_str_eq(err.text, expected);
+    expect_file(path, "old");
+    ck_assert_int_eq(appended, TR_EIO);
+    expect_file(lines, "whole\n"); /* and not half a line more */
+    ck_assert_int_eq(n_entries(folder), 2);
+}
+END_TEST
+
+START_TEST(unwritable_folder) {
+    const char *closed = in_folder("closed");
+    ck_assert_int_eq(tr_make_folder(closed, NULL), TR_OK);
+    ck_assert_int_eq(tr_check_writable(closed, NULL), TR_OK);
+    ck_assert_int_eq(n_entries(closed), 0);
+    ck_assert_int_eq(chmod(closed, 0555), 0);
+    const char *file = in_folder("closed/file");
+
+    bool root = geteuid() == 0; /* root writes everywhere: be somebody else for a moment */
+    if (root) ck_assert_int_eq(seteuid(65534), 0);
+    tr_error save = {0}, append = {0}, check = {0}, make = {0};
+    tr_save(file, "x", 1, &save);
+    tr_append(file, "x\n", &append);
+    tr_check_writable(closed, &check);
+    tr_make_new_folder(in_folder("closed/run"), &make);
+    if (root) ck_assert_int_eq(seteuid(0), 0);
+
+    ck_assert_int_eq(n_entries(closed), 0);
+    char expected[700];
+    snprintf(expected, sizeof expected, "%s: cannot create: Permission denied", file);
+    ck_assert_str_eq(save.text, expected);
+    snprintf(expected, sizeof expected, "%s: cannot open: Permission denied", file);
+    ck_assert_str_eq(append.text, expected);
+    snprintf(expected, sizeof expected, "%s: cannot create files here: Permission denied", closed);
+    ck_assert_str_eq(check.text, expected);
+    snprintf(expected, sizeof expected, "%s/run: cannot make the folder: Permission denied",
+             closed);
+    ck_assert_str_eq(make.text, expected);
+
+    check = (tr_error){0};
+    ck_assert_int_eq(tr_check_writable(in_folder("none"), &check), TR_EIO);
+    snprintf(expected, sizeof expected,
+             "%s/none: cannot create files here: No such file or directory", folder);
+    ck_assert_str_eq(check.text, expected);
+}
+END_TEST
+
+static void on_alarm(int signal_number) {
+    (void)signal_number;
+}
+
+START_TEST(writing_survives_signals) {
+    /* A slow reader behind a pipe and a timer: writes are cut short and interrupted. */
+    enum { BYTES = 1 << 20 };
+    const char *path = in_folder("pipe");
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    pid_t reader = fork();
+    ck_assert_int_ge(reader, 0);
+    if (reader == 0) {
+        FILE *file = fopen(path, "r");
+        if (!file) _exit(2);
+        char buffer[4096];
+        size_t total = 0;
+        bool right = true;
+        for (size_t n; (n = fread(buffer, 1, sizeof buffer, file)) > 0;) {
+            for (size_t i = 0; i < n; i++) right &= buffer[i] == (char)('a' + (total + i) % 23);
+            total += n;
+            if (total % (1 << 17) == 0) usleep(4000);
+        }
+        _exit(total == BYTES && right ? 0 : 1);
+    }
+    char *text = malloc(BYTES + 1);
+    for (size_t i = 0; i < BYTES; i++) text[i] = (char)('a' + i % 23);
+    text[BYTES] = 0;
+    struct sigaction action = {.sa_handler = on_alarm}, old_action; /* no SA_RESTART */
+    sigaction(SIGALRM, &action, &old_action);
+    struct itimerval often = {{0, 500}, {0, 500}}, never = {0};
+    setitimer(ITIMER_REAL, &often, NULL);
+    tr_error err = {0};
+    int code = tr_append(path, text, &err);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &old_action, NULL);
+    free(text);
+    int status;
+    ck_assert_int_eq(waitpid(reader, &status, 0), reader);
+    ck_assert_msg(code == TR_OK, "%s", err.text);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+END_TEST
+
+START_TEST(append_adds_lines) {
+    const char *path = in_folder("metrics.jsonl");
+    ck_assert_int_eq(tr_append(path, "{}\n", NULL), TR_OK);
+    ck_assert_int_eq(tr_append(path, "{\"a\":1}\n", NULL), TR_OK);
+    expect_file(path, "{}\n{\"a\":1}\n");
+}
+END_TEST
+
+START_TEST(mapping) {
+    tr_error err = {0};
+    tr_mapping file = {(const unsigned char *)"x", 1};
+    char expected[700];
+
+    const char *path = in_folder("none");
+    ck_assert_int_eq(tr_map(path, &file, &err), TR_EIO);
+    ck_assert(!file.data && file.size == 0);
+    snprintf(expected, sizeof expected, "%s: cannot open: No such file or directory", path);
+    ck_assert_str_eq(err.text, expected);
+
+    path = in_folder("empty");
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_save(path, "", 0, &err), TR_OK);
+    ck_assert_int_eq(tr_map(path, &file, &err), TR_OK);
+    ck_assert(!file.data && file.size == 0);
+    tr_unmap(&file);
+
+    ck_assert_int_eq(tr_map(folder, &file, &err), TR_EIO);
+    snprintf(expected, sizeof expected, "%s: is a folder, not a file", folder);
+    ck_assert_str_eq(err.text, expected);
+
+    path = in_folder("pipe"); /* without a writer: must not wait for one */
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_map(path, &file, &err), TR_EIO);
+    snprintf(expected, sizeof expected, "%s: is a device or pipe, not a file", path);
+    ck_assert_str_eq(err.text, expected);
+    tr_unmap(&file);
+}
+END_TEST
+
+START_TEST(folders) {
+    tr_error err = {0};
+    ck_assert_int_eq(tr_make_folder(in_folder("a/b//c/"), &err), TR_OK);
+    ck_assert(tr_is_folder(in_folder("a/b/c")));
+    ck_assert_int_eq(tr_make_folder(in_folder("a/b/c"), &err), TR_OK);
+    ck_assert_int_eq(tr_make_folder("/", &err), TR_OK);
+    ck_assert_int_eq(tr_make_folder(".", &err), TR_OK);
+    ck_assert_int_eq(tr_make_folder("", NULL), TR_EIO);
+
+    ck_assert_int_eq(tr_make_new_folder(in_folder("runs/lenet"), &err), TR_OK);
+    ck_assert_int_eq(tr_make_new_folder(in_folder("runs/lenet"), &err), 1);
+    ck_assert_int_eq(tr_make_new_folder(in_folder("runs/lenet/"), &err), 1);
+    ck_assert_int_eq(tr_make_new_folder(in_folder("runs/lenet-2/"), &err), TR_OK);
+    ck_assert_int_eq(err.code, TR_OK);
+    ck_assert_int_eq(n_entries(in_folder("runs")), 2);
+
+    const char *path = in_folder("file");
+    ck_assert_int_eq(tr_save(path, "x", 1, &err), TR_OK);
+    ck_assert(tr_exists(path) && !tr_is_folder(path) && !tr_exists(in_folder("none")));
+    ck_assert_int_eq(tr_make_folder(path, &err), TR_EIO);
+    char expected[700];
+    snprintf(expected, sizeof expected, "%s: cannot make the folder: a file has this name", path);
+    ck_assert_str_eq(err.text, expected);
+    ck_assert_int_eq(tr_make_folder(in_folder("file/below"), NULL), TR_EIO);
+}
+END_TEST
+
+/* ---- limits of the process ---- */
+
+static void put_file(const char *name, const char *text) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    *strrchr(path, '/') = 0;
+    ck_assert_int_eq(tr_make_folder(path, NULL), TR_OK);
+    ck_assert_int_eq(tr_save(in_folder(name), text, strlen(text), NULL), TR_OK);
+}
+
+START_TEST(quota_v2) {
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
+    put_file("proc/self/cgroup", "0::/\n"); /* in a container: the group is the top */
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
+    put_file("sys/fs/cgroup/cpu.max", "max 100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
+    put_file("sys/fs/cgroup/cpu.max", "150000 100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 1.5);
+    /* Groups in groups: the least counts, whether above or below. */
+    put_file("proc/self/cgroup", "0::/user.slice/job\n");
+    put_file("sys/fs/cgroup/user.slice/job/cpu.max", "200000 100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 1.5);
+    put_file("sys/fs/cgroup/user.slice/cpu.max", "50000 100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0.5);
+    put_file("sys/fs/cgroup/user.slice/job/cpu.max", "20000 100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0.2);
+    /* The host's path, not mounted in the container: the top still answers. */
+    put_file("proc/self/cgroup", "0::/docker/0123\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 1.5);
+}
+END_TEST
+
+START_TEST(quota_v1) {
+    put_file("proc/self/cgroup",
+             "9:name=systemd:/\n3:cpuset:/\n2:cpu,cpuacct:/docker/0123\n0::/\n");
+    put_file("sys/fs/cgroup/cpuset/cpu.cfs_quota_us", "1000\n"); /* not the group of CPU time */
+    put_file("sys/fs/cgroup/cpuset/cpu.cfs_period_us", "100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
+    put_file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+    put_file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
+    put_file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "400000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 4);
+    put_file("sys/fs/cgroup/cpu,cpuacct/docker/0123/cpu.cfs_quota_us", "250000\n");
+    put_file("sys/fs/cgroup/cpu,cpuacct/docker/0123/cpu.cfs_period_us", "100000\n");
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 2.5);
+    put_file("sys/fs/cgroup/unified/cpu.max", "100000 100000\n"); /* v2 beside it */
+    ck_assert_double_eq(tr_cpu_quota_under(folder), 1);
+}
+END_TEST
+
+START_TEST(the_process) {
+    double quota = tr_cpu_quota();
+    ck_assert(quota >= 0 && quota < 1e6);
+    ck_assert(tr_peak_memory() > 100000); /* any program has 100 kB */
+    double a = tr_now();
+    uint64_t ns = tr_now_ns();
+    double b = tr_now();
+    /* The same clock: 1 us for the rounding of seconds to a double (2^-52 of 30 years is 0.2 us).
+     */
+    ck_assert(a <= b && a - 1e-6 <= (double)ns * 1e-9 && (double)ns * 1e-9 <= b + 1e-6);
+    ck_assert_int_eq(tr_terminal_width(-1), 80);
+    ck_assert(!tr_is_terminal(-1));
+}
+END_TEST
+
+START_TEST(subnormals_are_flushed) {
+    volatile float small = FLT_MIN, half = 0.5f, subnormal = FLT_TRUE_MIN, large = 0x1p100f;
+    ck_assert(small * half != 0);
+    tr_flush_subnormals();
+#if defined(__SSE2__) || defined(__aarch64__)
+    ck_assert(small * half == 0);      /* a subnormal result */
+    ck_assert(subnormal * large == 0); /* a subnormal operand */
+#endif
+    (void)subnormal, (void)large;
+}
+END_TEST
+
+static Suite *os_suite(void) {
+    Suite *suite = suite_create("os");
+    TCase *files = tcase_create("files");
+    tcase_add_checked_fixture(files, make_scratch, remove_scratch);
+    tcase_add_test(files, save_replaces_whole_files);
+    tcase_add_test(files, save_in_the_current_folder);
+    tcase_add_test(files, save_long_names);
+    tcase_add_test(files, save_leaves_nothing_behind);
+    tcase_add_test(files, save_when_the_disk_is_full);
+    tcase_add_test(files, unwritable_folder);
+    tcase_add_test(files, writing_survives_signals);
+    tcase_add_test(files, append_adds_lines);
+    tcase_add_test(files, mapping);
+    tcase_add_test(files, folders);
+    tcase_add_test(files, quota_v2);
+    tcase_add_test(files, quota_v1);
+    suite_add_tcase(suite, files);
+    TCase *process = tcase_create("process"); /* last: it changes the floating-point mode */
+    tcase_add_test(process, the_process);
+    tcase_add_test(process, subnormals_are_flushed);
+    suite_add_tcase(suite, process);
+    return suite;
+}
+
+int main(void) {
+    return tr_check_run(os_suite());
+}

@@ -1,0 +1,377 @@
+/* Argument schemas: values that survive being written and read, and every fault in an argument by
+ * the exact text that a person sees. The messages are part of what the program promises: a change
+ * of one shows here, and is made here.
+ */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "check_main.h"
+
+/* ---- values written and read ---- */
+
+typedef struct values {
+    int64_t count;
+    double rate;
+    bool bias;
+    int mode;
+    char path[TR_TEXT];
+    tr_floats mean;
+} values;
+
+static const tr_key value_keys[] = {
+    {"count", TR_KEY_INT, offsetof(values, count), "auto", -10, 0x1p63, "auto all", "How many"},
+    {"rate", TR_KEY_FLOAT, offsetof(values, rate), "0.001", 0, 0, NULL, "How fast"},
+    {"bias", TR_KEY_BOOL, offsetof(values, bias), "true", 0, 0, NULL, "Whether"},
+    {"mode", TR_KEY_CHOICE, offsetof(values, mode), "zeros", 0, 0, "zeros reflect", "Which"},
+    {"path", TR_KEY_STRING, offsetof(values, path), "", 0, 0, NULL, "Where"},
+    {"mean", TR_KEY_FLOATS, offsetof(values, mean), "0.5,0.25", 0, 0, NULL, "Around what"},
+};
+static const tr_schema value_schema = {"values", "All types", value_keys, 6, sizeof(values)};
+
+/* What `text` is written as after it was read for key `k`. */
+static const char *again(int k, const char *text, values *args) {
+    static char out[TR_TEXT];
+    tr_error err = {0};
+    tr_pair pair = {value_keys[k].name, text, {"f", 1}, NULL};
+    memset(args, 0xff, sizeof *args);
+    ck_assert_msg(!tr_args_parse(&value_schema, &pair, 1, pair.where, NULL, args, &err), "%s",
+                  err.text);
+    tr_args_format(&value_keys[k], args, out);
+    return out;
+}
+
+START_TEST(defaults_are_filled_in) {
+    values args;
+    memset(&args, 0xff, sizeof args);
+    ck_assert_int_eq(tr_args_parse(&value_schema, NULL, 0, (tr_where){0}, NULL, &args, NULL),
+                     TR_OK);
+    ck_assert(args.count == -1 && args.rate == 0.001 && args.bias && args.mode == 0);
+    ck_assert(!args.path[0] && args.mean.n == 2 && args.mean.v[0] == 0.5 && args.mean.v[1] == 0.25);
+}
+END_TEST
+
+START_TEST(formats_are_short_and_plain) {
+    static const struct {
+        int key;
+        const char *from, *to;
+    } cases[] = {
+        {0, "auto", "auto"},
+        {0, "all", "all"},
+        {0, "-0007", "-7"},
+        {0, "9223372036854775807", "9223372036854775807"},
+        {0, "+3", "3"},
+        {1, "0.0010", "0.001"},
+        {1, "1e5", "100000"},
+        {1, "1e-5", "1e-5"},
+        {1, "1e20", "1e20"},
+        {1, ".5", "0.5"},
+        {1, "5.", "5"},
+        {1, "0.1", "0.1"},
+        {1, "-2.5E+03", "-2500"},
+        {1, "1.3304348e-3", "0.0013304348"},
+        {1, "0", "0"},
+        {1, "0.30000000000000004", "0.30000000000000004"},
+        {1, "1e-300", "1e-300"},
+        {2, "false", "false"},
+        {2, "true", "true"},
+        {3, "reflect", "reflect"},
+        {4, "a b = c", "a b = c"},
+        {4, "", ""},
+        {5, "0.5 , .25,1", "0.5,0.25,1"},
+        {5, "1,2,3,4,5,6,7,8", "1,2,3,4,5,6,7,8"},
+    };
+    values args;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        ck_assert_str_eq(again(cases[i].key, cases[i].from, &args), cases[i].to);
+}
+END_TEST
+
+START_TEST(doubles_survive) {
+    values args;
+    char text[TR_TEXT];
+    for (uint64_t i = 0; i < 3000; i++) {
+        union {
+            uint64_t bits;
+            double value;
+        } x = {.bits = (uint64_t)tr_random(1, 0, 0, i) << 32 | tr_random(1, 0, 1, i)};
+        if (i == 0) x.value = DBL_MAX;
+        if (i == 1) x.value = DBL_MIN;
+        if (i == 2) x.value = DBL_TRUE_MIN;
+        if (i == 3) x.value = -0.0;
+        if (i == 4) x.value = 999999999999999.0;
+        if (i == 5) x.value = 1e15;
+        if (i == 6) x.value = 0x1p53 + 2;
+        if (!isfinite(x.value)) continue;
+        args.rate = x.value;
+        tr_args_format(&value_keys[1], &args, text);
+        ck_assert_uint_le(strlen(text), 24);
+        again(1, text, &args);
+        ck_assert_msg(!memcmp(&args.rate, &x.value, sizeof x.value), "%s", text);
+    }
+}
+END_TEST
+
+START_TEST(the_longest_values_fit) {
+    values args = {.mean = {.n = TR_FLOATS}};
+    char text[TR_TEXT], longest[TR_TEXT];
+    for (int i = 0; i < TR_FLOATS; i++) args.mean.v[i] = -1.2345678901234567e-300;
+    tr_args_format(&value_keys[5], &args, text);
+    again(5, text, &args);
+    ck_assert(args.mean.n == TR_FLOATS && args.mean.v[TR_FLOATS - 1] == -1.2345678901234567e-300);
+    memset(longest, 'p', sizeof longest);
+    longest[TR_TEXT - 1] = 0;
+    ck_assert_str_eq(again(4, longest, &args), longest);
+}
+END_TEST
+
+/* ---- arguments ---- */
+
+typedef struct conv_args {
+    int64_t out_channels, kernel_size, workers;
+    double lr;
+    bool bias;
+    int mode;
+    char from[TR_TEXT];
+    tr_floats mean;
+} conv_args;
+
+static const tr_key conv_keys[] = {
+    {"out_channels", TR_KEY_INT, offsetof(conv_args, out_channels), NULL, 1, 65536, NULL,
+     "Channels of the output"},
+    {"kernel_size", TR_KEY_INT, offsetof(conv_args, kernel_size), "3", 1, 1024, NULL, "Window"},
+    {"workers", TR_KEY_INT, offsetof(conv_args, workers), "auto", 0, 256, "auto all", "Threads"},
+    {"lr", TR_KEY_FLOAT, offsetof(conv_args, lr), "0.1", 0, 1e300, NULL, "Learning rate"},
+    {"bias", TR_KEY_BOOL, offsetof(conv_args, bias), "true", 0, 0, NULL, "Add a bias"},
+    {"mode", TR_KEY_CHOICE, offsetof(conv_args, mode), "zeros", 0, 0, "zeros reflect", "Border"},
+    {"from", TR_KEY_STRING, offsetof(conv_args, from), "", 0, 0, NULL, "Inputs"},
+    {"mean", TR_KEY_FLOATS, offsetof(conv_args, mean), "0", -10.5, 10.5, NULL, "Mean"},
+};
+static const tr_schema conv_schema = {"conv2d", "A convolution", conv_keys, 8, sizeof(conv_args)};
+static const tr_schema relu_schema = {"relu", "A rectifier", NULL, 0, 0};
+
+/* "conv2d a=1 b=2" on line 7 for the layer conv1. */
+static int parse_args(const tr_schema *schema, const char *line, void *args, tr_error *err) {
+    static char text[2000];
+    tr_where where = {"a.ini", 7};
+    const char *head;
+    tr_pair pairs[12];
+    int n;
+    snprintf(text, sizeof text, "%s", line);
+    int code = tr_args_split(text, where, "conv1", &head, pairs, 12, &n, err);
+    return code ? code : tr_args_parse(schema, pairs, n, where, "conv1", args, err);
+}
+
+#define TEN     "0123456789"
+#define FIFTY   TEN TEN TEN TEN TEN
+#define HUNDRED FIFTY FIFTY
+
+static const struct {
+    const char *line, *message;
+} args_faults[] = {
+    {"conv2d", "a.ini:7: conv1.out_channels: missing, it must be given (Channels of the output)"},
+    {"conv2d out_channels=6 kernelsize=5",
+     "a.ini:7: conv1.kernelsize: unknown key (did you mean 'kernel_size'?)"},
+    {"conv2d colour=red", "a.ini:7: conv1.colour: unknown key, allowed are out_channels, "
+                          "kernel_size, workers, lr, bias, "
+                          "mode, from, mean"},
+    {"conv2d kernel_size=0",
+     "a.ini:7: conv1.kernel_size: 0 is out of range, allowed are 1 to 1024"},
+    {"conv2d kernel_size=1025",
+     "a.ini:7: conv1.kernel_size: 1025 is out of range, allowed are 1 to 1024"},
+    {"conv2d kernel_size=99999999999999999999",
+     "a.ini:7: conv1.kernel_size: 99999999999999999999 is out of range, allowed are 1 to 1024"},
+    {"conv2d kernel_size=1.5", "a.ini:7: conv1.kernel_size: 1.5 is not a whole number"},
+    {"conv2d kernel_size=1e3", "a.ini:7: conv1.kernel_size: 1e3 is not a whole number"},
+    {"conv2d kernel_size=0x10", "a.ini:7: conv1.kernel_size: 0x10 is not a whole number"},
+    {"conv2d kernel_size=5x", "a.ini:7: conv1.kernel_size: 5x is not a whole number"},
+    {"conv2d kernel_size=-", "a.ini:7: conv1.kernel_size: - is not a whole number"},
+    {"conv2d kernel_size=", "a.ini:7: conv1.kernel_size: the value is missing"},
+    {"conv2d kernel_size=5 kernel_size=5", "a.ini:7: conv1.kernel_size: given twice"},
+    {"conv2d workers=auot",
+     "a.ini:7: conv1.workers: neither a whole number nor a known word: 'auot' (did you mean "
+     "'auto'?)"},
+    {"conv2d workers=many",
+     "a.ini:7: conv1.workers: neither a whole number nor a known word: 'many', allowed are auto, "
+     "all"},
+    {"conv2d workers=-1",
+     "a.ini:7: conv1.workers: -1 is out of range, allowed are 0 to 256, or auto, or all"},
+    {"conv2d lr=0.1x", "a.ini:7: conv1.lr: 0.1x is not a number"},
+    {"conv2d lr=nan", "a.ini:7: conv1.lr: nan is not a number"},
+    {"conv2d lr=inf", "a.ini:7: conv1.lr: inf is not a number"},
+    {"conv2d lr=0x1p3", "a.ini:7: conv1.lr: 0x1p3 is not a number"},
+    {"conv2d lr=.", "a.ini:7: conv1.lr: . is not a number"},
+    {"conv2d lr=1e", "a.ini:7: conv1.lr: 1e is not a number"},
+    {"conv2d lr=1e+", "a.ini:7: conv1.lr: 1e+ is not a number"},
+    {"conv2d lr=0,1", "a.ini:7: conv1.lr: 0,1 is not a number"},
+    {"conv2d lr=1e999", "a.ini:7: conv1.lr: 1e999 is too large for a floating-point number"},
+    {"conv2d lr=1e-999", "a.ini:7: conv1.lr: 1e-999 is too small for a floating-point number"},
+    {"conv2d lr=-0.1", "a.ini:7: conv1.lr: -0.1 is out of range, allowed are 0 and more"},
+    {"conv2d bias=yes", "a.ini:7: conv1.bias: 'yes' is not true or false"},
+    {"conv2d bias=True", "a.ini:7: conv1.bias: 'True' is not true or false"},
+    {"conv2d bias=1", "a.ini:7: conv1.bias: '1' is not true or false"},
+    {"conv2d mode=zeroes", "a.ini:7: conv1.mode: unknown value 'zeroes' (did you mean 'zeros'?)"},
+    {"conv2d mode=wrap", "a.ini:7: conv1.mode: unknown value 'wrap', allowed are zeros, reflect"},
+    {"conv2d from=" HUNDRED HUNDRED FIFTY "012345",
+     "a.ini:7: conv1.from: the text is too long (256 bytes), at most 255 are allowed"},
+    {"conv2d mean=1,2,3,4,5,6,7,8,9",
+     "a.ini:7: conv1.mean: '1,2,3,4,5,6,7,8,9' has too many numbers, at most 8 are allowed"},
+    {"conv2d mean=1,,2", "a.ini:7: conv1.mean: a number is missing in the list '1,,2'"},
+    {"conv2d mean=1,", "a.ini:7: conv1.mean: a number is missing in the list '1,'"},
+    {"conv2d mean=1,2x", "a.ini:7: conv1.mean: 2x is not a number"},
+    {"conv2d mean=1,11", "a.ini:7: conv1.mean: 11 is out of range, allowed are -10.5 to 10.5"},
+    {"conv2d =5", "a.ini:7: conv1: '=5' has no key before the '='"},
+    {"conv2d a==", "a.ini:7: conv1: 'a==' has more than one '='"},
+    {"conv2d out_channels=6 bias",
+     "a.ini:7: conv1: 'bias' is not of the form key=value (without white space)"},
+    {"conv2d kernel_size = 5",
+     "a.ini:7: conv1: 'kernel_size' is not of the form key=value (without white space)"},
+    {"out_channels=6 conv2d",
+     "a.ini:7: conv1: 'conv2d' is not of the form key=value (without white space)"},
+    {"a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1",
+     "a.ini:7: conv1: too many arguments at 'm=1', at most 12"},
+};
+
+START_TEST(faults_in_arguments) {
+    conv_args args;
+    tr_error err = {0};
+    ck_assert_int_eq(parse_args(&conv_schema, args_faults[_i].line, &args, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, args_faults[_i].message);
+}
+END_TEST
+
+START_TEST(arguments) {
+    conv_args args;
+    tr_error err = {0};
+    int code =
+        parse_args(&conv_schema,
+                   "\tconv2d  out_channels=65536 kernel_size=1 workers=all lr=1e-3 bias=false "
+                   "mode=reflect from=a=b,c mean=-10.5,10.5 ",
+                   &args, &err);
+    ck_assert_msg(!code, "%s", err.text);
+    ck_assert(args.out_channels == 65536 && args.kernel_size == 1 && args.workers == -2);
+    ck_assert(args.lr == 0.001 && !args.bias && args.mode == 1);
+    ck_assert_str_eq(args.from, "a=b,c"); /* only the first '=' divides */
+    ck_assert(args.mean.n == 2 && args.mean.v[0] == -10.5 && args.mean.v[1] == 10.5);
+}
+END_TEST
+
+START_TEST(splitting) {
+    tr_where where = {"a.ini", 7};
+    const char *head = "old";
+    tr_pair pairs[2];
+    int n = -1;
+    char nothing[] = " \t ", only[] = "relu", none[] = "a=1 b=";
+    ck_assert_int_eq(tr_args_split(nothing, where, "x", &head, pairs, 2, &n, NULL), TR_OK);
+    ck_assert(!head && n == 0);
+    ck_assert_int_eq(tr_args_split(only, where, "x", &head, pairs, 2, &n, NULL), TR_OK);
+    ck_assert_str_eq(head, "relu");
+    ck_assert_int_eq(n, 0);
+    ck_assert_int_eq(tr_args_split(none, where, "x", &head, pairs, 2, &n, NULL), TR_OK);
+    ck_assert(!head && n == 2);
+    ck_assert_str_eq(pairs[0].value, "1");
+    ck_assert_str_eq(pairs[1].key, "b");
+    ck_assert_str_eq(pairs[1].value, "");
+    ck_assert_str_eq(pairs[1].context, "x");
+    ck_assert_int_eq(pairs[1].where.line, 7);
+}
+END_TEST
+
+START_TEST(faults_in_sections) {
+    /* Pairs of different lines: a section of a file, with the section's name before the key. */
+    static const tr_pair pairs[] = {{"lr", "0.1", {"a.ini", 3}, "optimizer"},
+                                    {"lr", "0.2", {"a.ini", 9}, "optimizer"}};
+    conv_args args;
+    tr_error err = {0};
+    tr_args_parse(&conv_schema, pairs, 2, (tr_where){"a.ini", 2}, "optimizer", &args, &err);
+    ck_assert_str_eq(err.text, "a.ini:9: optimizer.lr: given twice (first on line 3)");
+    err = (tr_error){0};
+    tr_args_parse(&conv_schema, pairs, 1, (tr_where){"a.ini", 2}, "optimizer", &args, &err);
+    ck_assert_str_eq(err.text,
+                     "a.ini:2: optimizer.out_channels: missing, it must be given (Channels "
+                     "of the output)");
+    err = (tr_error){0};
+    const tr_pair set = {"lr", "fast", {"--set", 0}, NULL};
+    tr_args_parse(&conv_schema, &set, 1, (tr_where){"a.ini", 2}, NULL, &args, &err);
+    ck_assert_str_eq(err.text, "--set: lr: fast is not a number");
+    err = (tr_error){0};
+    tr_args_parse(&relu_schema, pairs, 1, (tr_where){"a.ini", 2}, "relu1", &args, &err);
+    ck_assert_str_eq(err.text, "a.ini:3: optimizer.lr: unknown key, there is none");
+}
+END_TEST
+
+START_TEST(ranges_without_an_end) {
+    typedef struct {
+        int64_t i;
+        double f;
+    } numbers;
+    static const tr_key keys[] = {
+        {"any", TR_KEY_INT, offsetof(numbers, i), "0", 0, 0, NULL, ""},
+        {"most", TR_KEY_INT, offsetof(numbers, i), "0", -0x1p63, 5, NULL, ""},
+        {"least", TR_KEY_INT, offsetof(numbers, i), "6", 5, 0x1p63, NULL, ""},
+        {"free", TR_KEY_FLOAT, offsetof(numbers, f), "0", 0, 0, NULL, ""},
+        {"all", TR_KEY_INT, offsetof(numbers, i), "0", -0x1p63, 0x1p63, NULL, ""},
+    };
+    static const tr_schema schema = {"numbers", "", keys, 5, sizeof(numbers)};
+    static const struct {
+        const char *line, *message;
+    } cases[] = {
+        {"x any=9223372036854775808",
+         "a.ini:7: conv1.any: 9223372036854775808 is out of range, it must fit 64 bits"},
+        {"x most=6", "a.ini:7: conv1.most: 6 is out of range, allowed are 5 and less"},
+        {"x least=4", "a.ini:7: conv1.least: 4 is out of range, allowed are 5 and more"},
+        {"x all=-9223372036854775809",
+         "a.ini:7: conv1.all: -9223372036854775809 is out of range, it "
+         "must fit 64 bits"},
+        {"x any=-9223372036854775808 free=-1e308", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        numbers args;
+        tr_error err = {0};
+        parse_args(&schema, cases[i].line, &args, &err);
+        ck_assert_str_eq(err.text, cases[i].message);
+    }
+}
+END_TEST
+
+START_TEST(classes_are_found) {
+    static const tr_schema *const list[] = {&conv_schema, &relu_schema};
+    tr_where where = {"a.ini", 7};
+    tr_error err = {0};
+    ck_assert_ptr_eq(tr_schema_find(list, 2, "relu", "layer", where, "conv1", &err), &relu_schema);
+    ck_assert_int_eq(err.code, TR_OK);
+    ck_assert_ptr_null(tr_schema_find(list, 2, "conv2", "layer", where, "conv1", &err));
+    ck_assert_int_eq(err.code, TR_ECONFIG);
+    ck_assert_str_eq(err.text, "a.ini:7: conv1: unknown layer 'conv2' (did you mean 'conv2d'?)");
+    err = (tr_error){0};
+    ck_assert_ptr_null(tr_schema_find(list, 2, "softmax", "layer", where, "fc1", &err));
+    ck_assert_str_eq(err.text, "a.ini:7: fc1: unknown layer 'softmax', allowed are conv2d, relu");
+}
+END_TEST
+
+#define N_OF(table) (int)(sizeof(table) / sizeof((table)[0]))
+
+static Suite *schema_suite(void) {
+    Suite *suite = suite_create("schema");
+    TCase *values_case = tcase_create("values");
+    tcase_add_test(values_case, defaults_are_filled_in);
+    tcase_add_test(values_case, formats_are_short_and_plain);
+    tcase_add_test(values_case, doubles_survive);
+    tcase_add_test(values_case, the_longest_values_fit);
+    suite_add_tcase(suite, values_case);
+    TCase *args = tcase_create("arguments");
+    tcase_add_test(args, arguments);
+    tcase_add_test(args, splitting);
+    tcase_add_loop_test(args, faults_in_arguments, 0, N_OF(args_faults));
+    tcase_add_test(args, faults_in_sections);
+    tcase_add_test(args, ranges_without_an_end);
+    tcase_add_test(args, classes_are_found);
+    suite_add_tcase(suite, args);
+    return suite;
+}
+
+int main(void) {
+    return tr_check_run(schema_suite());
+}

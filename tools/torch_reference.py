@@ -1,0 +1,397 @@
+#!/usr/bin/env python3
+"""Writes tests/reference/*.txt: what PyTorch computes for every layer, loss and optimizer.
+
+    python3 tools/torch_reference.py [FOLDER]        default: tests/reference
+
+Needs PyTorch (Debian: python3-torch, 1.13 made the files in the tree); neither the build nor the
+tests need it. The output is the same on every run: inputs come from random.Random(name of case).
+
+Inputs, parameters and output gradients of the layers are multiples of 1/8 of small size, and so
+every sum of products is a multiple of 1/64 that float32 holds exactly, in whatever order it is
+added up: a test may compare with ==. This is checked here, by running each case in float32 too and
+by reading the printed number back. Losses and optimizers are computed in float64 and rounded to 9
+digits (relative error 5e-10), so that what is left of a difference is the engine's own rounding.
+
+Format, one item a line, white space between words, `#` starts a comment line:
+
+    case NAME
+    layer NAME = CLASS key=value ...       as in [network]; input of each is the line above
+    sgd key=value ...                      in sgd.txt, in place of layers
+    tensor NAME DIM...                     then its values, row-major (images NCHW, parameters in
+      VALUE VALUE ...                      PyTorch's shapes), on lines of at most 100 columns
+    end
+
+Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
+given to backward), grad_input, and the parameters' gradients (grad.conv1.weight).
+"""
+import pathlib
+import random
+import sys
+import textwrap
+
+import torch
+import torch.nn.functional as F
+
+HEADER = "# Made by tools/torch_reference.py, which explains the format. Do not edit.\n"
+
+
+# ---- layers: for each class its parameters' shapes and its function ----
+
+def conv2d(args, x, p):
+    return F.conv2d(x, p["weight"], p.get("bias"), args.get("stride", 1), args.get("padding", 0))
+
+
+def conv2d_shapes(args, shape):
+    k, n = args["kernel_size"], args["out_channels"]
+    return dict({"weight": (n, shape[1], k, k)}, **bias(args, n))
+
+
+def linear_shapes(args, shape):
+    n = args["out_features"]
+    return dict({"weight": (n, shape[1])}, **bias(args, n))
+
+
+def bias(args, n):
+    return {} if args.get("bias") == "false" else {"bias": (n,)}
+
+
+LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, input, parameters))
+    "conv2d": (conv2d_shapes, conv2d),
+    "linear": (linear_shapes, lambda a, x, p: F.linear(x, p["weight"], p.get("bias"))),
+    "max_pool2d": (None, lambda a, x, p: F.max_pool2d(x, a["kernel_size"], a.get("stride"))),
+    "relu": (None, lambda a, x, p: F.relu(x)),
+    "flatten": (None, lambda a, x, p: torch.flatten(x, 1)),
+    "identity": (None, lambda a, x, p: x),
+    "add": (None, None),  # takes several values: see forward
+}
+
+
+def parse(line):
+    """'conv1 = conv2d kernel_size=5' -> name, class, arguments (numbers as int, others as text)."""
+    name, _, rest = line.partition(" = ")
+    cls, *pairs = rest.split()
+    args = dict(pair.split("=") for pair in pairs)
+    return name, cls, {k: int(v) if v.isdigit() else v for k, v in args.items()}
+
+
+def forward(layers, x, params, draw):
+    """Runs the network; makes a missing parameter with draw(name, shape)."""
+    values = {}
+    for name, cls, args in layers:
+        if cls == "add":
+            inputs = [values[n] for n in args["from"].split(",")]
+            x = inputs[0]
+            for other in inputs[1:]:
+                x = x + other
+        else:
+            shapes, function = LAYERS[cls]
+            own = {}
+            for key, shape in (shapes(args, x.shape) if shapes else {}).items():
+                full = f"{name}.{key}"
+                if full not in params:
+                    params[full] = draw(full, shape)
+                own[key] = params[full]
+            x = function(args, x, own)
+        values[name] = x
+    return x
+
+
+# ---- cases ----
+
+class Values:
+    """Draws tensors of multiples of `step` in [-limit, limit], the same on every run."""
+
+    def __init__(self, name, step=0.125, limit=2.0):
+        self.random, self.step, self.n = random.Random(name), step, int(limit / step)
+
+    def __call__(self, shape):
+        count = 1
+        for d in shape:
+            count *= d
+        numbers = [self.random.randint(-self.n, self.n) * self.step for _ in range(count)]
+        return torch.tensor(numbers, dtype=torch.float64).reshape(shape)
+
+
+def layer_case(name, shape, lines, step=0.125, limit=2.0, x=None):
+    """Forward and backward of a few layers in a row; all results exact (see above)."""
+    values = Values(name, step, limit)
+    layers = [parse(line) for line in lines]
+    x = values(shape) if x is None else torch.tensor(x, dtype=torch.float64).reshape(shape)
+    params = {}
+    output = forward(layers, x, params, lambda _, s: values(s))
+    grad_output = values(output.shape)
+
+    def run(dtype):
+        leaf = x.to(dtype, copy=True).requires_grad_()
+        own = {k: v.to(dtype, copy=True).requires_grad_() for k, v in params.items()}
+        out = forward(layers, leaf, own, None)
+        out.backward(grad_output.to(dtype))
+        return dict({"output": out.detach(), "grad_input": leaf.grad},
+                    **{"grad." + k: v.grad for k, v in own.items()})
+
+    result = run(torch.float64)
+    for key, value in run(torch.float32).items():
+        assert torch.equal(value.double(), result[key]), f"{name}: {key} is not exact in float32"
+    tensors = dict({"input": x}, **params)
+    tensors["output"] = result.pop("output")
+    tensors["grad_output"] = grad_output
+    tensors.update(result)
+    for key, value in tensors.items():
+        for v in value.flatten().tolist():
+            assert float("%.9g" % v) == v, f"{name}: {key}: {v} needs more than 9 digits"
+    return case(name, ["layer " + line for line in lines], tensors)
+
+
+def cross_entropy_case(name, logits, labels):
+    logits = torch.as_tensor(logits, dtype=torch.float64).requires_grad_()
+    labels = torch.tensor(labels)
+    loss = F.cross_entropy(logits, labels)
+    loss.backward()
+    return case(name, [], {"logits": logits.detach(), "labels": labels,
+                           "loss": loss.detach().reshape(1), "grad_logits": logits.grad})
+
+
+def sgd_case(name, config):
+    """Four steps; `params` holds the parameter after each, one row a step."""
+    values = Values("sgd")  # the same start and gradients in every case: differences are the rule's
+    start, grads = values((9,)), values((4, 9))
+    keys = dict(pair.split("=") for pair in config.split())
+    param = torch.nn.Parameter(start.clone())
+    optimizer = torch.optim.SGD([param], nesterov=keys.pop("nesterov", "false") == "true",
+                                **{k: float(v) for k, v in keys.items()})
+    rows = []
+    for grad in grads:
+        param.grad = grad.clone()
+        optimizer.step()
+        rows.append(param.detach().clone())
+    return case(name, ["sgd " + config],
+                {"param": start, "grads": grads, "params": torch.stack(rows)})
+
+
+def case(name, lines, tensors):
+    out = ["case " + name] + lines
+    for key, value in tensors.items():
+        out.append(" ".join(["tensor", key] + [str(d) for d in value.shape]))
+        text = " ".join("%.9g" % v for v in value.flatten().tolist())
+        out += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ",
+                             break_on_hyphens=False, break_long_words=False)
+    return "\n".join(out + ["end", ""])
+
+
+# ---- files ----
+
+def conv(n, k, *more):
+    return " ".join(["conv1 = conv2d", f"out_channels={n}", f"kernel_size={k}", *more])
+
+
+def conv2d_cases():
+    # name, input NCHW, out_channels, kernel_size, other arguments
+    table = [
+        ("image_1x1", (1, 1, 1, 1), 1, 1),
+        ("image_1x1_padded", (2, 3, 1, 1), 6, 3, "padding=1"),
+        ("kernel_is_image", (2, 3, 5, 5), 6, 5),
+        ("kernel_is_padded_image", (1, 2, 3, 3), 3, 5, "padding=1"),
+        ("one_channel", (1, 1, 7, 5), 1, 3),
+        ("odd_size", (2, 3, 9, 7), 6, 3),
+        ("wide", (1, 3, 3, 19), 6, 3),
+        ("tall", (1, 3, 19, 3), 6, 3, "padding=1"),
+        ("no_bias", (2, 3, 6, 6), 6, 3, "bias=false"),
+        ("padding_1", (1, 6, 5, 5), 6, 3, "padding=1"),
+        ("padding_2", (1, 3, 6, 7), 6, 5, "padding=2"),
+        ("padding_past_kernel", (1, 3, 3, 3), 3, 2, "padding=2"),
+        ("stride_2", (2, 3, 9, 9), 6, 3, "stride=2"),
+        ("stride_2_leftover", (1, 3, 8, 10), 6, 3, "stride=2"),
+        ("stride_2_padding_1", (1, 6, 6, 7), 6, 3, "stride=2", "padding=1"),
+        ("stride_past_kernel", (1, 3, 9, 10), 6, 2, "stride=3"),
+        ("stride_past_image", (1, 3, 4, 4), 6, 2, "stride=5"),
+        ("kernel_1_stride_2", (2, 6, 5, 5), 16, 1, "stride=2"),
+        ("kernel_1_33_to_16", (1, 33, 3, 4), 16, 1),
+        ("kernel_2_even", (1, 3, 6, 5), 16, 2),
+        ("channels_6_to_16", (1, 6, 6, 5), 16, 3),
+        ("channels_16_to_17", (1, 16, 3, 4), 17, 2, "padding=1"),
+        ("channels_17_to_6", (2, 17, 3, 5), 6, 2),
+        ("channels_3_to_33", (1, 3, 5, 4), 33, 3),
+        ("channels_33_to_1", (1, 33, 4, 3), 1, 3, "padding=1"),
+    ]
+    # Coarser numbers where there are many weights keep the file small.
+    return [layer_case(name, shape, [conv(n, k, *more)],
+                       step=0.125 if n * shape[1] * k * k < 100 else 0.5)
+            for name, shape, n, k, *more in table]
+
+
+def max_pool2d_cases():
+    pool = "pool1 = max_pool2d kernel_size="
+    table = [
+        ("image_1x1", (1, 1, 1, 1), "1"),
+        ("kernel_is_image", (2, 3, 5, 5), "5"),
+        ("default_stride", (2, 6, 6, 8), "2"),
+        ("leftover_row_and_column", (2, 3, 7, 5), "2 stride=2"),
+        ("overlap", (1, 3, 7, 7), "3 stride=2"),
+        ("overlap_leftover", (1, 3, 8, 6), "3 stride=2"),
+        ("stride_1", (1, 1, 4, 5), "2 stride=1"),
+        ("stride_past_kernel", (1, 3, 8, 9), "2 stride=3"),
+        ("stride_past_image", (1, 3, 4, 4), "2 stride=7"),
+        ("kernel_1_stride_3", (1, 3, 7, 8), "1 stride=3"),
+        ("channels_16", (1, 16, 4, 4), "2"),
+        ("channels_17", (2, 17, 4, 3), "2"),
+        ("channels_33", (1, 33, 3, 3), "3"),
+    ]
+    cases = [layer_case(name, shape, [pool + args]) for name, shape, args in table]
+    # Equal values in a window: the first in row-major order takes the whole gradient.
+    cases += [
+        layer_case("ties_all_equal", (1, 1, 4, 4), [pool + "2"], x=[0.5] * 16),
+        layer_case("ties_negative", (1, 2, 3, 3), [pool + "3"], x=[-1.5] * 18),
+        layer_case("ties_second_half", (1, 1, 2, 4), [pool + "2"], x=[0, 0, 1, 2, 1, 1, 2, 1]),
+        layer_case("ties_few_values", (2, 3, 7, 7), [pool + "3 stride=2"], step=1, limit=1),
+        layer_case("ties_few_values_17", (1, 17, 4, 4), [pool + "2"], step=1, limit=1),
+    ]
+    return cases
+
+
+def relu_cases():
+    table = [("image_1x1", (1, 1, 1, 1)), ("one_channel", (1, 1, 3, 5)), ("three", (2, 3, 5, 3)),
+             ("channels_17", (2, 17, 2, 3)), ("channels_33", (1, 33, 1, 1))]
+    cases = [layer_case(name, shape, ["relu1 = relu"]) for name, shape in table]
+    # At zero the derivative is 0, as for -0.
+    cases.append(layer_case("zeros", (1, 1, 2, 3), ["relu1 = relu"], x=[0, -0.0, 1, -1, 0.125, 0]))
+    return cases
+
+
+def linear_cases():
+    # The input of a network is an image, so each case flattens first.
+    def case_of(name, shape, n, *more):
+        line = " ".join(["fc1 = linear", f"out_features={n}", *more])
+        return layer_case(name, shape, ["flat = flatten", line], step=0.25)
+
+    return [
+        case_of("one_to_one", (1, 1, 1, 1), 1),
+        case_of("one_sample", (1, 6, 1, 1), 10),
+        case_of("one_output", (2, 17, 1, 1), 1),
+        case_of("one_input", (3, 1, 1, 1), 17),
+        case_of("features_16_to_16", (4, 16, 1, 1), 16),
+        case_of("features_17_to_33", (2, 17, 1, 1), 33),
+        case_of("features_33_to_10", (5, 33, 1, 1), 10),
+        case_of("no_bias", (2, 6, 1, 1), 16, "bias=false"),
+        case_of("image_chw_order", (2, 3, 2, 5), 6),
+        case_of("image_17_channels", (2, 17, 2, 2), 10),
+    ]
+
+
+def flatten_cases():
+    table = [("image_1x1", (1, 1, 1, 1)), ("features", (3, 6, 1, 1)), ("chw_order", (2, 3, 2, 4)),
+             ("channels_17", (1, 17, 3, 2))]
+    return [layer_case(name, shape, ["flat = flatten"]) for name, shape in table]
+
+
+def identity_cases():
+    table = [("image_1x1", (1, 1, 1, 1)), ("three", (2, 3, 4, 5)), ("channels_17", (1, 17, 2, 3))]
+    return [layer_case(name, shape, ["same = identity"]) for name, shape in table]
+
+
+def add_cases():
+    a, b = "a = identity", "b = relu"
+    return [
+        layer_case("two", (2, 3, 3, 4), [a, b, "sum = add from=b,a"]),
+        layer_case("twice_the_same", (1, 3, 2, 2), [a, "sum = add from=a,a"]),
+        layer_case("three", (1, 17, 2, 3), [a, b, "d = identity", "sum = add from=a,d,b"]),
+        layer_case("image_1x1", (1, 1, 1, 1), [a, b, "sum = add from=a,b"]),
+        layer_case("residual", (2, 3, 4, 4), [
+            a, "conv1 = conv2d out_channels=3 kernel_size=3 padding=1", "relu1 = relu",
+            "sum = add from=relu1,a", "relu2 = relu"]),
+    ]
+
+
+def chain_cases():
+    """Layers that an engine may fuse, and a whole small network."""
+    relu, pool = "relu1 = relu", "pool1 = max_pool2d kernel_size=2"
+    overlap = "pool1 = max_pool2d kernel_size=3 stride=2"
+    cases = []
+    for name, shape, first in [
+            ("lenet_conv1", (2, 3, 10, 10), conv(6, 5)),
+            ("lenet_conv2", (1, 6, 6, 6), conv(16, 5)),
+            ("odd_map", (1, 3, 9, 7), conv(17, 3)),
+            ("padded", (1, 3, 5, 6), conv(6, 3, "padding=1")),
+            ("stride_2", (1, 3, 10, 9), conv(6, 3, "stride=2"))]:
+        cases.append(layer_case(name + "_relu_pool", shape, [first, relu, pool], step=0.5))
+        if name != "lenet_conv2":  # the largest: once is enough
+            cases.append(layer_case(name + "_pool_relu", shape, [first, pool, relu], step=0.5))
+    few = dict(step=1, limit=1)  # so few values that windows have ties
+    for name, shape, first, last in [("ties", (2, 3, 8, 8), conv(6, 3), pool),
+                                     ("ties_no_bias", (1, 1, 7, 9), conv(3, 2, "bias=false"), pool),
+                                     ("ties_overlap", (1, 3, 7, 9), conv(6, 1), overlap),
+                                     ("pool_is_map", (1, 3, 4, 4), conv(6, 3), pool)]:
+        cases.append(layer_case(name + "_relu_pool", shape, [first, relu, last], **few))
+        cases.append(layer_case(name + "_pool_relu", shape, [first, last, relu], **few))
+    fc = "fc1 = linear out_features="
+    cases += [
+        layer_case("conv_relu", (2, 3, 5, 4), [conv(17, 3), relu], step=0.5),
+        layer_case("conv_pool", (2, 3, 6, 7), [conv(6, 3), pool]),
+        layer_case("conv_identity_relu", (1, 3, 4, 4), [conv(6, 3), "same = identity", relu]),
+        layer_case("linear_relu", (3, 6, 1, 1), ["flat = flatten", fc + "17", relu]),
+        layer_case("linear_relu_linear", (2, 6, 1, 1), [
+            "flat = flatten", fc + "16", relu, "fc2 = linear out_features=10"], step=0.25, limit=1),
+        layer_case("relu_flatten_linear", (2, 3, 2, 3), [relu, "flat = flatten", fc + "6"]),
+        layer_case("pool_flatten_linear", (2, 3, 5, 4), [pool, "flat = flatten", fc + "6"]),
+        layer_case("conv_flatten_linear", (2, 1, 4, 5), [conv(3, 3), "flat = flatten", fc + "6"],
+                   step=0.25, limit=1),
+        layer_case("conv_conv", (1, 3, 6, 6), [
+            conv(6, 3, "padding=1"), "conv2 = conv2d out_channels=3 kernel_size=3 stride=2"],
+            step=0.25, limit=1),
+        layer_case("network", (2, 3, 14, 14), [
+            conv(6, 3), relu, pool, "conv2 = conv2d out_channels=5 kernel_size=3", "relu2 = relu",
+            "pool2 = max_pool2d kernel_size=2 stride=2", "flat = flatten", fc + "17",
+            "relu3 = relu", "fc2 = linear out_features=10"], **few),
+    ]
+    return cases
+
+
+def cross_entropy_cases():
+    def drawn(name, n, classes):
+        values = Values(name)
+        labels = [values.random.randrange(classes) for _ in range(n)]
+        return cross_entropy_case(name, values((n, classes)), labels)
+
+    return [
+        drawn("one_sample", 1, 10), drawn("one_class", 2, 1), drawn("two_classes", 3, 2),
+        drawn("three_classes", 4, 3), drawn("ten_classes", 5, 10), drawn("seventeen", 2, 17),
+        drawn("thirty_three", 3, 33),
+        cross_entropy_case("equal_logits", [[0.0] * 10, [3.5] * 10, [-7.0] * 10], [0, 4, 9]),
+        cross_entropy_case("logits_80", [[80, -80, 0], [-80, 80, 80], [80, 79.5, -80]], [0, 0, 1]),
+        cross_entropy_case("logits_1e4", [[1e4, -1e4, 0, 1], [1e4, 1e4, 1e4, 1e4]], [0, 3]),
+        cross_entropy_case("logits_1e4_wrong", [[1e4, -1e4, 0, 1], [-1e4, 1e4, 9999, 0]], [1, 2]),
+        cross_entropy_case("all_far_below_zero", [[-1e4, -1e4 + 1, -1e4 - 2]], [0]),
+        cross_entropy_case("all_far_above_zero", [[1e4, 1e4 + 1, 1e4 - 2]], [2]),
+    ]
+
+
+def sgd_cases():
+    return [sgd_case(name, config) for name, config in [
+        ("plain", "lr=0.1"),
+        ("zero_lr", "lr=0 momentum=0.9"),
+        ("tutorial", "lr=0.001 momentum=0.9"),
+        ("momentum", "lr=0.1 momentum=0.9"),
+        ("momentum_1", "lr=0.05 momentum=1"),
+        ("dampening", "lr=0.1 momentum=0.9 dampening=0.5"),
+        ("dampening_without_momentum", "lr=0.1 dampening=0.5"),
+        ("nesterov", "lr=0.1 momentum=0.9 nesterov=true"),
+        ("weight_decay", "lr=0.1 weight_decay=0.01"),
+        ("momentum_weight_decay", "lr=0.1 momentum=0.9 weight_decay=0.01"),
+        ("dampening_weight_decay", "lr=0.1 momentum=0.5 dampening=0.25 weight_decay=0.1"),
+        ("nesterov_weight_decay", "lr=0.1 momentum=0.85 nesterov=true weight_decay=0.05"),
+    ]]
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parent.parent
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests" / "reference"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, cases in [
+            ("conv2d", conv2d_cases), ("max_pool2d", max_pool2d_cases), ("relu", relu_cases),
+            ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
+            ("add", add_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
+            ("sgd", sgd_cases)]:
+        (folder / (name + ".txt")).write_text(HEADER + "\n" + "\n".join(cases()), "ascii")
+
+
+if __name__ == "__main__":
+    main()

@@ -78,11 +78,11 @@ extern const tr_schema tr_loader_schema;
 typedef struct tr_batch {
     int64_t index;          /* of the batch in its epoch */
     int n;                  /* samples: batch_size, or fewer in the last */
-    float *x;               /* [n] images [h][w][c], `stride` floats apart; 64-byte aligned */
+    float *x;               /* [n] images [h][w][c], `stride` floats apart; NULL: lazy */
     int64_t stride;         /* see tr_loader_options */
     const int32_t *labels;  /* [n] */
     const uint32_t *sample; /* [n] index in the data set */
-    bool decoded;           /* false: call tr_batch_decode for every sample before use */
+    bool decoded;           /* false: tr_batch_decode gives pixels and labels */
 } tr_batch;
 
 typedef struct tr_loader_options {
@@ -115,8 +115,10 @@ int tr_loader_begin(tr_loader *loader, int64_t epoch, tr_error *err);
  * made it. The batch is the caller's until tr_loader_release. One consumer thread. */
 int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err);
 void tr_loader_release(tr_loader *loader, tr_batch *batch);
-/* Lazy batches: decode samples n0..n1-1. Disjoint ranges may be decoded by several threads at once. */
-int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, tr_error *err);
+/* Lazy batches: decode samples n0..n1-1 to x, which is sample n0's place, `stride` floats apart. Several
+ * threads may decode disjoint ranges at once. */
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x, int64_t stride,
+                    tr_error *err);
 void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out);
 /* Stops the workers at once, also in the middle of an epoch. NULL is fine. */
 void tr_loader_free(tr_loader *loader);

@@ -73,7 +73,8 @@ struct tr_loader {
     int64_t n_batches, n_samples; /* handed out */
 };
 
-static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1,
+/* Samples n0..n1-1 of a slot, the first of them to x. */
+static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x, int64_t stride,
                   const atomic_bool *canceled, tr_error *err) {
     const tr_dataset *set = loader->dataset;
     for (int i = n0; i < n1; i++) {
@@ -85,8 +86,7 @@ static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1,
         if (code < 0) return tr_fail(err, code, "sample %d could not be read", sample);
         assert(label >= 0 && label < set->n_classes);
         slot->labels[i] = label;
-        tr_pipeline_decode(&loader->pipeline, pixels, set->h * set->w,
-                           slot->batch.x + i * loader->stride);
+        tr_pipeline_decode(&loader->pipeline, pixels, set->h * set->w, x + (i - n0) * stride);
     }
     return TR_OK;
 }
@@ -106,7 +106,8 @@ static bool make_batch(void *arg, int index, int64_t number, const atomic_bool *
     tr_loader *loader = arg;
     struct slot *slot = &loader->slots[index];
     address(loader, slot, number);
-    return decode(loader, slot, 0, slot->batch.n, canceled, &slot->error) != TR_ECANCELED;
+    return decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, canceled,
+                  &slot->error) != TR_ECANCELED;
 }
 
 static int64_t auto_prefetch(int64_t batch_size, int64_t stride) {
@@ -134,16 +135,17 @@ static int make_slots(tr_loader *loader, tr_error *err) {
         return tr_fail(err, TR_ENOMEM, "%d batches of %lld samples do not fit into memory",
                        loader->n_slots, (long long)loader->batch_size);
     loader->slots = tr_alloc((size_t)loader->n_slots, sizeof *loader->slots, err);
-    loader->x = tr_alloc(n_floats, sizeof *loader->x, err);
+    if (!loader->lazy) loader->x = tr_alloc(n_floats, sizeof *loader->x, err);
     loader->labels = tr_alloc(n_labels, sizeof *loader->labels, err);
     loader->order = tr_alloc((size_t)loader->dataset->n, sizeof *loader->order, err);
-    if (!loader->slots || !loader->x || !loader->labels || !loader->order) return TR_ENOMEM;
+    if (!loader->slots || !loader->labels || !loader->order) return TR_ENOMEM;
+    if (!loader->lazy && !loader->x) return TR_ENOMEM;
 
     for (int i = 0; i < loader->n_slots; i++) {
         struct slot *slot = &loader->slots[i];
         slot->labels = loader->labels + (int64_t)i * loader->batch_size;
         slot->batch = (tr_batch){
-            .x = loader->x + (size_t)i * per_slot,
+            .x = loader->lazy ? NULL : loader->x + (size_t)i * per_slot,
             .stride = loader->stride,
             .labels = slot->labels,
             .decoded = !loader->lazy,
@@ -238,7 +240,7 @@ int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err) {
         address(loader, slot, number);
         if (!loader->lazy) {
             uint64_t start = tr_now_ns();
-            decode(loader, slot, 0, slot->batch.n, NULL, &slot->error);
+            decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, NULL, &slot->error);
             loader->consumer_wait_ns += tr_now_ns() - start;
         }
     }
@@ -262,10 +264,10 @@ void tr_loader_release(tr_loader *loader, tr_batch *batch) {
     if (loader->ring) tr_ring_release(loader->ring, batch->index);
 }
 
-int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, tr_error *err) {
-    assert(0 <= n0 && n0 <= n1 && n1 <= batch->n);
-    if (batch->decoded) return TR_OK;
-    return decode(loader, (struct slot *)batch, n0, n1, NULL, err);
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x, int64_t stride,
+                    tr_error *err) {
+    assert(0 <= n0 && n0 <= n1 && n1 <= batch->n && !batch->decoded);
+    return decode(loader, (struct slot *)batch, n0, n1, x, stride, NULL, err);
 }
 
 void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out) {

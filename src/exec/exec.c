@@ -31,8 +31,8 @@ static void make_worker(int rank, void *arg) {
     w->local = tr_alloc((size_t)p->local_bytes, (size_t)exec->chunk, err);
     w->own = tr_alloc((size_t)p->own_elements + TR_LANES, sizeof *w->own, err);
     w->scratch = tr_alloc((size_t)p->scratch_elements + TR_LANES, sizeof *w->scratch, err);
-    w->tile = tr_alloc((size_t)largest_tile(exec->graph) + TR_LANES, sizeof *w->tile, err);
-    w->ns = tr_alloc((size_t)p->n_steps + N_EXTRA, sizeof *w->ns, err);
+    w->tiles = tr_alloc((size_t)exec->tile * (size_t)(1 + exec->n_temporaries), sizeof *w->tiles, err);
+    w->ns = tr_alloc((size_t)tr_entry_of_extra(exec, N_EXTRA), sizeof *w->ns, err);
     size_t grads;
     if (!tr_mul((size_t)p->grad_elements, (size_t)exec->n_slots, &grads))
         tr_fail(err, TR_ENOMEM, "the gradients do not fit in memory");
@@ -56,8 +56,9 @@ static int make_workers(tr_exec *exec, tr_team *team, tr_error *err) {
 
 static int make(tr_exec *exec, tr_team *team, tr_error *err) {
     const tr_exec_options *o = &exec->options;
-    int code = tr_program_create(exec->graph, o->batch, o->training, o->input_gradient,
-                                 &exec->program, err);
+    unsigned flags = (o->training ? TR_PROGRAM_TRAINS : 0) | (o->loads ? TR_PROGRAM_LOADS : 0) |
+                     (o->input_gradient ? TR_PROGRAM_INPUT_GRADIENT : 0);
+    int code = tr_program_create(exec->graph, o->batch, flags, &exec->program, err);
     if (code) return code;
     const tr_program *p = exec->program;
     exec->shard = o->shard ? o->shard : (o->batch + MOST_SHARDS - 1) / MOST_SHARDS;
@@ -67,13 +68,19 @@ static int make(tr_exec *exec, tr_team *team, tr_error *err) {
     int64_t fit = CHUNK_BYTES / tr_max(1, p->local_bytes) / exec->shard;
     int64_t own = (n_shards + exec->n_threads - 1) / exec->n_threads;
     exec->chunk = (int)tr_max(1, tr_min(fit, own)) * exec->shard;
-    /* A last batch may be smaller: take the most slots that any number of shards needs. */
+    exec->tile = tr_round_up(largest_tile(exec->graph), TR_LANES);
+    exec->rest.adds =
+        tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->rest.adds, err);
+    if (exec->rest.adds == NULL) return TR_ENOMEM;
+    /* A last batch may be smaller: take the most that any number of shards needs. */
     for (int n = 1; n <= n_shards; n++) {
         int active = (int)tr_min(exec->n_threads, n);
         for (int t = 0; t < active; t++) {
             int slots = tr_tree_slots(tr_part(n, t, active), tr_part(n, t + 1, active));
             exec->n_slots = (int)tr_max(exec->n_slots, slots);
         }
+        tr_tree_finish(n, active, &exec->rest);
+        exec->n_temporaries = (int)tr_max(exec->n_temporaries, exec->rest.n_temporaries);
     }
     for (int i = 0; i < p->n_steps; i++) exec->n_waits += p->steps[i].wait;
     exec->n_waits += o->training;
@@ -83,8 +90,7 @@ static int make(tr_exec *exec, tr_team *team, tr_error *err) {
     exec->loss = tr_alloc((size_t)o->batch, sizeof *exec->loss, err);
     exec->best = tr_alloc((size_t)o->batch, sizeof *exec->best, err);
     exec->workers = tr_alloc((size_t)exec->n_threads, sizeof *exec->workers, err);
-    exec->adds = tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->adds, err);
-    if (!exec->batch || !exec->shared || !exec->loss || !exec->best || !exec->workers || !exec->adds)
+    if (!exec->batch || !exec->shared || !exec->loss || !exec->best || !exec->workers)
         return TR_ENOMEM;
     int n_state = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
     for (int i = 0; i < n_state; i++) {
@@ -122,7 +128,7 @@ void tr_exec_free(tr_exec *exec) {
         tr_free(w->own);
         tr_free(w->scratch);
         tr_free(w->grads);
-        tr_free(w->tile);
+        tr_free(w->tiles);
         tr_free(w->ns);
     }
     tr_free(exec->workers);
@@ -132,7 +138,7 @@ void tr_exec_free(tr_exec *exec) {
     tr_free(exec->shared);
     tr_free(exec->loss);
     tr_free(exec->best);
-    tr_free(exec->adds);
+    tr_free(exec->rest.adds);
     tr_program_free(exec->program);
     tr_free(exec);
 }
@@ -151,7 +157,7 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
     if (exec->n_leaves != exec->n_shards || exec->n_adders != exec->active) {
         exec->n_leaves = exec->n_shards;
         exec->n_adders = exec->active;
-        exec->n_adds = tr_tree_finish(exec->n_leaves, exec->n_adders, exec->adds);
+        tr_tree_finish(exec->n_leaves, exec->n_adders, &exec->rest);
     }
     for (int i = 0; i < exec->active; i++) exec->workers[i].code = TR_OK;
     tr_team_do(team, exec->active, tr_exec_run, exec);
@@ -183,7 +189,8 @@ void tr_exec_get_memory(const tr_exec *exec, tr_memory *out) {
         out->optimizer += exec->state[i] ? exec->graph->n_elements * real : 0;
     out->threads = exec->n_threads *
                    (p->local_bytes * exec->chunk +
-                    real * (p->own_elements + p->scratch_elements + largest_tile(exec->graph) +
+                    real * (p->own_elements + p->scratch_elements +
+                            exec->tile * (1 + exec->n_temporaries) +
                             p->grad_elements * exec->n_slots));
 }
 
@@ -195,7 +202,7 @@ void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_re
 }
 
 static const tr_real *kept(const tr_exec *exec, int buffer, int i) {
-    if (buffer == exec->program->input) return exec->x + i * exec->x_stride; /* nothing but views */
+    if (buffer == exec->program->outside) return exec->x + i * exec->x_stride; /* nothing but views */
     const tr_buffer *b = &exec->program->buffers[buffer];
     return (const tr_real *)(const void *)(exec->batch + b->offset * exec->options.batch + i * b->bytes);
 }

@@ -21,6 +21,7 @@ typedef struct tr_exec_options {
     const tr_kernels *kernels;
     const tr_optimizer *optimizer; /* training; NULL: gradients are made, parameters stay */
     const void *optimizer_args;
+    bool loads;          /* the input's samples are made by tr_input.load, not given in x */
     bool profile;        /* measure every phase (tr_exec_profile); costs about 50 ns a phase */
     bool keep_gradients; /* copies of all gradients (tr_exec_gradient) */
     bool input_gradient; /* make that of the network's input, too (tr_exec_input_gradient) */
@@ -33,13 +34,14 @@ int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *tea
 void tr_exec_free(tr_exec *exec);
 
 typedef struct tr_input {
-    int n;            /* 1 .. batch */
-    const tr_real *x; /* [n] samples, `stride` elements apart, with TR_LANES of slack behind each */
-    int64_t stride;
+    int n;                 /* 1 .. batch */
     const int32_t *labels; /* [n] */
-    /* Makes samples n0..n1-1 of x before they are used, on the thread that uses them; NULL: x is
-     * there. Returns 0 or a negative code. */
-    int (*load)(void *arg, int n0, int n1);
+    /* Without options.loads: [n] samples, `stride` elements apart, TR_LANES of slack behind each. */
+    const tr_real *x;
+    int64_t stride;
+    /* With it: makes samples n0..n1-1 and their labels, the first at x, on the thread that will use
+     * them. Returns 0 or a negative code. */
+    int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
     void *arg;
 } tr_input;
 

@@ -18,11 +18,18 @@ int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
         rest -= seconds;
         if (n < max)
             rows[n++] = (tr_profile_row){p->steps[i].node ? p->steps[i].node->name : "",
-                                         p->steps[i].phase.label, false, seconds};
+                                         p->steps[i].phase.label,
+                                         p->steps[i].node == &exec->graph->nodes[0], seconds};
     }
-    static const char *const extras[N_EXTRA] = {[EXTRA_LOAD] = "load", [EXTRA_UPDATE] = "update"};
+    for (int i = 1; i < exec->graph->n_nodes; i++) {
+        double seconds = mean_seconds(exec, tr_entry_of_grad(exec, i));
+        rest -= seconds;
+        if (p->updates[i].node && exec->graph->nodes[i].op->grad && n < max)
+            rows[n++] = (tr_profile_row){exec->graph->nodes[i].name, "weight gradient", false, seconds};
+    }
+    static const char *const extras[N_EXTRA] = {[EXTRA_UPDATE] = "reduce and update"};
     for (int i = 0; i < N_EXTRA; i++) {
-        double seconds = mean_seconds(exec, p->n_steps + i);
+        double seconds = mean_seconds(exec, tr_entry_of_extra(exec, i));
         rest -= seconds;
         if (n < max) rows[n++] = (tr_profile_row){"", extras[i], true, seconds};
     }

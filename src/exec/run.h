@@ -10,12 +10,13 @@ typedef struct tr_worker { /* one thread's own memory */
     tr_real *own;
     tr_real *scratch;
     tr_real *grads; /* [slots][grad_elements] */
-    tr_real *tile;  /* the gradient of one tile of a parameter */
-    uint64_t *ns;   /* [n_steps + N_EXTRA] nanoseconds of each phase, and of: */
+    tr_real *tiles; /* [1 + n_temporaries] the gradient of a tile of a parameter; sums on the way */
+    uint64_t *ns;   /* [n_steps + n_nodes + N_EXTRA] nanoseconds of each phase, of the gradients that a
+                       node makes in the update, and of: */
     int code;       /* what creation or load failed with */
 } tr_worker;
 
-enum { EXTRA_LOAD, EXTRA_UPDATE, N_EXTRA };
+enum { EXTRA_UPDATE, N_EXTRA };
 
 struct tr_exec {
     tr_graph *graph;
@@ -31,8 +32,10 @@ struct tr_exec {
     tr_real *loss;
     int32_t *best;
     tr_worker *workers;
-    tr_tree_add *adds; /* what is left of the tree for n_leaves leaves on n_adders threads */
-    int n_adds, n_adders;
+    int64_t tile;      /* elements of the largest tile */
+    int n_temporaries; /* the most that any rest of the tree needs */
+    tr_tree_rest rest; /* of the tree over n_leaves leaves on n_adders threads */
+    int n_adders;
     int64_t n_leaves;
     uint64_t steps_ns; /* wall clock of all steps, with profile */
     /* of the step under way, written by rank 0 before the job starts */
@@ -45,6 +48,14 @@ struct tr_exec {
     const tr_real *x; /* input->x, and input->stride: still known when the step is over */
     int64_t x_stride;
 };
+
+/* Entries of a worker's profile. */
+static inline int tr_entry_of_grad(const tr_exec *exec, int node) {
+    return exec->program->n_steps + node;
+}
+static inline int tr_entry_of_extra(const tr_exec *exec, int extra) {
+    return exec->program->n_steps + exec->graph->n_nodes + extra;
+}
 
 /* The job of one rank: its part of a step. */
 void tr_exec_run(int rank, void *exec);

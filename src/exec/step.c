@@ -29,7 +29,6 @@ static void skip(walk *t) {
 static char *sample(const walk *t, int buffer, int n0) {
     const tr_exec *exec = t->exec;
     const tr_buffer *b = &exec->program->buffers[buffer];
-    if (buffer == exec->program->input) return NULL;
     if (b->local) return t->me->local + b->offset * exec->chunk + (n0 - t->chunk0) * b->bytes;
     return exec->batch + b->offset * exec->options.batch + n0 * b->bytes;
 }
@@ -37,7 +36,7 @@ static char *sample(const walk *t, int buffer, int n0) {
 static tr_real *value(const walk *t, int buffer, int n0, int64_t *stride) {
     const tr_exec *exec = t->exec;
     if (buffer < 0) return NULL;
-    if (buffer == exec->program->input) {
+    if (buffer == exec->program->outside) {
         *stride = exec->input->stride;
         return (tr_real *)exec->input->x + n0 * exec->input->stride;
     }
@@ -109,6 +108,10 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
         const tr_step *step = &exec->program->steps[i];
         if (step->phase.cut == TR_CUT_SHARDS) {
             run_shards(t, step, s0, s1);
+        } else if (step->node == &exec->graph->nodes[0]) {
+            tr_work w = work_of(t, step, n0, n1);
+            int code = input->load(input->arg, n0, n1, w.y, w.ys);
+            if (code) t->me->code = code;
         } else if (step->node == NULL) {
             tr_work w = work_of(t, step, n0, n1);
             for (int j = 0; j < w.n; j++)
@@ -153,36 +156,37 @@ static void run_segment(walk *t, int first, int end) {
     t->done = before; /* the next segment's sums are other layers' */
 }
 
-/* The input of this thread's samples, where it is made here. */
-static void load(walk *t) {
+static const tr_real *term(const walk *t, tr_tree_term x, int64_t at) {
     const tr_exec *exec = t->exec;
-    const tr_input *input = exec->input;
-    if (input->load == NULL) return;
-    int n0 = (int)(t->shard0 * exec->shard), n1 = (int)tr_min(t->shard1 * exec->shard, input->n);
-    if (n0 < n1) t->me->code = input->load(input->arg, n0, n1);
-    charge(t, exec->program->n_steps + EXTRA_LOAD);
+    if (x.thread == TR_TREE_TEMPORARY) return t->me->tiles + (1 + x.slot) * exec->tile;
+    return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
 }
 
-/* Gradient and update of the elements e0..e1-1 of a parameter. */
-static void update_tile(const walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
+/* The gradient of the elements e0..e1-1 of a parameter over the whole batch. */
+static const tr_real *gradient(walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
     const tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
-    const tr_node_plan *plan = &p->plans[w->node->id];
+    int64_t place = p->plans[w->node->id].grad_at[param];
+    if (place < 0) {
+        charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));
+        w->node->op->grad(w, param, e0, e1, t->me->tiles);
+        charge(t, tr_entry_of_grad(exec, w->node->id));
+        return t->me->tiles;
+    }
+    int64_t at = p->grad_at[w->node->id] + place + e0;
+    for (int i = 0; i < exec->rest.n_adds; i++) {
+        const tr_tree_add *a = &exec->rest.adds[i];
+        exec->options.kernels->add(e1 - e0, term(t, a->left, at), term(t, a->right, at),
+                                   t->me->tiles + (1 + a->to) * exec->tile);
+    }
+    return term(t, exec->rest.total, at);
+}
+
+static void update_tile(walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
+    const tr_exec *exec = t->exec;
     tr_real *weights = w->node->param[param].value + e0;
     int64_t place = weights - exec->graph->parameters;
-    const tr_real *g = t->me->tile;
-    if (plan->grad_at[param] < 0) {
-        w->node->op->grad(w, param, e0, e1, t->me->tile);
-    } else {
-        int64_t at = p->grad_at[w->node->id] + plan->grad_at[param] + e0;
-        for (int i = 0; i < exec->n_adds; i++) {
-            tr_tree_add a = exec->adds[i];
-            tr_real *to = exec->workers[a.to].grads + a.to_slot * p->grad_elements + at;
-            exec->options.kernels->add(
-                e1 - e0, to, exec->workers[a.from].grads + a.from_slot * p->grad_elements + at, to);
-        }
-        g = exec->workers[0].grads + at;
-    }
+    const tr_real *g = gradient(t, w, param, e0, e1);
     if (exec->gradients) memcpy(exec->gradients + place, g, (size_t)(e1 - e0) * sizeof *g);
     if (exec->options.optimizer == NULL) return;
     tr_update u = {.n = e1 - e0, .p = weights, .g = g, .step = exec->step, .lr = exec->lr};
@@ -207,7 +211,7 @@ static void update(walk *t) {
                 update_tile(t, &w, p, e, tr_min(e + param->tile, end));
         }
     }
-    charge(t, exec->program->n_steps + EXTRA_UPDATE);
+    charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));
 }
 
 void tr_exec_run(int rank, void *arg) {
@@ -219,7 +223,6 @@ void tr_exec_run(int rank, void *arg) {
               .shard0 = tr_part(exec->n_shards, rank, exec->active),
               .shard1 = tr_part(exec->n_shards, rank + 1, exec->active)};
     skip(&t);
-    load(&t);
     for (int first = 0, end; first < p->n_steps; first = end) {
         for (end = first + 1; end < p->n_steps && !p->steps[end].wait;) end++;
         if (p->steps[first].wait) {

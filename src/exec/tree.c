@@ -1,3 +1,4 @@
+/* The binary counter of tree.h, by leaves and by threads' sums. Pure functions. */
 #include "exec/tree.h"
 
 /* Whether the last two sums are the children of one node. */
@@ -27,32 +28,46 @@ int tr_tree_slots(int64_t a, int64_t b) {
     return most;
 }
 
-int tr_tree_finish(int64_t n, int n_threads, tr_tree_add *adds) {
-    struct {
-        int thread, slot, level;
-        int64_t start;
-    } open[2 * TR_TREE_SLOTS];
-    int n_adds = 0, top = -1;
+typedef struct open_sum { /* a node of the tree whose parent is not summed yet */
+    tr_tree_term term;
+    int level;
+    int64_t start;
+} open_sum;
+
+/* The last two open sums become one, in a temporary that neither of them needs any more. */
+static void join(open_sum *open, int *top, bool *taken, tr_tree_rest *out) {
+    tr_tree_term left = open[*top - 1].term, right = open[*top].term;
+    int to = 0;
+    if (left.thread == TR_TREE_TEMPORARY) {
+        to = left.slot;
+    } else if (right.thread == TR_TREE_TEMPORARY) {
+        to = right.slot;
+    } else {
+        while (taken[to]) to++;
+    }
+    if (right.thread == TR_TREE_TEMPORARY) taken[right.slot] = false;
+    taken[to] = true;
+    if (to >= out->n_temporaries) out->n_temporaries = to + 1;
+    out->adds[out->n_adds++] = (tr_tree_add){to, left, right};
+    open[--*top].term = (tr_tree_term){TR_TREE_TEMPORARY, to};
+    open[*top].level++;
+}
+
+void tr_tree_finish(int64_t n, int n_threads, tr_tree_rest *out) {
+    open_sum open[2 * TR_TREE_SLOTS];
+    bool taken[2 * TR_TREE_SLOTS] = {false};
+    int top = -1;
+    out->n_adds = out->n_temporaries = 0;
     for (int t = 0; t < n_threads; t++) {
         tr_tree_stack stack = {0};
         int64_t end = tr_part(n, t + 1, n_threads);
         for (int64_t s = tr_part(n, t, n_threads); s < end; s++) tr_tree_push(&stack, s);
         for (int i = 0; i < stack.n; i++) {
-            top++;
-            open[top].thread = t;
-            open[top].slot = i;
-            open[top].level = stack.level[i];
-            open[top].start = stack.start[i];
-            while (top > 0 && pairs(open[top - 1].level, open[top - 1].start, open[top].level)) {
-                adds[n_adds++] = (tr_tree_add){open[top - 1].thread, open[top - 1].slot,
-                                               open[top].thread, open[top].slot};
-                open[--top].level++;
-            }
+            open[++top] = (open_sum){{t, i}, stack.level[i], stack.start[i]};
+            while (top > 0 && pairs(open[top - 1].level, open[top - 1].start, open[top].level))
+                join(open, &top, taken, out);
         }
     }
-    for (; top > 0; top--) { /* right children that are missing leaves */
-        adds[n_adds++] = (tr_tree_add){open[top - 1].thread, open[top - 1].slot, open[top].thread,
-                                       open[top].slot};
-    }
-    return n_adds;
+    while (top > 0) join(open, &top, taken, out); /* right children that are short of leaves */
+    out->total = open[0].term;
 }

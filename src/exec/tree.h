@@ -23,14 +23,28 @@ typedef struct tr_tree_stack { /* one thread's sums: slot i holds (level[i], sta
  * before it (and dropped) after that. */
 int tr_tree_push(tr_tree_stack *stack, int64_t start);
 
-typedef struct tr_tree_add { /* slot `from_slot` of thread `from` is added to `to_slot` of `to` */
-    int to, to_slot, from, from_slot;
+/* A sum that is there: a thread's slot, or (thread TR_TREE_TEMPORARY) a buffer of whoever adds. */
+typedef struct tr_tree_term {
+    int thread, slot;
+} tr_tree_term;
+enum { TR_TREE_TEMPORARY = -1 };
+
+typedef struct tr_tree_add { /* temporary `to` = left + right */
+    int to;
+    tr_tree_term left, right;
 } tr_tree_add;
+
+/* What is left of the tree after threads took their parts of the leaves. The slots are only read, so
+ * that a core's gradients stay in its cache. */
+typedef struct tr_tree_rest {
+    int n_adds, n_temporaries;
+    tr_tree_term total;
+    tr_tree_add *adds; /* room for n_threads * TR_TREE_SLOTS */
+} tr_tree_rest;
 
 /* Slots that the run of leaves a..b-1 needs while it is summed. */
 int tr_tree_slots(int64_t a, int64_t b);
-/* The additions left after threads 0..n_threads-1 summed their parts of n leaves; at most
- * n_threads * TR_TREE_SLOTS. The total is in slot 0 of thread 0. Returns their number. */
-int tr_tree_finish(int64_t n, int n_threads, tr_tree_add *adds);
+/* The rest of the tree over n leaves, tr_part of which each of the threads has summed. */
+void tr_tree_finish(int64_t n, int n_threads, tr_tree_rest *out);
 
 #endif

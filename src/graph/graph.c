@@ -107,6 +107,9 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *o
     } else {
         node->input[node->n_inputs++] = graph->n_nodes - 1;
     }
+    if (node->n_inputs > node->op->max_inputs && node->op->max_inputs == 1)
+        return tr_fail_at(err, line->where, node->name, "%s reads one value, but from= names %d",
+                          schema->name, node->n_inputs);
     if (node->n_inputs < node->op->min_inputs || node->n_inputs > node->op->max_inputs)
         return tr_fail_at(err, line->where, node->name,
                           "%s reads %d value%s, allowed are %d to %d: name them with from=a,b",

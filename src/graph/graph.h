@@ -52,11 +52,11 @@ enum { TR_NO_BUFFER = -1 };
 
 typedef struct tr_step { /* one phase of one node; buffers by number */
     tr_phase phase;
-    const tr_node *node; /* NULL: the sum of two gradients, x[0] + x[1] -> y */
+    const tr_node *node; /* the input's: load it; NULL: the sum of two gradients, x[0] + x[1] -> y */
     int x[TR_MAX_INPUTS], dx[TR_MAX_INPUTS], y, dy, aux[TR_N_AUX];
     int64_t shared, own; /* offset in its arena, or TR_NO_BUFFER */
     bool backward;
-    bool wait; /* all threads must have finished what comes before; of step 0: loading */
+    bool wait; /* all threads must have finished what comes before */
 } tr_step;
 
 typedef struct tr_buffer { /* `bytes` for each sample */
@@ -69,13 +69,13 @@ typedef struct tr_buffer { /* `bytes` for each sample */
 typedef struct tr_program {
     const tr_graph *graph;
     int batch;
-    bool training;
+    unsigned flags;
     int n_steps, n_buffers;
     tr_step *steps;
     tr_buffer *buffers;
     tr_node_plan *plans;     /* [n_nodes] */
     tr_step *updates;        /* [n_nodes]: the buffers that op->grad reads */
-    int input;               /* buffer of the network's input: given from outside */
+    int outside;             /* buffer that comes from outside (the input), or TR_NO_BUFFER */
     int output;              /* buffer of the logits: there until the next step */
     int input_gradient;      /* the same, or TR_NO_BUFFER */
     int64_t batch_bytes;     /* of the batch's arena, for each sample */
@@ -85,9 +85,12 @@ typedef struct tr_program {
     int64_t *grad_at;        /* [n_nodes] where a node's begin in it */
 } tr_program;
 
-/* input_gradient: make the gradient of the network's input, too (training only). */
-int tr_program_create(const tr_graph *graph, int batch, bool training, bool input_gradient,
-                      tr_program **out, tr_error *err);
+typedef enum tr_program_flags {
+    TR_PROGRAM_TRAINS = 1,         /* backward and updates, too */
+    TR_PROGRAM_INPUT_GRADIENT = 2, /* make that of the network's input, too */
+    TR_PROGRAM_LOADS = 4,          /* the first step makes the input; otherwise it comes from outside */
+} tr_program_flags;
+int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out, tr_error *err);
 void tr_program_free(tr_program *program);
 
 /* Places for n intervals: bytes[i] wanted from step first[i] to last[i], both inclusive. Intervals that

@@ -1,6 +1,6 @@
 /* The program: phases in order, backward by reverse-mode differentiation, buffers, waits.
  *
- * Order: preparations, forward, loss, backward. A step waits where it may read what other threads wrote:
+ * Order: preparations, input, forward, loss, backward. A step waits where it may read what other threads wrote:
  * between phases cut over samples a thread only meets its own samples, everywhere else it may meet
  * anybody's. Steps between two waits are a segment; a buffer that one segment touches only lives in the
  * threads' arenas, where a chunk of samples fits the cache; the others live in the batch's arena.
@@ -10,13 +10,14 @@
 typedef struct builder {
     tr_program *program;
     const tr_graph *graph;
-    bool input_gradient;
     bool *need;     /* [n_nodes] the gradient of its value */
     int *y, *dy;    /* [n_nodes] buffers */
     int (*dx)[TR_MAX_INPUTS];
     int (*aux)[TR_N_AUX];
     int64_t *shared, *own;
 } builder;
+
+static bool trains(const tr_program *p) { return p->flags & TR_PROGRAM_TRAINS; }
 
 static bool is_real(const tr_node *node) {
     return node->op != NULL && !node->op->view && node->value == node->id;
@@ -113,20 +114,23 @@ static void plan_nodes(builder *b) {
     int *n_parts = b->dy; /* for a moment: how many gradients a value gets */
     for (int i = 0; i < g->n_nodes; i++) {
         const tr_node *node = &g->nodes[i];
-        b->need[i] = node->n_params > 0 || (i == 0 && b->input_gradient);
+        b->need[i] = node->n_params > 0 || (i == 0 && (p->flags & TR_PROGRAM_INPUT_GRADIENT));
         for (int j = 0; j < node->n_inputs; j++) b->need[i] |= b->need[g->nodes[node->input[j]].value];
         n_parts[i] = 0;
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const tr_node *node = &g->nodes[i];
-        tr_request request = {.batch = p->batch, .training = p->training};
+        tr_request request = {.batch = p->batch, .training = trains(p)};
         b->y[i] = b->aux[i][0] = b->aux[i][1] = TR_NO_BUFFER;
         b->shared[i] = b->own[i] = TR_NO_BUFFER;
-        if (node->op == NULL) b->y[i] = p->input = new_buffer(p, value_bytes(node->out));
+        if (node->op == NULL) {
+            b->y[i] = new_buffer(p, value_bytes(node->out));
+            p->outside = p->flags & TR_PROGRAM_LOADS ? TR_NO_BUFFER : b->y[i];
+        }
         if (!is_real(node)) continue;
         for (int j = 0; j < node->n_inputs; j++) {
             int value = g->nodes[node->input[j]].value;
-            request.need_dx[j] = p->training && b->need[value];
+            request.need_dx[j] = trains(p) && b->need[value];
             n_parts[value] += request.need_dx[j];
         }
         tr_node_plan *plan = &p->plans[i];
@@ -156,7 +160,7 @@ static void plan_nodes(builder *b) {
             const tr_node *reader = &g->nodes[r];
             for (int j = 0; is_real(reader) && j < reader->n_inputs; j++) {
                 if (g->nodes[reader->input[j]].value != i) continue;
-                bool wanted = p->training && b->need[i];
+                bool wanted = trains(p) && b->need[i];
                 b->dx[r][j] = !wanted ? TR_NO_BUFFER
                                       : several ? new_buffer(p, value_bytes(node->out)) : b->dy[i];
             }
@@ -171,13 +175,6 @@ static bool must_wait(tr_cut before, tr_cut now) {
     return !(by_samples(before) && by_samples(now));
 }
 
-/* Whether the first phase proper reads samples that another thread may have to load first. */
-static bool waits_for_input(const tr_program *p) {
-    int i = 0;
-    while (i < p->n_steps && p->steps[i].phase.cut == TR_CUT_EACH) i++;
-    return i < p->n_steps && p->steps[i].phase.cut == TR_CUT_BLOCKS && p->steps[i].x[0] == p->input;
-}
-
 /* Waits, then which buffers are local, then places for both kinds. */
 static int place_buffers(tr_program *p, tr_error *err) {
     int n = p->n_buffers, kept = 0;
@@ -188,7 +185,6 @@ static int place_buffers(tr_program *p, tr_error *err) {
     int64_t *bytes = tr_alloc((size_t)n, sizeof *bytes, err);
     int64_t *offset = tr_alloc((size_t)n, sizeof *offset, err);
     int code = segment && first && last && ids && bytes && offset ? TR_OK : TR_ENOMEM;
-    if (code == TR_OK) p->steps[0].wait = waits_for_input(p);
     for (int i = 1; code == TR_OK && i <= p->n_steps; i++) {
         bool wait = i == p->n_steps || must_wait(p->steps[i - 1].phase.cut, p->steps[i].phase.cut);
         if (i < p->n_steps) p->steps[i].wait = wait;
@@ -196,7 +192,7 @@ static int place_buffers(tr_program *p, tr_error *err) {
     }
     for (int i = 0; code == TR_OK && i < n; i++) {
         tr_buffer *b = &p->buffers[i];
-        if (b->last < 0 || i == p->input) continue;
+        if (b->last < 0 || i == p->outside) continue;
         b->local = segment[b->first] == segment[b->last];
         for (int s = b->first; b->local && s <= b->last; s++)
             b->local = by_samples(p->steps[s].phase.cut);
@@ -205,7 +201,7 @@ static int place_buffers(tr_program *p, tr_error *err) {
         kept = 0;
         for (int i = 0; i < n; i++) {
             tr_buffer *b = &p->buffers[i];
-            if (b->last < 0 || i == p->input || b->local != local) continue;
+            if (b->last < 0 || i == p->outside || b->local != local) continue;
             ids[kept] = i;
             bytes[kept] = b->bytes;
             /* Threads of one segment are at different steps: only whole segments are apart. */
@@ -232,15 +228,17 @@ static void build(builder *b) {
     plan_nodes(b);
     for (int i = 1; i < g->n_nodes; i++)
         add_phases(b, &g->nodes[i], p->plans[i].prepare, p->plans[i].n_prepare, false);
+    static const tr_phase load = {"load", TR_CUT_SAMPLES, 0, TR_USE_Y, NULL};
+    if (p->flags & TR_PROGRAM_LOADS) add_phases(b, &g->nodes[0], &load, 1, false);
     for (int i = 1; i < g->n_nodes; i++)
         add_phases(b, &g->nodes[i], p->plans[i].forward, p->plans[i].n_forward, false);
-    for (int i = g->n_nodes - 1; p->training && i > 0; i--) {
+    for (int i = g->n_nodes - 1; trains(p) && i > 0; i--) {
         if (!is_real(&g->nodes[i]) || !b->need[i]) continue;
         add_gradient_sums(b, i);
         add_phases(b, &g->nodes[i], p->plans[i].backward, p->plans[i].n_backward, true);
     }
-    if (b->need[0]) add_gradient_sums(b, 0);
-    for (int i = 1; p->training && i < g->n_nodes; i++) {
+    if (trains(p) && b->need[0]) add_gradient_sums(b, 0);
+    for (int i = 1; trains(p) && i < g->n_nodes; i++) {
         if (is_real(&g->nodes[i]) && g->nodes[i].n_params)
             bind_step(b, &p->updates[i], &g->nodes[i], g->nodes[i].op->grad_use, p->n_steps);
     }
@@ -250,13 +248,11 @@ static void build(builder *b) {
     touch(p, p->input_gradient, p->n_steps);
 }
 
-int tr_program_create(const tr_graph *graph, int batch, bool training, bool input_gradient,
-                      tr_program **out, tr_error *err) {
+int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out, tr_error *err) {
     size_t n = (size_t)graph->n_nodes;
     tr_program *p = tr_alloc(1, sizeof *p, err);
     builder b = {.program = p,
                  .graph = graph,
-                 .input_gradient = training && input_gradient,
                  .need = tr_alloc(n, sizeof *b.need, err),
                  .y = tr_alloc(n, sizeof *b.y, err),
                  .dy = tr_alloc(n, sizeof *b.dy, err),
@@ -269,7 +265,7 @@ int tr_program_create(const tr_graph *graph, int batch, bool training, bool inpu
     if (code == TR_OK) {
         p->graph = graph;
         p->batch = batch;
-        p->training = training;
+        p->flags = flags;
         /* Phases both ways and the sums of gradients; value, its gradient, theirs, what is kept. */
         p->steps = tr_alloc(n * (2 * TR_MAX_PHASES + 1 + TR_MAX_INPUTS), sizeof *p->steps, err);
         p->buffers = tr_alloc(n * (2 + TR_MAX_INPUTS + TR_N_AUX), sizeof *p->buffers, err);

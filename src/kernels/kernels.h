@@ -77,9 +77,9 @@ typedef struct tr_kernels {
     /* dw[ni][no] = x^T dz, summed over n in order. */
     void (*linear_dw)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz, int64_t zs,
                       tr_real *dw);
-    /* y[n][no] = relu?(bias + part[0] + part[1] + ...), parts [n][no] at `apart` elements. */
-    void (*sum_parts)(int n, int no, const tr_real *parts, int64_t apart, int n_parts,
-                      const tr_real *bias, bool relu, tr_real *y, int64_t ys);
+    /* y[n][no] = relu?(part[0] + part[1] + ...), parts [n][no] at `apart` elements. */
+    void (*sum_parts)(int n, int no, const tr_real *parts, int64_t apart, int n_parts, bool relu,
+                      tr_real *y, int64_t ys);
     /* sum[k] += the rows of dy[n][k] (`step` elements apart); where y is given, only of the elements
      * with y > 0. */
     void (*row_sum)(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step, tr_real *sum);

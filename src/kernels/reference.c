@@ -95,21 +95,22 @@ static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_re
 static void route(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
                   tr_route *routes, int32_t *counts) {
     int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
+    const int nk = d->k, all = !d->relu, step_w = d->pool * (int)d->step_w;
     int32_t shift[256]; /* of a window's pixel in the input; pool <= 15 */
     for (int q = 0; q < d->pool * d->pool; q++)
         shift[q] = (int32_t)(q / d->pool * d->step_h + q % d->pool * d->step_w);
-    for (int k = 0; k < d->k; k++) {
-        tr_route *list = routes + (int64_t)k * n;
-        int32_t count = 0;
-        int64_t o = k;
+    for (int k = 0; k < nk; k++) {
+        tr_route *restrict list = routes + (int64_t)k * n, *restrict to = list;
+        const tr_real *restrict yk = y + k, *restrict dyk = dy + k;
+        const uint8_t *restrict ik = index + k;
         for (int h = 0; h < d->oh; h += d->pool) {
             int32_t at = (int32_t)(h * d->step_h);
-            for (int w = 0; w < pw; w++, o += d->k, at += (int32_t)(d->pool * d->step_w)) {
-                list[count] = (tr_route){dy[o], at + shift[index[o]]};
-                count += !d->relu | (y[o] > 0);
+            for (int w = 0; w < pw; w++, yk += nk, dyk += nk, ik += nk, at += step_w) {
+                *to = (tr_route){*dyk, at + shift[*ik]};
+                to += all | (*yk > 0);
             }
         }
-        counts[k] = count;
+        counts[k] = (int32_t)(to - list);
     }
 }
 
@@ -137,7 +138,8 @@ static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *co
         for (int i = 0; i < counts[k]; i++) {
             for (int r = 0; r < d->kh; r++) {
                 tr_real *to = dx + routes[k * n + i].at + r * d->row;
-                for (int j = 0; j < d->run; j++)
+                /* The zeros behind a row belong to it: an infinite gradient makes NaN of them, too. */
+                for (int j = 0; j < run8; j++)
                     to[j] = fused(routes[k * n + i].value, w[r * run8 + j], to[j]);
             }
         }
@@ -184,12 +186,12 @@ static void linear_dw(int n, int ni, int no, const tr_real *x, int64_t xs, const
     }
 }
 
-static void sum_parts(int n, int no, const tr_real *parts, int64_t apart, int n_parts,
-                      const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
+static void sum_parts(int n, int no, const tr_real *parts, int64_t apart, int n_parts, bool relu,
+                      tr_real *y, int64_t ys) {
     for (int r = 0; r < n; r++) {
         tr_real *restrict yr = y + r * ys;
-        for (int o = 0; o < no; o++) yr[o] = bias ? bias[o] : 0;
-        for (int b = 0; b < n_parts; b++) {
+        for (int o = 0; o < no; o++) yr[o] = parts[(int64_t)r * no + o];
+        for (int b = 1; b < n_parts; b++) {
             const tr_real *restrict p = parts + b * apart + (int64_t)r * no;
             for (int o = 0; o < no; o++) yr[o] += p[o];
         }

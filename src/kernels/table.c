@@ -21,14 +21,14 @@ TR_ISAS(X)
 
 static bool always(void) { return true; }
 
-#if defined(__x86_64__) || defined(__i386__)
+#ifdef TR_REAL_DOUBLE
+#elif defined(__x86_64__) || defined(__i386__)
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
-#endif
-#if defined(__aarch64__)
+#elif defined(__aarch64__)
 static bool has_neon(void) { return true; }
 #endif
 

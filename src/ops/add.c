@@ -7,6 +7,10 @@ static int shape(tr_node *node, tr_error *err) {
     for (int i = 1; i < node->n_inputs; i++) {
         tr_shape a = node->in[0], b = node->in[i];
         if (a.flat == b.flat && a.h == b.h && a.w == b.w && a.c == b.c) continue;
+        if (a.flat && b.flat && tr_shape_size(a) == tr_shape_size(b))
+            return tr_fail_at(err, node->where, node->name,
+                              "add wants inputs whose features are in one order, not a flattened image and "
+                              "other features");
         char s[64], t[64];
         return tr_fail_at(err, node->where, node->name, "add wants inputs of one shape, not %s and %s",
                           tr_shape_text(a, s), tr_shape_text(b, t));

@@ -36,7 +36,8 @@ enum {
     BIAS,
     LARGEST_POOL = 4,             /* that the kernels take in */
     SHARED_COPY = 64 * 1024,      /* elements from which on the second layout is made once for all */
-    SMALLEST_BLOCK = 512,         /* elements of the weights that are worth a thread's while */
+    SMALLEST_BLOCK = 256,         /* elements of the weights that are worth a thread's while */
+    LARGEST_TILE = 2048,          /* elements of the weights that are updated at a time */
 };
 
 /* ---- geometry ---- */
@@ -125,7 +126,7 @@ static int shape(tr_node *node, tr_error *err) {
                                      .n_dims = 4,
                                      .dim = {k, c, s, s},
                                      .size = size,
-                                     .tile = piece,
+                                     .tile = tr_min(piece, LARGEST_TILE),
                                      .block = piece,
                                      .bound = bound,
                                      .place = is_routed(node) ? place_routed : place_dense};

@@ -127,12 +127,14 @@ static void dx_of_samples(const tr_work *w) {
 
 /* ---- by rows ---- */
 
+/* The bias is in the last part: the thread that updates it (the last) is the only one to read it. */
 static void forward_rows(const tr_work *w) {
     int out8 = out8_of(w->node);
     for (int b = w->b0; b < w->b1; b++) {
         int r0 = row_of(w->node, b), r1 = row_of(w->node, b + 1);
         w->kernels->linear(w->n, r1 - r0, out8, w->x[0] + r0, w->xs[0],
-                           w->node->param[WEIGHT].value + (int64_t)r0 * out8, NULL, false,
+                           w->node->param[WEIGHT].value + (int64_t)r0 * out8,
+                           b == N_BLOCKS - 1 ? bias_of(w->node) : NULL, false,
                            w->shared + (int64_t)b * w->batch * out8, out8);
     }
 }
@@ -141,7 +143,7 @@ static void forward_rows(const tr_work *w) {
 static void sum_rows(const tr_work *w) {
     int out8 = out8_of(w->node);
     w->kernels->sum_parts(w->n, out8, w->shared + (int64_t)w->first * out8, (int64_t)w->batch * out8,
-                          N_BLOCKS, bias_of(w->node), w->node->epilogue.relu, w->y, w->ys);
+                          N_BLOCKS, w->node->epilogue.relu, w->y, w->ys);
 }
 
 static void clean_own(const tr_work *w) { before_relu(w, w->own, out8_of(w->node)); }

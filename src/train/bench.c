@@ -100,6 +100,7 @@ static int open_trial(tr_session *s, tr_team *team, bool profile, trial *out, tr
     const tr_experiment *e = &s->experiment;
     tr_exec_options options = {.batch = (int)tr_min(e->loader.batch_size, s->train.n),
                                .training = true,
+                               .loads = s->workers == 0,
                                .shard = e->run.shard > 0 ? (int)e->run.shard : 0,
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
@@ -260,15 +261,23 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
     tr_input input;
     int64_t images = 0, epoch = 0;
     int kept = s->workers, code;
+    int64_t stride = (int64_t)s->train.h * s->train.w * s->train.c;
+    tr_real *room = NULL; /* for what the team would decode */
+    if (workers == 0) {
+        room = tr_alloc((size_t)stride, (size_t)s->experiment.loader.batch_size * sizeof *room, err);
+        if (room == NULL) return TR_ENOMEM;
+    }
     s->workers = workers;
     code = tr_feed_open(s, &s->train, &s->experiment.loader, &feed, err);
     s->workers = kept;
-    if (code) return code;
-    code = tr_loader_begin(feed.loader, epoch, err);
+    if (code == TR_OK) code = tr_loader_begin(feed.loader, epoch, err);
     double start = tr_now(), now = start;
     while (code == TR_OK && now - start < seconds) {
         int more = tr_feed_next(&feed, &input, err);
-        if (more > 0 && input.load) more = input.load(input.arg, 0, input.n) ? -1 : 1;
+        if (more > 0 && input.load) {
+            code = input.load(input.arg, 0, input.n, room, stride);
+            if (code) code = tr_feed_failed(&feed, code, err);
+        }
         if (more > 0)
             images += input.n;
         else
@@ -277,6 +286,7 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
     }
     *images_per_second = (double)images / (now - start);
     tr_feed_close(&feed);
+    tr_free(room);
     return code;
 }
 

@@ -8,7 +8,9 @@
 enum { TEST_BATCH = 256 };
 
 int tr_test_open(const tr_session *s, tr_team *team, tr_test *out, tr_error *err) {
-    tr_exec_options options = {.batch = (int)tr_min(TEST_BATCH, s->test.n), .kernels = s->kernels};
+    tr_exec_options options = {.batch = (int)tr_min(TEST_BATCH, s->test.n),
+                               .loads = s->workers == 0,
+                               .kernels = s->kernels};
     tr_loader_args args = {.batch_size = options.batch, .prefetch = -1};
     *out = (tr_test){.n = s->test.n, .n_classes = s->test.n_classes};
     size_t classes = (size_t)s->test.n_classes;

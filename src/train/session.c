@@ -216,10 +216,10 @@ int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader
     return code;
 }
 
-static int decode(void *arg, int n0, int n1) {
+static int decode(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
     tr_feed *feed = arg;
     tr_error err = {0};
-    int code = tr_batch_decode(feed->loader, feed->batch, n0, n1, &err);
+    int code = tr_batch_decode(feed->loader, feed->batch, n0, n1, x, stride, &err);
     if (code) {
         pthread_mutex_lock(&feed->lock);
         tr_fail(&feed->error, code, "%s", err.text);

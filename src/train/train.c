@@ -191,6 +191,7 @@ static int train(training *t, tr_team *team) {
     const tr_experiment *e = &s->experiment;
     tr_exec_options options = {.batch = (int)tr_min(e->loader.batch_size, s->train.n),
                                .training = true,
+                               .loads = s->workers == 0,
                                .shard = e->run.shard > 0 ? (int)e->run.shard : 0,
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,

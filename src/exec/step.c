@@ -194,21 +194,59 @@ static void update_tile(walk *t, const tr_work *w, int param, int64_t e0, int64_
     exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
 }
 
-/* The blocks of every parameter that are this thread's: the same in each step, so that a block of
- * weights stays in one core's cache. */
+/* The elements of a parameter that are this thread's: the same in each step, so that a block of weights
+ * stays in one core's cache. */
+static void own_elements(const walk *t, const tr_param *param, int64_t *e0, int64_t *e1) {
+    int64_t n_blocks = (param->size + param->block - 1) / param->block;
+    *e0 = tr_part(n_blocks, t->rank, t->exec->active) * param->block;
+    *e1 = tr_min(param->size, tr_part(n_blocks, t->rank + 1, t->exec->active) * param->block);
+}
+
+static void prefetch(const tr_real *from, int64_t n, bool to_write) {
+    for (int64_t i = 0; i < n; i += TR_ALIGN / (int64_t)sizeof *from) {
+        if (to_write)
+            __builtin_prefetch(from + i, 1);
+        else
+            __builtin_prefetch(from + i, 0);
+    }
+}
+
+/* Small parameters are read by every thread, so their lines, and the gradients that other threads
+ * summed, lie in other caches. Ask for all of them at once and work on the large ones meanwhile. */
+static void prefetch_update(const walk *t) {
+    enum { SMALL = 4096 };
+    const tr_exec *exec = t->exec;
+    const tr_program *p = exec->program;
+    for (int i = 1; i < exec->graph->n_nodes; i++) {
+        const tr_node *node = p->updates[i].node;
+        for (int k = 0; node && k < node->n_params; k++) {
+            int64_t e0, e1;
+            own_elements(t, &node->param[k], &e0, &e1);
+            if (e0 >= e1 || node->param[k].size > SMALL) continue;
+            prefetch(node->param[k].value + e0, e1 - e0, true);
+            if (p->plans[i].grad_at[k] < 0) continue;
+            for (int a = 0; a < exec->rest.n_adds; a++) {
+                tr_tree_term right = exec->rest.adds[a].right;
+                if (right.thread == TR_TREE_TEMPORARY || right.thread == t->rank) continue;
+                prefetch(term(t, right, p->grad_at[i] + p->plans[i].grad_at[k] + e0), e1 - e0, false);
+            }
+        }
+    }
+}
+
 static void update(walk *t) {
     const tr_exec *exec = t->exec;
-    for (int i = 1; i < exec->graph->n_nodes; i++) {
+    if (exec->active > 1) prefetch_update(t);
+    for (int i = exec->graph->n_nodes - 1; i > 0; i--) {
         const tr_step *step = &exec->program->updates[i];
         if (step->node == NULL) continue;
         tr_work w = work_of(t, step, 0, exec->input->n);
         for (int p = 0; p < step->node->n_params; p++) {
             const tr_param *param = &step->node->param[p];
-            int64_t n_blocks = (param->size + param->block - 1) / param->block;
-            int64_t end = tr_min(param->size, tr_part(n_blocks, t->rank + 1, exec->active) * param->block);
-            for (int64_t e = tr_part(n_blocks, t->rank, exec->active) * param->block; e < end;
-                 e += param->tile)
-                update_tile(t, &w, p, e, tr_min(e + param->tile, end));
+            int64_t e0, e1;
+            own_elements(t, param, &e0, &e1);
+            for (int64_t e = e0; e < e1; e += param->tile)
+                update_tile(t, &w, p, e, tr_min(e + param->tile, e1));
         }
     }
     charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));

@@ -49,12 +49,14 @@ static int read_from(const tr_graph *graph, tr_node *node, const tr_pair *from, 
         int id = find(graph, name);
         if (id < 0) {
             for (int i = 0; i < n_lines; i++) {
-                if (strcmp(lines[i].key, name) == 0)
+                if (strcmp(lines[i].key, name) != 0) continue;
+                if (strcmp(name, node->name) == 0)
                     return tr_fail_at(err, from->where, node->name,
-                                      "from=%s names a layer that comes %s (line %d), allowed are layers "
-                                      "above",
-                                      name, strcmp(name, node->name) ? "later" : "here",
-                                      lines[i].where.line);
+                                      "from=%s names the layer itself, allowed are layers above", name);
+                return tr_fail_at(err, from->where, node->name,
+                                  "from=%s names a layer that comes later (line %d), allowed are layers "
+                                  "above",
+                                  name, lines[i].where.line);
             }
             const char *names[MAX_NODES];
             for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
@@ -156,21 +158,36 @@ static int add_loss(tr_graph *graph, const tr_doc *doc, tr_error *err) {
     if (type == NULL)
         return tr_fail_at(err, where, "loss.type", "is missing, as in type = %s",
                           tr_losses[0]->schema.name);
-    /* The section's other keys are the loss's arguments: join them to one line. */
-    char text[4096];
-    size_t used = strlen(type->value);
-    if (used >= sizeof text) return tr_fail_at(err, type->where, "loss.type", "is too long");
-    strcpy(text, type->value);
+    const tr_schema *schemas[MAX_NODES];
+    for (int i = 0; i < tr_n_losses; i++) schemas[i] = &tr_losses[i]->schema;
+    const tr_schema *schema =
+        tr_schema_find(schemas, tr_n_losses, type->value, "loss", type->where, "loss.type", err);
+    if (schema == NULL) return TR_ECONFIG;
+    /* The section's other keys are the loss's arguments. */
+    tr_pair args[MAX_ARGUMENTS];
+    int n_args = 0;
     for (int i = 0; i < n; i++) {
         if (&pairs[i] == type) continue;
-        size_t more = strlen(pairs[i].key) + strlen(pairs[i].value) + 2;
-        if (used + more >= sizeof text)
-            return tr_fail_at(err, pairs[i].where, "loss", "its arguments are too long");
-        used += more;
-        strcat(strcat(strcat(strcat(text, " "), pairs[i].key), "="), pairs[i].value);
+        if (n_args == MAX_ARGUMENTS)
+            return tr_fail_at(err, pairs[i].where, "loss", "more than %d keys", MAX_ARGUMENTS);
+        args[n_args++] = pairs[i];
     }
-    tr_pair line = {"loss", text, type->where, "loss"};
-    return add_line(graph, tr_losses, tr_n_losses, "loss", text, &line, NULL, 0, err);
+    tr_node *node = &graph->nodes[graph->n_nodes];
+    node->id = node->value = graph->n_nodes++;
+    node->where = type->where;
+    strcpy(node->name, "loss");
+    for (int i = 0; i < tr_n_losses; i++) {
+        if (&tr_losses[i]->schema == schema) node->op = tr_losses[i];
+    }
+    node->args = tr_alloc(1, schema->args_bytes, err);
+    if (node->args == NULL) return TR_ENOMEM;
+    int code = tr_args_parse(schema, args, n_args, type->where, "loss", node->args, err);
+    if (code) return code;
+    node->input[node->n_inputs++] = graph->output;
+    node->in[0] = graph->nodes[graph->output].own;
+    code = node->op->shape(node, err);
+    node->out = node->own;
+    return code;
 }
 
 /* Each layer but the last must be read by another. */

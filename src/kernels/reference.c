@@ -24,7 +24,7 @@ static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
     int64_t bits;
     memcpy(&bits, &s, sizeof bits);
     int64_t outward = (lost > 0) == (s > 0) ? 1 : -1;
-    bits += ((lost < 0) | (lost > 0)) & !(bits & 1) ? outward : 0; /* not where s is not finite */
+    bits += (((lost < 0) | (lost > 0)) & !(bits & 1)) ? outward : 0; /* not where s is not finite */
     memcpy(&s, &bits, sizeof s);
     return (tr_real)s;
 }

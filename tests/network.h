@@ -1,0 +1,151 @@
+/* A network from text, run on a team: what the tests of layers, gradients, graph and executor
+ * share.
+ *
+ * Checks are made outside of the team only: a failed one jumps away, which no parallel region
+ * bears. For the float and for the double build of the engine.
+ */
+#ifndef TR_TEST_NETWORK_H
+#define TR_TEST_NETWORK_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "exec/exec.h"
+
+static const char lenet_layers[] = "conv1 = conv2d out_channels=6 kernel_size=5\n"
+                                   "relu1 = relu\n"
+                                   "pool1 = max_pool2d kernel_size=2 stride=2\n"
+                                   "conv2 = conv2d out_channels=16 kernel_size=5\n"
+                                   "relu2 = relu\n"
+                                   "pool2 = max_pool2d kernel_size=2 stride=2\n"
+                                   "flatten = flatten\n"
+                                   "fc1 = linear out_features=120\n"
+                                   "relu3 = relu\n"
+                                   "fc2 = linear out_features=84\n"
+                                   "relu4 = relu\n"
+                                   "fc3 = linear out_features=10\n";
+
+/* The graph of a whole document, or the error. */
+static inline int graph_of_text(const char *text, tr_shape input, int n_classes, tr_graph **out,
+                                tr_error *err) {
+    tr_doc *doc;
+    *out = NULL;
+    int code = tr_doc_parse("net.ini", text, strlen(text), &doc, err);
+    if (code == TR_OK) code = tr_graph_create(doc, input, n_classes, out, err);
+    tr_doc_free(doc);
+    return code;
+}
+
+/* The graph of these lines of [network], with cross_entropy; n_classes 0: any output. */
+static inline tr_graph *graph_of(const char *layers, tr_shape input, int n_classes) {
+    char text[4096];
+    tr_error err = {0};
+    tr_graph *graph;
+    snprintf(text, sizeof text, "[network]\n%s\n[loss]\ntype = cross_entropy\n", layers);
+    graph_of_text(text, input, n_classes, &graph, &err);
+    ck_assert_msg(graph != NULL, "%s\n%s", err.text, text);
+    return graph;
+}
+
+static inline tr_node *node_of(const tr_graph *graph, const char *name) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (strcmp(graph->nodes[i].name, name) == 0) return &graph->nodes[i];
+    }
+    ck_abort_msg("no layer %s", name);
+    return NULL;
+}
+
+/* Run `main` on n threads, more than CPUs if need be. */
+static inline void on_team(int n, void (*main)(tr_team *team, void *arg), void *arg) {
+    tr_error err = {0};
+    static tr_topology *machine; /* looked at once: that takes longer than most of the tests */
+    tr_placement *place = tr_alloc(1, sizeof *place, &err);
+    ck_assert_ptr_nonnull(place);
+    if (machine == NULL)
+        ck_assert_msg(tr_topology_load(NULL, &machine, &err) == TR_OK, "%s", err.text);
+    ck_assert_msg(tr_place(machine, n, TR_SPREAD, true, place, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_eq(place->n_active, n);
+    ck_assert_msg(tr_team_run(place, main, arg, &err) == TR_OK, "%s", err.text);
+    tr_free(place);
+}
+
+/* The kernels of an ISA, or NULL where this CPU lacks it. */
+static inline const tr_kernels *kernels_of(const char *isa) {
+    const tr_kernels *kernels = NULL;
+    tr_error err = {0};
+    return tr_kernels_get(isa, &kernels, &err) ? NULL : kernels;
+}
+
+/* Elements from one sample of an input to the next: as in the executor's own buffers. */
+static inline int64_t stride_of(tr_shape shape) {
+    return tr_round_up(tr_shape_size(shape), TR_LANES) + TR_LANES;
+}
+
+/* A small generator for data: whole numbers in -limit..limit, times `unit`. */
+static inline double draw(uint32_t *state, int limit, double unit) {
+    *state = *state * 1664525u + 1013904223u;
+    return unit * ((int)((*state >> 8) % (uint32_t)(2 * limit + 1)) - limit);
+}
+
+static inline tr_real *samples(int n, tr_shape shape, uint32_t seed) {
+    int64_t stride = stride_of(shape);
+    tr_real *x = tr_alloc((size_t)n * (size_t)stride, sizeof *x, NULL);
+    for (int i = 0; i < n; i++) {
+        for (int64_t j = 0; j < tr_shape_size(shape); j++)
+            x[i * stride + j] = (tr_real)draw(&seed, 1000, 1e-3);
+    }
+    return x;
+}
+
+/* Element i of PyTorch's order (c, h, w) inside. */
+static inline int64_t inside(tr_shape s, int64_t i) {
+    int64_t area = (int64_t)s.h * s.w;
+    return i % area * s.c + i / area;
+}
+
+/* A few steps of one network. */
+typedef struct trial {
+    tr_graph *graph;
+    tr_exec_options options;
+    tr_input input;
+    int n_steps;
+    double lr;
+    /* What came out of the last step: memory of the caller's, or NULL where it is not wanted. */
+    tr_real *gradients;      /* in PyTorch's order, one parameter after the other */
+    tr_real *input_gradient; /* [n][size], as inside */
+    double *losses;          /* [n_steps] */
+    tr_error err;            /* what failed */
+} trial;
+
+static inline void run_trial(tr_team *team, void *arg) {
+    trial *t = arg;
+    tr_exec *exec = NULL;
+    tr_result result = {0};
+    int code = tr_exec_create(t->graph, &t->options, team, &exec, &t->err);
+    for (int i = 0; code == TR_OK && i < t->n_steps; i++) {
+        code = tr_exec_step(exec, team, &t->input, t->lr, i, &result);
+        if (t->losses) t->losses[i] = result.loss;
+    }
+    if (code) tr_fail(&t->err, code, "a step failed");
+    tr_real *to = t->gradients;
+    for (int i = 0; code == TR_OK && to && i < t->graph->n_nodes; i++) {
+        tr_node *node = &t->graph->nodes[i];
+        for (int p = 0; p < node->n_params; p++) {
+            tr_exec_gradient(exec, node, p, to);
+            to += tr_param_count(&node->param[p]);
+        }
+    }
+    int64_t size = tr_shape_size(t->graph->nodes[0].own);
+    for (int i = 0; code == TR_OK && t->input_gradient && i < t->input.n; i++)
+        memcpy(t->input_gradient + i * size, tr_exec_input_gradient(exec, i),
+               (size_t)size * sizeof(tr_real));
+    tr_exec_free(exec);
+}
+
+static inline void run_on(int n_threads, trial *t) {
+    on_team(n_threads, run_trial, t);
+    ck_assert_msg(t->err.code == TR_OK, "%s", t->err.text);
+}
+
+#endif

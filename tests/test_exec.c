@@ -1,0 +1,548 @@
+/* The executor: the same bits on any number of threads and any instruction set, and nothing but
+ * arithmetic in a step.
+ *
+ * Linked so that calloc, malloc, realloc and free of this program and of the library go through the
+ * counters below (tests/meson.build): what is allocated in a step is seen, and what a failed
+ * creation leaves behind.
+ */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "network.h"
+
+/* ---- counted memory ---- */
+
+void *__real_calloc(size_t n, size_t size);
+void *__real_malloc(size_t size);
+void *__real_realloc(void *old, size_t size);
+void __real_free(void *memory);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *memory);
+
+static atomic_long n_live, n_calls;
+
+void *__wrap_calloc(size_t n, size_t size) {
+    void *p = __real_calloc(n, size);
+    n_calls++;
+    n_live += p != NULL;
+    return p;
+}
+void *__wrap_malloc(size_t size) {
+    void *p = __real_malloc(size);
+    n_calls++;
+    n_live += p != NULL;
+    return p;
+}
+void *__wrap_realloc(void *old, size_t size) {
+    void *p = __real_realloc(old, size);
+    n_calls++;
+    n_live += old == NULL && p != NULL;
+    return p;
+}
+void __wrap_free(void *memory) {
+    n_calls++;
+    n_live -= memory != NULL;
+    __real_free(memory);
+}
+
+/* ---- one training run, as a fingerprint of all its bits ---- */
+
+static uint64_t mix(uint64_t hash, const void *data, size_t bytes) {
+    const char *p = data;
+    for (size_t i = 0; i < bytes; i += 4) { /* all that is hashed is made of words */
+        uint32_t word;
+        memcpy(&word, p + i, sizeof word);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+typedef struct sgd_args_text {
+    char text[64];
+    tr_pair pairs[8];
+    int n;
+} sgd_args_text;
+
+static void *sgd_args(const char *arguments) {
+    const tr_optimizer *sgd = tr_optimizers[0];
+    sgd_args_text t;
+    const char *head;
+    tr_where where = {"test", 0};
+    tr_error err = {0};
+    snprintf(t.text, sizeof t.text, "%s", arguments);
+    void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
+    ck_assert_int_eq(tr_args_split(t.text, where, "sgd", &head, t.pairs, 8, &t.n, &err), TR_OK);
+    ck_assert_int_eq(tr_args_parse(&sgd->schema, t.pairs, t.n, where, "sgd", args, &err), TR_OK);
+    return args;
+}
+
+enum { N_STEPS = 4, MOST_BATCH = 128 };
+
+typedef struct run {
+    /* what to do */
+    tr_graph *graph;
+    tr_exec_options options;
+    int sizes[N_STEPS]; /* samples of each step */
+    const tr_real *x;
+    int64_t stride;
+    const int32_t *labels;
+    int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
+    /* what came out */
+    uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
+    long n_calls;  /* for memory, in the steps */
+    tr_memory memory;
+    int code; /* of the steps */
+    tr_error err;
+} run;
+
+static void run_steps(tr_team *team, void *arg) {
+    run *r = arg;
+    tr_exec *exec = NULL;
+    if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
+    uint64_t hash = 1;
+    size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].own) * sizeof(tr_real);
+    r->n_calls = 0;
+    for (int i = 0; i < N_STEPS && r->code == TR_OK; i++) {
+        tr_input input = {.n = r->sizes[i],
+                          .x = r->x,
+                          .stride = r->stride,
+                          .labels = r->labels,
+                          .load = r->load,
+                          .arg = r};
+        tr_result result;
+        tr_alloc_fail_after(0); /* a step that asked tr_alloc would crash */
+        long before = n_calls;
+        r->code = tr_exec_step(exec, team, &input, 0.05, i, &result);
+        r->n_calls += n_calls - before;
+        tr_alloc_fail_after(-1);
+        if (r->code) break;
+        hash = mix(hash, &result.loss, sizeof result.loss);
+        hash = mix(hash, &result.n_correct, sizeof result.n_correct);
+        hash = mix(hash, result.best, (size_t)input.n * sizeof *result.best);
+        for (int s = 0; s < input.n; s++) hash = mix(hash, tr_exec_output(exec, s), out);
+        for (int n = 0; r->options.keep_gradients && n < r->graph->n_nodes; n++) {
+            for (int p = 0; p < r->graph->nodes[n].n_params; p++) {
+                static tr_real gradient[1 << 16];
+                tr_exec_gradient(exec, &r->graph->nodes[n], p, gradient);
+                hash = mix(hash, gradient,
+                           (size_t)tr_param_count(&r->graph->nodes[n].param[p]) * sizeof *gradient);
+            }
+        }
+    }
+    tr_exec_get_memory(exec, &r->memory);
+    r->bits = mix(hash, r->graph->parameters, (size_t)r->graph->n_elements * sizeof(tr_real));
+    tr_exec_free(exec);
+}
+
+/* The run of one network from the same start, on n threads. */
+static uint64_t bits_of(run *r, int n_threads) {
+    tr_graph_init(r->graph, 5);
+    r->code = TR_OK;
+    r->err = (tr_error){0};
+    on_team(n_threads, run_steps, r);
+    if (r->err.code || r->code) ck_abort_msg("%d: %s", r->code, r->err.text);
+    return r->bits;
+}
+
+/* Everything at once: fan-out, fan-in, dense and routed convolutions, both ways of linear. */
+static const char dag_layers[] = "a = conv2d out_channels=8 kernel_size=3 padding=1\n"
+                                 "b = relu\n"
+                                 "c = conv2d out_channels=8 kernel_size=3 padding=1 from=b\n"
+                                 "d = conv2d out_channels=8 kernel_size=1 from=b\n"
+                                 "e = add from=b,c,d\n"
+                                 "f = relu\n"
+                                 "g = conv2d out_channels=9 kernel_size=3 padding=1\n"
+                                 "h = relu\n"
+                                 "i = max_pool2d kernel_size=2\n"
+                                 "j = max_pool2d kernel_size=3 stride=1\n"
+                                 "k = flatten\n"
+                                 "l = linear out_features=48\n"
+                                 "m = relu\n"
+                                 "n = linear out_features=48 from=k\n"
+                                 "o = add from=m,n\n"
+                                 "p = linear out_features=10\n";
+
+static const int batches[] = {1, 3, 4, 5, 16, 17, 128};
+enum { N_BATCHES = sizeof batches / sizeof *batches };
+
+static tr_real *pixels;
+static int32_t *labels;
+static const tr_shape image = {false, 32, 32, 3}, small_image = {false, 12, 11, 3};
+
+static void make_data(void) {
+    uint32_t seed = 9;
+    pixels = samples(MOST_BATCH, image, 3); /* the small network's samples begin in them, too */
+    labels = tr_alloc(MOST_BATCH, sizeof *labels, NULL);
+    for (int i = 0; i < MOST_BATCH; i++) labels[i] = (int32_t)fabs(draw(&seed, 9, 1));
+}
+static void free_data(void) {
+    tr_free(pixels);
+    tr_free(labels);
+}
+
+static run new_run(const char *layers, tr_shape input, int batch, int shard, void *args) {
+    run r = {.graph = graph_of(layers, input, 10),
+             .options = {.batch = batch,
+                         .training = true,
+                         .shard = shard,
+                         .kernels = kernels_of("auto"),
+                         .optimizer = tr_optimizers[0],
+                         .optimizer_args = args,
+                         .keep_gradients = true},
+             /* Last batches are short. */
+             .sizes = {batch, (batch * 2 + 2) / 3, batch, 1},
+             .x = pixels,
+             .stride = stride_of(input),
+             .labels = labels};
+    return r;
+}
+
+static void same_bits(const char *layers, tr_shape input, int batch, bool with_scalar) {
+    static const int threads[] = {2, 3, 5, 8};
+    void *args = sgd_args("momentum=0.9 weight_decay=1e-3 lr=0.05");
+    for (int shard = 0; shard <= (int)tr_min(8, batch); shard++) {
+        if (batch > 5 && shard != 0 && shard != 1 && shard != 3 && shard != 8) continue;
+        run r = new_run(layers, input, batch, shard, args);
+        uint64_t wanted = bits_of(&r, 1);
+        ck_assert_int_eq(r.n_calls, 0);
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+            /* All numbers of threads, and the instruction sets in turn. */
+            int isa = (int)(t + (size_t)shard) % tr_n_isas();
+            r.options.kernels = kernels_of(isa > 0 || with_scalar ? tr_isa_name(isa) : "auto");
+            if (r.options.kernels == NULL) continue;
+            if (bits_of(&r, threads[t]) != wanted)
+                ck_abort_msg("batch %d, shard %d, %d threads, %s: not the bits of one thread",
+                             batch, shard, threads[t], r.options.kernels->name);
+            if (r.n_calls) ck_abort_msg("%ld calls for memory in the steps", r.n_calls);
+        }
+        tr_graph_free(r.graph);
+    }
+    tr_free(args);
+}
+
+START_TEST(same_bits_lenet) {
+    /* Without vectors LeNet takes a while: in the small batches only. */
+    same_bits(lenet_layers, image, batches[_i], batches[_i] < 4);
+}
+END_TEST
+
+START_TEST(same_bits_dag) {
+    same_bits(dag_layers, small_image, batches[_i], batches[_i] < 17);
+}
+END_TEST
+
+/* Shards do show (their sums are added in another order), or the tests above would prove nothing.
+ */
+START_TEST(bits_depend_on_what_they_may) {
+    void *args = sgd_args("lr=0.05 momentum=0.9");
+    run a = new_run(lenet_layers, image, 16, 1, args),
+        b = new_run(lenet_layers, image, 16, 3, args);
+    ck_assert(bits_of(&a, 2) != bits_of(&b, 2));
+    uint64_t before = bits_of(&a, 2);
+    a.labels = labels + 1;
+    ck_assert(bits_of(&a, 2) != before);
+    tr_graph_free(a.graph);
+    tr_graph_free(b.graph);
+    tr_free(args);
+}
+END_TEST
+
+/* ---- input that the team makes itself ---- */
+
+static int load_late(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
+    const run *r = arg;
+    struct timespec t = {0, 300 * 1000};
+    if (n0 > 0) nanosleep(&t, NULL); /* all but the first thread are late */
+    for (int i = n0; i < n1; i++)
+        memcpy(x + (i - n0) * stride, r->x + i * r->stride,
+               (size_t)tr_shape_size(r->graph->nodes[0].own) * sizeof *x);
+    return TR_OK;
+}
+
+START_TEST(loading_in_the_step) {
+    /* The second begins with a layer that reads the samples of all threads. */
+    static const char *const networks[] = {
+        lenet_layers,
+        "f = flatten\nl = linear out_features=48\nr = relu\nm = linear out_features=10\n"};
+    void *args = sgd_args("lr=0.05");
+    for (int i = 0; i < 2; i++) {
+        for (int batch = 4; batch <= 20; batch += 16) {
+            run r = new_run(networks[i], i ? small_image : image, batch, 1, args);
+            uint64_t wanted = bits_of(&r, 1);
+            r.options.loads = true;
+            r.load = load_late;
+            ck_assert(bits_of(&r, 1) == wanted);
+            ck_assert(bits_of(&r, 3) == wanted);
+            ck_assert_int_eq(r.n_calls, 0);
+            tr_graph_free(r.graph);
+        }
+    }
+    tr_free(args);
+}
+END_TEST
+
+static int load_fails(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
+    (void)arg, (void)stride;
+    *x = 0;
+    return n0 <= 3 && n1 > 3 ? TR_EDATA : TR_OK; /* sample 3 is damaged */
+}
+
+START_TEST(loading_fails) {
+    void *args = sgd_args("lr=0.05");
+    for (int threads = 1; threads <= 4; threads++) {
+        run r = new_run(lenet_layers, image, 4, 1, args);
+        r.options.loads = true;
+        r.options.optimizer = NULL;
+        r.load = load_fails;
+        on_team(threads, run_steps, &r);
+        ck_assert_int_eq(r.code, TR_EDATA);
+        tr_graph_free(r.graph);
+    }
+    tr_free(args);
+}
+END_TEST
+
+/* ---- evaluation ---- */
+
+typedef struct evaluation {
+    tr_graph *graph;
+    tr_exec_options options;
+    tr_input input;
+    tr_result result;
+    int32_t best[MOST_BATCH];
+    float logits[MOST_BATCH][10];
+    double trained_loss;
+    tr_error err;
+} evaluation;
+
+static void evaluate(tr_team *team, void *arg) {
+    evaluation *e = arg;
+    tr_exec *exec;
+    tr_result training;
+    if (tr_exec_create(e->graph, &e->options, team, &exec, &e->err)) return;
+    tr_exec_step(exec, team, &e->input, 0, 0, &e->result);
+    for (int i = 0; i < e->input.n; i++) {
+        e->best[i] = e->result.best[i];
+        memcpy(e->logits[i], tr_exec_output(exec, i), sizeof e->logits[i]);
+    }
+    tr_exec_free(exec);
+    e->options.training = true;
+    if (tr_exec_create(e->graph, &e->options, team, &exec, &e->err)) return;
+    tr_exec_step(exec, team, &e->input, 0, 0, &training);
+    e->trained_loss = training.loss;
+    tr_exec_free(exec);
+}
+
+START_TEST(evaluation_is_forward_alone) {
+    static evaluation e;
+    e.graph = graph_of(lenet_layers, image, 10);
+    e.options = (tr_exec_options){.batch = 100, .kernels = kernels_of("auto")};
+    e.input = (tr_input){.n = 99, .x = pixels, .stride = stride_of(image), .labels = labels};
+    tr_graph_init(e.graph, 2);
+    on_team(2, evaluate, &e);
+    ck_assert_msg(e.err.code == TR_OK, "%s", e.err.text);
+    double loss = 0;
+    int64_t correct = 0;
+    for (int i = 0; i < e.input.n; i++) {
+        int best = 0;
+        double sum = 0;
+        for (int k = 1; k < 10; k++) best = e.logits[i][k] > e.logits[i][best] ? k : best;
+        for (int k = 0; k < 10; k++) sum += exp((double)e.logits[i][k]);
+        loss += log(sum) - (double)e.logits[i][labels[i]];
+        correct += best == labels[i];
+        if (e.best[i] != best) ck_abort_msg("sample %d: best is %d, not %d", i, e.best[i], best);
+    }
+    ck_assert_int_eq(e.result.n_correct, correct);
+    /* Ten float terms a sample, each rounded a few times to 2^-24; losses are about 2.3. */
+    ck_assert_double_eq_tol(e.result.loss, loss / e.input.n, 32 * 0x1p-24 * 2.3);
+    /* In a batch of 100 training goes the same way forward. */
+    ck_assert(e.trained_loss == e.result.loss);
+    tr_graph_free(e.graph);
+}
+END_TEST
+
+/* A network of views has no buffer of its own for its output. */
+static void view_only(tr_team *team, void *arg) {
+    run *r = arg;
+    tr_exec *exec;
+    tr_result result;
+    if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
+    tr_input input = {.n = 3, .x = r->x, .stride = r->stride, .labels = r->labels};
+    tr_exec_step(exec, team, &input, 0, 0, &result);
+    for (int i = 0; i < 3; i++) {
+        if (memcmp(tr_exec_output(exec, i), r->x + i * r->stride, 10 * sizeof(tr_real)) != 0)
+            r->code = 1;
+    }
+    tr_exec_free(exec);
+}
+
+START_TEST(output_is_input) {
+    run r = new_run("f = flatten\n", (tr_shape){false, 1, 1, 10}, 3, 0, NULL);
+    r.options.optimizer = NULL;
+    on_team(2, view_only, &r);
+    ck_assert_msg(r.err.code == TR_OK, "%s", r.err.text);
+    ck_assert_int_eq(r.code, 0);
+    tr_graph_free(r.graph);
+}
+END_TEST
+
+/* ---- what goes wrong, and what is told ---- */
+
+typedef struct failing {
+    tr_graph *graph;
+    tr_exec_options options;
+    long n, leaked;
+    int code;
+    tr_error err;
+} failing;
+
+static void create_and_fail(tr_team *team, void *arg) {
+    failing *f = arg;
+    for (f->n = 0;; f->n++) {
+        tr_exec *exec = (tr_exec *)(void *)f; /* must be overwritten */
+        f->err = (tr_error){0};
+        long before = n_live;
+        tr_alloc_fail_after(f->n);
+        f->code = tr_exec_create(f->graph, &f->options, team, &exec, &f->err);
+        tr_alloc_fail_after(-1);
+        if (f->code == TR_OK) tr_exec_free(exec);
+        f->leaked = n_live - before;
+        if (f->leaked || f->code == TR_OK || f->code != TR_ENOMEM || f->err.code != TR_ENOMEM ||
+            exec)
+            break;
+    }
+}
+
+START_TEST(creation_without_memory) {
+    void *args = sgd_args("lr=0.05 momentum=0.9");
+    for (int threads = 1; threads <= 3; threads++) {
+        failing f = {.graph = graph_of(dag_layers, small_image, 10),
+                     .options = {.batch = 8,
+                                 .training = true,
+                                 .kernels = kernels_of("auto"),
+                                 .optimizer = tr_optimizers[0],
+                                 .optimizer_args = args,
+                                 .keep_gradients = true,
+                                 .input_gradient = true}};
+        on_team(threads, create_and_fail, &f);
+        ck_assert_int_eq(f.leaked, 0);
+        ck_assert_msg(f.code == TR_OK, "after %ld allocations: code %d, '%s'", f.n, f.code,
+                      f.err.text);
+        ck_assert_int_gt(f.n, 25 + 6 * threads);
+        tr_graph_free(f.graph);
+    }
+    tr_free(args);
+}
+END_TEST
+
+enum { MOST_ROWS = 200 };
+typedef struct profiled {
+    run run;
+    int n, n_cut;
+    tr_profile_row rows[MOST_ROWS];
+    double wall;
+} profiled;
+
+static void profile(tr_team *team, void *arg) {
+    profiled *p = arg;
+    tr_exec *exec;
+    tr_result result;
+    if (tr_exec_create(p->run.graph, &p->run.options, team, &exec, &p->run.err)) return;
+    tr_input input = {
+        .n = p->run.sizes[0], .x = p->run.x, .stride = p->run.stride, .labels = p->run.labels};
+    double start = tr_now();
+    for (int i = 0; i < 10; i++) tr_exec_step(exec, team, &input, 0.01, i, &result);
+    p->wall = tr_now() - start;
+    p->n = tr_exec_profile(exec, p->rows, MOST_ROWS);
+    tr_profile_row few[3];
+    p->n_cut = tr_exec_profile(exec, few, 3);
+    tr_exec_free(exec);
+}
+
+START_TEST(profile_adds_up) {
+    static profiled p;
+    void *args = sgd_args("lr=0.01");
+    for (int batch = 4; batch <= 32; batch += 28) {
+        for (int threads = 1; threads <= 2; threads++) {
+            p = (profiled){.run = new_run(lenet_layers, image, batch, 1, args)};
+            p.run.options.profile = true;
+            on_team(threads, profile, &p);
+            ck_assert_msg(p.run.err.code == TR_OK, "%s", p.run.err.text);
+            ck_assert_int_gt(p.n, 12);
+            ck_assert_int_lt(p.n, MOST_ROWS);
+            ck_assert_int_eq(p.n_cut, 3);
+            double sum = 0, conv = 0;
+            bool waits = false, updates = false;
+            for (int i = 0; i < p.n; i++) {
+                sum += p.rows[i].seconds;
+                if (strncmp(p.rows[i].node, "conv", 4) == 0) conv += p.rows[i].seconds;
+                if (strcmp(p.rows[i].phase, "wait") == 0) {
+                    waits = p.rows[i].overhead && p.rows[i].node[0] == '\0';
+                } else {
+                    ck_assert_double_ge(p.rows[i].seconds, 0);
+                }
+                updates |= strstr(p.rows[i].phase, "update") != NULL && p.rows[i].overhead;
+            }
+            ck_assert(waits && updates);
+            ck_assert_double_gt(conv, 0);
+            /* The rows are the steps' wall clock. Between steps nothing is done, but a busy machine
+             * may take the processor away there. */
+            ck_assert_double_le(sum, p.wall);
+            ck_assert_double_ge(sum, 0.5 * p.wall);
+            tr_graph_free(p.run.graph);
+        }
+    }
+    tr_free(args);
+}
+END_TEST
+
+START_TEST(memory_is_told) {
+    void *args = sgd_args("lr=0.05 momentum=0.9");
+    run r = new_run(lenet_layers, image, 128, 0, args);
+    bits_of(&r, 2);
+    ck_assert_int_eq(r.memory.shard, 2); /* 128 over 64 */
+    ck_assert_int_eq(r.memory.n_shards, 64);
+    ck_assert_int_eq(r.memory.n_waits, 1); /* before the update */
+    ck_assert_int_eq(r.memory.chunk % r.memory.shard, 0);
+    ck_assert_int_ge(r.memory.parameters, 62006 * 4);
+    ck_assert_int_eq(r.memory.optimizer, r.memory.parameters);
+    ck_assert_int_gt(r.memory.threads, 0);
+    ck_assert_int_gt(r.memory.batch, 0);
+    tr_graph_free(r.graph);
+    r = new_run(lenet_layers, image, 5, 2, args);
+    bits_of(&r, 2);
+    ck_assert_int_eq(r.memory.shard, 2);
+    ck_assert_int_eq(r.memory.n_shards, 3);
+    tr_graph_free(r.graph);
+    tr_free(args);
+}
+END_TEST
+
+static Suite *exec_suite(void) {
+    Suite *suite = suite_create("exec");
+    TCase *all = tcase_create("exec");
+    tcase_set_timeout(all, 60);
+    tcase_add_unchecked_fixture(all, make_data, free_data);
+    tcase_add_loop_test(all, same_bits_lenet, 0, N_BATCHES);
+    tcase_add_loop_test(all, same_bits_dag, 0, N_BATCHES);
+    tcase_add_test(all, bits_depend_on_what_they_may);
+    tcase_add_test(all, loading_in_the_step);
+    tcase_add_test(all, loading_fails);
+    tcase_add_test(all, evaluation_is_forward_alone);
+    tcase_add_test(all, output_is_input);
+    tcase_add_test(all, creation_without_memory);
+    tcase_add_test(all, profile_adds_up);
+    tcase_add_test(all, memory_is_told);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(void) {
+    setenv("CK_FORK", "no", 1);
+    return tr_check_run(exec_suite());
+}

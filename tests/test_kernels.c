@@ -1,0 +1,522 @@
+/* Every SIMD table against the reference, bit by bit; then the reference against C's own
+ * mathematics.
+ *
+ * A case is a shape and a seed: the same inputs go through both tables into outputs that start with
+ * the same content. Outputs are compared as bits (two NaNs are the same: which operand's payload
+ * survives is the compiler's choice). Behind an output lie the slack that a kernel may fill with
+ * anything (TR_LANES elements) and a guard that it may not touch; behind an input lies slack that
+ * holds NaN, so that one that leaks from there is seen.
+ */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "kernels/kernels.h"
+
+static const tr_kernels *scalar, *tables[8];
+static int n_tables;
+
+static void find_tables(void) {
+    for (int i = 0; i < tr_n_isas() && n_tables < 8; i++) {
+        tr_error lacks = {0};
+        if (strcmp(tr_isa_name(i), "scalar") != 0 &&
+            tr_kernels_get(tr_isa_name(i), &tables[n_tables], &lacks) == TR_OK)
+            n_tables++;
+    }
+}
+
+static void find_scalar(void) {
+    tr_error err = {0};
+    ck_assert_int_eq(tr_kernels_get("scalar", &scalar, &err), TR_OK);
+    tr_flush_subnormals();
+}
+
+/* ---- data ---- */
+
+static uint32_t state;
+
+static uint32_t bits32(void) {
+    state = state * 1664525u + 1013904223u;
+    return (state >> 8) ^ (state << 13);
+}
+static int below(int n) {
+    return (int)((bits32() >> 4) % (uint32_t)n);
+}
+static int pick(const int *list, int n) {
+    return list[below(n)];
+}
+
+typedef enum kind {
+    SMALL,   /* whole numbers: ties, exact sums, zeros of both signs */
+    REAL,    /* anything around 1 */
+    TINY,    /* products and sums that are flushed to zero, and inputs that are */
+    SPECIAL, /* some infinities and NaNs */
+    N_KINDS
+} kind;
+
+static float number(kind k) {
+    int n = below(9) - 4;
+    float unit = (float)(bits32() & 0xffffff) * 0x1p-24f;
+    switch (k) {
+    case SMALL:
+        return n ? (float)n : below(2) ? -0.0f : 0.0f;
+    case TINY:
+        if (below(4) == 0) return (unit - 0.5f) * 0x1p-125f;
+        return (unit - 0.5f) * 0x1p-62f;
+    case SPECIAL:
+        if (below(40) == 0) return below(3) == 0 ? NAN : below(2) ? INFINITY : -INFINITY;
+        break;
+    default:
+        break;
+    }
+    if (below(16) == 0) return below(2) ? -0.0f : 0.0f;
+    return (unit - 0.5f) * 4;
+}
+
+/* ---- buffers ---- */
+
+enum { GUARD = 32, MAX_BUFFERS = 24 };
+
+typedef struct buffer {
+    void *data;
+    size_t n, size; /* elements and bytes of each */
+} buffer;
+
+static buffer used[MAX_BUFFERS];
+static int n_used;
+
+static void *make(size_t n, size_t size, int filler) {
+    void *data = tr_alloc(n + TR_LANES + GUARD, size, NULL);
+    if (data == NULL || n_used == MAX_BUFFERS) ck_abort_msg("no room for a buffer");
+    memset(data, filler, (n + TR_LANES + GUARD) * size);
+    used[n_used++] = (buffer){data, n, size};
+    return data;
+}
+
+/* Filled with 0xff, the slack behind floats is NaN. */
+static float *input(int64_t n, kind k) {
+    float *x = make((size_t)n, sizeof *x, 0xff);
+    for (int64_t i = 0; i < n; i++) x[i] = number(k);
+    return x;
+}
+
+enum { UNTOUCHED = 0x5a };
+
+/* Two outputs with the same content: for the reference and for the table that is held against it.
+ */
+typedef struct outputs {
+    void *a, *b;
+    size_t n, size;
+} outputs;
+
+static outputs output(int64_t n, size_t size) {
+    outputs o = {make((size_t)n, size, UNTOUCHED), make((size_t)n, size, UNTOUCHED), (size_t)n,
+                 size};
+    return o;
+}
+
+/* An output that starts from these values. */
+static outputs output_from(int64_t n, const float *start) {
+    outputs o = output(n, sizeof *start);
+    memcpy(o.a, start, (size_t)n * sizeof *start);
+    memcpy(o.b, start, (size_t)n * sizeof *start);
+    return o;
+}
+
+static void release(void) {
+    while (n_used > 0) tr_free(used[--n_used].data);
+}
+
+static char label[256]; /* of the case, for messages */
+
+static void check_guard(const void *data, size_t n, size_t size, const char *what) {
+    const unsigned char *p = (const unsigned char *)data + (n + TR_LANES) * size;
+    for (size_t i = 0; i < GUARD * size; i++) {
+        if (p[i] != UNTOUCHED)
+            ck_abort_msg("%s: %s: byte %zu past the slack is written", label, what, i);
+    }
+}
+
+static void compare(outputs o, const char *what) {
+    check_guard(o.a, o.n, o.size, what);
+    check_guard(o.b, o.n, o.size, what);
+    if (memcmp(o.a, o.b, o.n * o.size) == 0) return;
+    for (size_t i = 0; i < o.n * o.size; i += o.size) {
+        const char *a = (const char *)o.a + i, *b = (const char *)o.b + i;
+        if (memcmp(a, b, o.size) == 0) continue;
+        float x = 0, y = 0;
+        if (o.size == sizeof x) {
+            memcpy(&x, a, sizeof x);
+            memcpy(&y, b, sizeof y);
+            if (isnan(x) && isnan(y)) continue;
+        }
+        ck_abort_msg("%s: %s: element %zu differs: %.9g, the reference has %.9g", label, what,
+                     i / o.size, (double)y, (double)x);
+    }
+}
+
+/* ---- convolutions ---- */
+
+static const int channels[] = {1, 3, 6, 7, 8, 9, 15, 16, 17, 24, 33};
+static const int kernels[] = {1, 2, 3, 4, 5, 7};
+enum {
+    N_CHANNELS = sizeof channels / sizeof *channels,
+    N_KERNELS = sizeof kernels / sizeof *kernels
+};
+
+/* Weights of the forward layout: zero in the lanes that are no channels. */
+static float *forward_weights(const tr_conv *d, kind k) {
+    int64_t per_k = (int64_t)d->kh * d->run;
+    float *w = input(tr_round_up(d->k, TR_BLOCK8) * per_k, k);
+    for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
+        int lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
+        for (int64_t i = 0; i < per_k; i++) {
+            for (int l = d->k - k0; l < lanes; l++) w[k0 * per_k + i * lanes + l] = 0;
+        }
+    }
+    return w;
+}
+
+static float *route_weights(const tr_conv *d, kind k) {
+    int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
+    float *w = input((int64_t)d->k * d->kh * run8, k);
+    for (int r = 0; r < d->k * d->kh; r++) {
+        for (int j = d->run; j < run8; j++) w[r * run8 + j] = 0;
+    }
+    return w;
+}
+
+static void check_conv_backward(const tr_kernels *t, const tr_conv *d, const float *x, int64_t n_x,
+                                kind k) {
+    int64_t n_y = (int64_t)d->oh * d->ow * d->k;
+    float *dy = input(n_y, k), *start = forward_weights(d, k);
+    outputs dw = output_from(tr_round_up(d->k, TR_BLOCK8) * d->kh * d->run, start);
+    scalar->conv_dw(d, x, dy, dw.a);
+    t->conv_dw(d, x, dy, dw.b);
+    compare(dw, "conv_dw");
+    (void)n_x;
+}
+
+static void check_routes(const tr_kernels *t, const tr_conv *d, const float *x, int64_t n_x,
+                         const float *y, const uint8_t *index, kind k) {
+    int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
+    float *dy = input(n * d->k, k);
+    outputs routes = output(n * d->k, sizeof(tr_route)), counts = output(d->k, sizeof(int32_t));
+    scalar->route(d, y, dy, index, routes.a, counts.a);
+    t->route(d, y, dy, index, routes.b, counts.b);
+    compare(counts, "route counts");
+    const tr_route *list = routes.a;
+    for (int c = 0; c < d->k; c++) { /* behind its count a list may hold anything */
+        size_t first = (size_t)(c * n) * sizeof *list,
+               bytes = sizeof *list * (size_t)((int32_t *)counts.a)[c];
+        if (memcmp((char *)routes.a + first, (char *)routes.b + first, bytes) != 0)
+            ck_abort_msg("%s: routes of channel %d differ", label, c);
+    }
+    check_guard(routes.b, routes.n, routes.size, "routes");
+
+    float *start = route_weights(d, k), *w = route_weights(d, k);
+    outputs dw = output_from((int64_t)d->k * d->kh * tr_round_up(d->run, TR_BLOCK8), start);
+    scalar->route_dw(d, x, list, counts.a, dw.a);
+    t->route_dw(d, x, list, counts.a, dw.b);
+    compare(dw, "route_dw");
+
+    outputs dx = output(n_x, sizeof *x);
+    scalar->route_dx(d, list, counts.a, w, dx.a, n_x);
+    t->route_dx(d, list, counts.a, w, dx.b, n_x);
+    compare(dx, "route_dx");
+}
+
+static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride, int pool, int oh,
+                       int ow, bool relu, bool bias, kind what) {
+    int extra_w = below(3), extra_h = below(3); /* columns and rows that nothing reads */
+    int w = (ow - 1) * stride + kernel + extra_w, h = (oh - 1) * stride + kernel + extra_h;
+    tr_conv d = {.c = c,
+                 .k = k,
+                 .kh = kernel,
+                 .run = kernel * c,
+                 .row = (int64_t)w * c,
+                 .step_w = (int64_t)stride * c,
+                 .step_h = (int64_t)stride * w * c,
+                 .oh = oh,
+                 .ow = ow,
+                 .pool = pool,
+                 .relu = relu};
+    snprintf(
+        label, sizeof label,
+        "%s: %d to %d channels, kernel %d, stride %d, pool %d, %d x %d pixels, relu %d, bias %d, "
+        "data %d",
+        t->name, c, k, kernel, stride, pool, oh, ow, relu, bias, (int)what);
+    int64_t n_x = (int64_t)h * w * c, n_y = (int64_t)(oh / pool) * (ow / pool) * k;
+    float *x = input(n_x, what), *weights = forward_weights(&d, what),
+          *b = bias ? input(tr_round_up(k, TR_BLOCK8), what) : NULL;
+    outputs y = output(n_y, sizeof *x), index = output(n_y, 1);
+    scalar->conv(&d, x, weights, b, y.a, pool > 1 ? index.a : NULL);
+    t->conv(&d, x, weights, b, y.b, pool > 1 ? index.b : NULL);
+    compare(y, "conv");
+    compare(index, "index of conv");
+    if (pool > 1)
+        check_routes(t, &d, x, n_x, y.a, index.a, what);
+    else
+        check_conv_backward(t, &d, x, n_x, what);
+    release();
+}
+
+/* Every pair of channels with every kernel; the rest by lot. */
+START_TEST(conv_channels) {
+    const tr_kernels *t = tables[_i];
+    state = 1;
+    for (int i = 0; i < N_CHANNELS * N_CHANNELS * N_KERNELS; i++) {
+        int c = channels[i % N_CHANNELS], k = channels[i / N_CHANNELS % N_CHANNELS];
+        int pool = 1 + below(4), most = c * k > 200 ? 1 : 2;
+        check_conv(t, c, k, kernels[i / N_CHANNELS / N_CHANNELS], 1 + below(3), pool,
+                   pool * (1 + below(most)), pool * (1 + below(2 * most)), below(2), below(2),
+                   (kind)below(N_KINDS));
+    }
+}
+END_TEST
+
+/* Every width around the tiles and strips, for a few channels. */
+START_TEST(conv_widths) {
+    const tr_kernels *t = tables[_i];
+    static const int widths[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,  14,  15,
+                                 16, 17, 28, 32, 56, 57, 59, 60, 61, 62, 63, 64, 119, 120, 121};
+    static const int few[] = {1, 6, 8, 9, 16, 17};
+    state = 2;
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        for (int pool = 1; pool <= 4; pool++) {
+            for (size_t k = 0; k < sizeof few / sizeof *few; k++) {
+                int ow = (int)tr_max(1, widths[i] / pool) * pool;
+                check_conv(t, 1 + below(4), few[k], 1 + below(3), 1 + below(2), pool,
+                           pool * (1 + below(3)), ow, below(2), below(2), (kind)below(N_KINDS));
+            }
+        }
+    }
+}
+END_TEST
+
+/* ---- linear ---- */
+
+START_TEST(linear) {
+    const tr_kernels *t = tables[_i];
+    static const int rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 17, 28, 29},
+                     ins[] = {0, 1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 14, 15, 31, 84},
+                     outs[] = {8, 16, 24, 32, 40};
+    state = 3;
+    for (int i = 0; i < 17 * 15 * 5; i++) {
+        int n = rows[i % 17], ni = ins[i / 17 % 15], no = outs[i / 17 / 15];
+        int64_t xs = ni + pick((const int[]){0, 1, 16}, 3),
+                ys = no + pick((const int[]){0, 3, 16}, 3);
+        bool relu = below(2), bias = below(2);
+        kind k = (kind)below(N_KINDS);
+        snprintf(label, sizeof label, "%s: linear %d x %d to %d, relu %d, bias %d, data %d",
+                 t->name, n, ni, no, relu, bias, (int)k);
+        float *x = input(n * xs, k), *w = input((int64_t)ni * no, k),
+              *b = bias ? input(no, k) : NULL, *dz = input(n * ys, k);
+        outputs y = output(n * ys, sizeof *x), dx = output(n * xs, sizeof *x),
+                dw = output((int64_t)ni * no, sizeof *x);
+        scalar->linear(n, ni, no, x, xs, w, b, relu, y.a, ys);
+        t->linear(n, ni, no, x, xs, w, b, relu, y.b, ys);
+        compare(y, "linear");
+        scalar->linear_dx(n, ni, no, dz, ys, w, dx.a, xs);
+        t->linear_dx(n, ni, no, dz, ys, w, dx.b, xs);
+        compare(dx, "linear_dx");
+        scalar->linear_dw(n, ni, no, x, xs, dz, ys, dw.a);
+        t->linear_dw(n, ni, no, x, xs, dz, ys, dw.b);
+        compare(dw, "linear_dw");
+        release();
+    }
+}
+END_TEST
+
+START_TEST(sums) {
+    const tr_kernels *t = tables[_i];
+    state = 4;
+    for (int i = 0; i < 600; i++) {
+        int n = below(5), no = 8 * (1 + below(5)), parts = below(10);
+        int64_t ys = no + below(20), apart = (int64_t)n * no + below(30);
+        bool relu = below(2);
+        kind k = (kind)(i % N_KINDS);
+        snprintf(label, sizeof label, "%s: sum_parts %d x %d, %d parts, data %d", t->name, n, no,
+                 parts, (int)k);
+        float *p = input(parts * apart, k);
+        outputs y = output(n * ys, sizeof *p);
+        scalar->sum_parts(n, no, p, apart, parts, relu, y.a, ys);
+        t->sum_parts(n, no, p, apart, parts, relu, y.b, ys);
+        compare(y, "sum_parts");
+        release();
+
+        int channel = i % 40, count = below(70), step = channel + below(3);
+        snprintf(label, sizeof label, "%s: row_sum %d x %d, data %d", t->name, count, channel,
+                 (int)k);
+        float *dy = input((int64_t)count * step, k),
+              *m = below(2) ? input((int64_t)count * step, k) : NULL;
+        outputs sum = output_from(channel, input(channel, k));
+        scalar->row_sum(count, channel, dy, m, step, sum.a);
+        t->row_sum(count, channel, dy, m, step, sum.b);
+        compare(sum, "row_sum");
+        release();
+    }
+}
+END_TEST
+
+/* ---- element by element, pools, loss, optimizer ---- */
+
+START_TEST(elements) {
+    const tr_kernels *t = tables[_i];
+    state = 5;
+    for (int i = 0; i < 4 * 70; i++) {
+        int n = i / N_KINDS;
+        kind k = (kind)(i % N_KINDS);
+        snprintf(label, sizeof label, "%s: %d elements, data %d", t->name, n, (int)k);
+        float *a = input(n, k), *b = input(n, k);
+        outputs y = output(n, sizeof *a), in_place = output_from(n, b), z = output(n, sizeof *a);
+        scalar->relu(n, a, y.a);
+        t->relu(n, a, y.b);
+        compare(y, "relu");
+        scalar->relu_dx(n, a, in_place.a, in_place.a);
+        t->relu_dx(n, a, in_place.b, in_place.b);
+        compare(in_place, "relu_dx");
+        scalar->add(n, a, b, z.a);
+        t->add(n, a, b, z.b);
+        compare(z, "add");
+        scalar->add(n, z.a, b, z.a);
+        t->add(n, z.b, b, z.b);
+        compare(z, "add in place");
+        release();
+    }
+}
+END_TEST
+
+START_TEST(pools) {
+    const tr_kernels *t = tables[_i];
+    state = 6;
+    for (int i = 0; i < 1500; i++) {
+        int c = channels[i % N_CHANNELS], size = 1 + below(4), stride = 1 + below(5);
+        int oh = 1 + below(4), ow = 1 + below(9);
+        int h = (oh - 1) * stride + size + below(2), w = (ow - 1) * stride + size + below(2);
+        kind k = (kind)below(N_KINDS);
+        int64_t n_x = (int64_t)h * w * c, n_y = (int64_t)oh * ow * c;
+        snprintf(label, sizeof label, "%s: pool %d stride %d, %d x %d x %d outputs, data %d",
+                 t->name, size, stride, oh, ow, c, (int)k);
+        float *x = input(n_x, k), *dy = input(n_y, k);
+        outputs y = output(n_y, sizeof *x), at = output(n_y, sizeof(int32_t)),
+                dx = output(n_x, sizeof *x);
+        scalar->max_pool(w, c, size, stride, oh, ow, x, y.a, at.a);
+        t->max_pool(w, c, size, stride, oh, ow, x, y.b, at.b);
+        compare(y, "max_pool");
+        compare(at, "index of max_pool");
+        scalar->max_pool_dx(n_y, dy, at.a, dx.a, n_x);
+        t->max_pool_dx(n_y, dy, at.a, dx.b, n_x);
+        compare(dx, "max_pool_dx");
+        release();
+    }
+}
+END_TEST
+
+START_TEST(losses) {
+    const tr_kernels *t = tables[_i];
+    state = 7;
+    for (int i = 0; i < 2000; i++) {
+        int n = 1 + below(40), best_a = -1, best_b = -1;
+        kind k = (kind)(i % N_KINDS);
+        float *x = input(n, k), scale = 1.0f / (float)(1 + below(200)),
+              spread = (float)(1 << below(8));
+        for (int j = 0; j < n && k == REAL; j++) x[j] *= spread;
+        snprintf(label, sizeof label, "%s: cross_entropy of %d, data %d", t->name, n, (int)k);
+        outputs d = output(tr_round_up(n, TR_BLOCK8), sizeof *x), loss = output(2, sizeof *x);
+        int target = below(n);
+        ((float *)loss.a)[0] = scalar->cross_entropy(n, x, target, scale, d.a, &best_a);
+        ((float *)loss.b)[0] = t->cross_entropy(n, x, target, scale, d.b, &best_b);
+        ((float *)loss.a)[1] = scalar->cross_entropy(n, x, target, scale, NULL, &best_a);
+        ((float *)loss.b)[1] = t->cross_entropy(n, x, target, scale, NULL, &best_b);
+        compare(d, "gradient of cross_entropy");
+        compare(loss, "cross_entropy");
+        if (best_a != best_b) ck_abort_msg("%s: best is %d, not %d", label, best_b, best_a);
+        release();
+    }
+}
+END_TEST
+
+START_TEST(optimizers) {
+    const tr_kernels *t = tables[_i];
+    state = 8;
+    for (int i = 0; i < 1200; i++) {
+        int n = i % 70;
+        kind k = (kind)below(N_KINDS);
+        tr_sgd s = {.lr = (float)below(100) * 0.01f,
+                    .momentum = (float)below(10) * 0.1f,
+                    .keep = (float)below(11) * 0.1f,
+                    .weight_decay = below(2) ? 0 : 5e-4f,
+                    .nesterov = below(2),
+                    .first = below(2)};
+        snprintf(label, sizeof label, "%s: sgd of %d, data %d", t->name, n, (int)k);
+        float *g = input(n, k);
+        outputs p = output_from(n, input(n, k)), m = output_from(n, input(n, k));
+        bool momentum = below(4) > 0;
+        scalar->sgd(&s, n, p.a, g, momentum ? m.a : NULL);
+        t->sgd(&s, n, p.b, g, momentum ? m.b : NULL);
+        compare(p, "parameters");
+        compare(m, "momentum");
+        release();
+    }
+}
+END_TEST
+
+/* ---- the table of tables ---- */
+
+START_TEST(tables_by_name) {
+    const tr_kernels *t = NULL;
+    tr_error err = {0};
+    unsetenv("TRAINER_ISA");
+    ck_assert_str_eq(tr_isa_name(0), "scalar");
+    ck_assert_int_eq(tr_kernels_get("auto", &t, &err), TR_OK);
+    ck_assert_str_eq(t->name, n_tables ? tables[n_tables - 1]->name : "scalar");
+    for (int i = 0; i < n_tables; i++) {
+        ck_assert_int_eq(tr_kernels_get(tables[i]->name, &t, &err), TR_OK);
+        ck_assert_ptr_eq(t, tables[i]);
+    }
+    setenv("TRAINER_ISA", "scalar", 1);
+    ck_assert_int_eq(tr_kernels_get("auto", &t, &err), TR_OK);
+    ck_assert_ptr_eq(t, scalar);
+    if (n_tables) { /* what is asked for by name goes before the environment */
+        ck_assert_int_eq(tr_kernels_get(tables[0]->name, &t, &err), TR_OK);
+        ck_assert_ptr_eq(t, tables[0]);
+    }
+    setenv("TRAINER_ISA", "scaler", 1);
+    ck_assert_int_eq(tr_kernels_get("auto", &t, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text,
+                     "TRAINER_ISA: no instruction set 'scaler' in this build (did you mean "
+                     "'scalar'?)");
+    unsetenv("TRAINER_ISA");
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_kernels_get("mmx", &t, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, "--isa: no instruction set 'mmx' in this build");
+}
+END_TEST
+
+static Suite *kernels_suite(void) {
+    Suite *suite = suite_create("kernels");
+    TCase *all = tcase_create("kernels");
+    find_tables(); /* their number is the number of loops */
+    const int n = n_tables;
+    tcase_add_checked_fixture(all, find_scalar, NULL);
+    tcase_set_timeout(all, 60);
+    tcase_add_loop_test(all, conv_channels, 0, n);
+    tcase_add_loop_test(all, conv_widths, 0, n);
+    tcase_add_loop_test(all, linear, 0, n);
+    tcase_add_loop_test(all, sums, 0, n);
+    tcase_add_loop_test(all, elements, 0, n);
+    tcase_add_loop_test(all, pools, 0, n);
+    tcase_add_loop_test(all, losses, 0, n);
+    tcase_add_loop_test(all, optimizers, 0, n);
+    tcase_add_test(all, tables_by_name);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(void) {
+    return tr_check_run(kernels_suite());
+}

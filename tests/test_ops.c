@@ -1,0 +1,536 @@
+/* Layers, loss and optimizer against PyTorch, through the real graph and executor.
+ *
+ * The values in tests/reference are sums of small multiples of 1/8 (tools/torch_reference.py),
+ * exact in float32 in whatever order they are added up: layers are compared with ==. In place of
+ * the loss stands an op of this file, which takes the network's output and passes the file's
+ * gradient of it back.
+ */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "network.h"
+#include "reference.h"
+
+/* ---- the op in place of the loss ---- */
+
+static struct {
+    const tr_real *cotangent; /* [n][size], as inside */
+    tr_real *seen;            /* [n][size]: the output */
+    int64_t size;
+} probe;
+
+static void probe_run(const tr_work *w) {
+    for (int i = 0; i < w->n; i++) {
+        const tr_real *y = w->x[0] + i * w->xs[0],
+                      *g = probe.cotangent + (w->first + i) * probe.size;
+        w->loss[i] = 0;
+        w->best[i] = 0;
+        for (int64_t j = 0; j < probe.size; j++) {
+            probe.seen[(w->first + i) * probe.size + j] = y[j];
+            w->loss[i] += g[j] * y[j];
+            if (w->dx[0]) w->dx[0][i * w->xs[0] + j] = g[j];
+        }
+    }
+}
+
+static void probe_plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+    (void)node;
+    out->forward[out->n_forward++] = (tr_phase){
+        "probe", TR_CUT_SAMPLES, 0, TR_USE_X | (request->need_dx[0] ? TR_USE_DX : 0), probe_run};
+}
+
+static const tr_op probe_op = {.schema = {"probe", "", NULL, 0, 1}, .plan = probe_plan};
+
+/* ---- one case of a file ---- */
+
+typedef struct setting {
+    int extra; /* samples before and after those of the file, whose gradient is zero */
+    int shard, threads;
+} setting;
+
+static const setting settings[] = {{0, 0, 1}, {0, 1, 3}, {1, 2, 2}, {9, 3, 2}, {9, 8, 1}};
+
+static void set_parameters(const tr_graph *graph, const tr_reference_case *c) {
+    char name[TR_NAME + 16];
+    for (int i = 0; i < graph->n_nodes; i++) {
+        tr_node *node = &graph->nodes[i];
+        for (int p = 0; p < node->n_params; p++) {
+            const tr_reference_tensor *t = tr_reference_get(c, tr_param_name(node, p, name));
+            ck_assert_int_eq(t->n_dims, node->param[p].n_dims);
+            for (int d = 0; d < t->n_dims; d++) ck_assert_int_eq(t->dim[d], node->param[p].dim[d]);
+            float *values = tr_alloc(t->n, sizeof *values, NULL);
+            for (size_t e = 0; e < t->n; e++) values[e] = (float)t->v[e];
+            tr_param_set(node, p, values);
+            tr_free(values);
+        }
+    }
+}
+
+/* Sample i of a tensor whose first dimension is the batch, in the order inside. */
+static void to_inside(const tr_reference_tensor *t, int64_t i, tr_shape shape, tr_real *out) {
+    int64_t size = tr_shape_size(shape);
+    for (int64_t j = 0; j < size; j++) out[inside(shape, j)] = (tr_real)t->v[i * size + j];
+}
+
+/* Check writes a record for each of its assertions: not one for each element, then. */
+static void near(const char *what, const char *name, int64_t i, double got, double wanted,
+                 double bound) {
+    if (fabs(got - wanted) <= bound) return;
+    ck_abort_msg("%s: %s: element %lld is %.9g, PyTorch has %.9g", what, name, (long long)i, got,
+                 wanted);
+}
+
+static void same(const char *what, const char *name, double got, double wanted, int64_t i) {
+    near(what, name, i, got, wanted, 0);
+}
+
+static void check_gradients(const tr_graph *graph, const tr_reference_case *c, const tr_real *got) {
+    char name[TR_NAME + 32] = "grad.";
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++) {
+            tr_param_name(&graph->nodes[i], p, name + 5);
+            const tr_reference_tensor *t = tr_reference_get(c, name);
+            for (size_t e = 0; e < t->n; e++)
+                same(c->name, name, (double)*got++, t->v[e], (int64_t)e);
+        }
+    }
+}
+
+static void check_case(const tr_reference_case *c, const setting *s, const tr_kernels *kernels) {
+    const tr_reference_tensor *x = tr_reference_get(c, "input"), *y = tr_reference_get(c, "output"),
+                              *dy = tr_reference_get(c, "grad_output"),
+                              *dx = tr_reference_get(c, "grad_input");
+    char lines[2048] = "", what[160];
+    for (int i = 0; i < c->n_layers; i++) strcat(strcat(lines, c->layers[i]), "\n");
+    if (y->n_dims == 4) strcat(lines, "probed = flatten\n");
+    snprintf(what, sizeof what, "%s (%s, %d more samples, shard %d, %d threads)", c->name,
+             kernels->name, s->extra, s->shard, s->threads);
+
+    tr_shape in = {false, (int)x->dim[2], (int)x->dim[3], (int)x->dim[1]};
+    tr_graph *graph = graph_of(lines, in, 0);
+    graph->nodes[graph->n_nodes - 1].op = &probe_op;
+    set_parameters(graph, c);
+    tr_shape out = graph->nodes[graph->output].own;
+    ck_assert_int_eq(tr_shape_size(out) * y->dim[0], (int64_t)y->n);
+
+    int n = (int)x->dim[0], batch = n + 2 * s->extra;
+    int64_t in_size = tr_shape_size(in), out_size = tr_shape_size(out), stride = stride_of(in);
+    tr_real *data = tr_alloc((size_t)(batch * stride), sizeof *data, NULL);
+    tr_real *cotangent = tr_alloc((size_t)(batch * out_size), sizeof *cotangent, NULL);
+    probe.seen = tr_alloc((size_t)(batch * out_size), sizeof *probe.seen, NULL);
+    probe.cotangent = cotangent;
+    probe.size = out_size;
+    for (int i = 0; i < batch; i++)
+        to_inside(x, (i + n * batch - s->extra) % n, in, data + i * stride);
+    for (int i = 0; i < n; i++) to_inside(dy, i, out, cotangent + (i + s->extra) * out_size);
+
+    trial t = {.graph = graph,
+               .options = {.batch = batch,
+                           .training = true,
+                           .shard = s->shard,
+                           .kernels = kernels,
+                           .keep_gradients = true,
+                           .input_gradient = true},
+               .input = {.n = batch, .x = data, .stride = stride},
+               .n_steps = 2}; /* the second finds the buffers used */
+    t.input.labels = tr_alloc((size_t)batch, sizeof *t.input.labels, NULL);
+    t.gradients = tr_alloc((size_t)tr_graph_count(graph), sizeof *t.gradients, NULL);
+    t.input_gradient = tr_alloc((size_t)(batch * in_size), sizeof *t.input_gradient, NULL);
+    run_on(s->threads, &t);
+
+    for (int i = 0; i < batch; i++) {
+        int from = (i + n * batch - s->extra) % n;
+        bool ours = i >= s->extra && i < s->extra + n;
+        for (int64_t j = 0; j < out_size; j++)
+            same(what, "output", (double)probe.seen[i * out_size + inside(out, j)],
+                 y->v[from * out_size + j], i * out_size + j);
+        for (int64_t j = 0; j < in_size; j++)
+            same(what, "grad_input", (double)t.input_gradient[i * in_size + inside(in, j)],
+                 ours ? dx->v[from * in_size + j] : 0, i * in_size + j);
+    }
+    check_gradients(graph, c, t.gradients);
+    tr_free(data);
+    tr_free(cotangent);
+    tr_free(probe.seen);
+    tr_free((void *)t.input.labels);
+    tr_free(t.gradients);
+    tr_free(t.input_gradient);
+    tr_graph_free(graph);
+}
+
+static const char *const files[] = {"conv2d",  "max_pool2d", "relu", "linear",
+                                    "flatten", "identity",   "add",  "chains"};
+enum { N_FILES = sizeof files / sizeof *files };
+
+START_TEST(layers_are_pytorch) {
+    char path[64];
+    snprintf(path, sizeof path, "reference/%s.txt", files[_i]);
+    tr_reference *reference = tr_reference_read(path);
+    for (int k = 0; k < tr_n_isas(); k++) {
+        const tr_kernels *kernels = kernels_of(tr_isa_name(k));
+        for (int i = 0; kernels && i < reference->n_cases; i++) {
+            for (size_t s = 0; s < sizeof settings / sizeof *settings; s++)
+                check_case(&reference->cases[i], &settings[s], kernels);
+        }
+    }
+    tr_reference_free(reference);
+}
+END_TEST
+
+/* ---- linear, both of its ways ----
+ * The files' matrices are small; here are some that are cut by rows in a small batch. Values are
+ * multiples of 1/4 up to 1, so sums of 4100 products are whole numbers below 2^20 in units of 1/16:
+ * exact. */
+
+typedef struct matrix {
+    int in, out;
+    bool rows; /* in a batch of up to 16 */
+} matrix;
+static const matrix matrices[] = {{64, 64, true},  {63, 64, false}, {100, 48, true},
+                                  {513, 1, true},  {511, 8, false}, {33, 128, true},
+                                  {7, 600, true},  {5, 1000, true}, {409, 10, true},
+                                  {17, 33, false}, {1, 4096, true}};
+static const int batches[] = {1, 3, 16, 17, 40};
+
+static void check_matrix(const matrix *m, int batch, bool relu, int threads, int shard,
+                         const tr_kernels *kernels) {
+    char lines[128];
+    snprintf(lines, sizeof lines, "flat = flatten\nfc = linear out_features=%d\n%s", m->out,
+             relu ? "act = relu\n" : "");
+    tr_shape in = {false, 1, 1, m->in};
+    tr_graph *graph = graph_of(lines, in, 0);
+    tr_node *fc = node_of(graph, "fc");
+    tr_program *program;
+    ck_assert_int_eq(tr_program_create(graph, batch, TR_PROGRAM_TRAINS, &program, NULL), TR_OK);
+    ck_assert_int_eq(program->shared_elements > 0, m->rows && batch <= 16);
+    tr_program_free(program);
+    graph->nodes[graph->n_nodes - 1].op = &probe_op;
+
+    uint32_t seed = (uint32_t)(m->in * 7 + batch);
+    int64_t stride = stride_of(in);
+    size_t n_w = (size_t)m->in * (size_t)m->out, n_x = (size_t)batch * (size_t)m->in,
+           n_y = (size_t)batch * (size_t)m->out, n_p = n_w + (size_t)m->out;
+    float *w = tr_alloc(n_p, sizeof *w, NULL), *bias = w + n_w;
+    double *y = tr_alloc(n_y, sizeof *y, NULL), *dx = tr_alloc(n_x, sizeof *dx, NULL),
+           *dw = tr_alloc(n_p, sizeof *dw, NULL);
+    tr_real *x = tr_alloc((size_t)(batch * stride), sizeof *x, NULL),
+            *g = tr_alloc(n_y, sizeof *g, NULL);
+    for (size_t i = 0; i < n_p; i++) w[i] = (float)draw(&seed, 4, 0.25);
+    for (size_t i = 0; i < n_y; i++) g[i] = (tr_real)draw(&seed, 4, 0.25);
+    for (int i = 0; i < batch; i++) {
+        for (int j = 0; j < m->in; j++) x[i * stride + j] = (tr_real)draw(&seed, 4, 0.25);
+    }
+    tr_param_set(fc, 0, w);
+    tr_param_set(fc, 1, bias);
+    for (int i = 0; i < batch; i++) {
+        for (int o = 0; o < m->out; o++) {
+            double sum = (double)bias[o], d = (double)g[i * m->out + o];
+            for (int j = 0; j < m->in; j++)
+                sum += (double)x[i * stride + j] * (double)w[o * m->in + j];
+            if (relu && sum <= 0) sum = d = 0;
+            y[i * m->out + o] = sum;
+            dw[n_w + (size_t)o] += d;
+            for (int j = 0; j < m->in; j++) {
+                dx[i * m->in + j] += d * (double)w[o * m->in + j];
+                dw[o * m->in + j] += d * (double)x[i * stride + j];
+            }
+        }
+    }
+
+    probe.cotangent = g;
+    probe.size = m->out;
+    probe.seen = tr_alloc(n_y, sizeof *probe.seen, NULL);
+    trial t = {.graph = graph,
+               .options = {.batch = batch,
+                           .training = true,
+                           .shard = shard,
+                           .kernels = kernels,
+                           .keep_gradients = true,
+                           .input_gradient = true},
+               .input = {.n = batch, .x = x, .stride = stride},
+               .n_steps = 2};
+    t.input.labels = tr_alloc((size_t)batch, sizeof *t.input.labels, NULL);
+    t.gradients = tr_alloc(n_p, sizeof *t.gradients, NULL);
+    t.input_gradient = tr_alloc(n_x, sizeof *t.input_gradient, NULL);
+    run_on(threads, &t);
+    for (size_t i = 0; i < n_y; i++) same(lines, "output", (double)probe.seen[i], y[i], (int64_t)i);
+    for (size_t i = 0; i < n_x; i++)
+        same(lines, "grad_input", (double)t.input_gradient[i], dx[i], (int64_t)i);
+    for (size_t i = 0; i < n_p; i++)
+        same(lines, "gradient", (double)t.gradients[i], dw[i], (int64_t)i);
+    tr_free(w);
+    tr_free(y);
+    tr_free(dx);
+    tr_free(dw);
+    tr_free(x);
+    tr_free(g);
+    tr_free(probe.seen);
+    tr_free((void *)t.input.labels);
+    tr_free(t.gradients);
+    tr_free(t.input_gradient);
+    tr_graph_free(graph);
+}
+
+START_TEST(linear_both_ways) {
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+        for (int k = 0; k < tr_n_isas(); k++) {
+            const tr_kernels *kernels = kernels_of(tr_isa_name(k));
+            if (kernels == NULL) continue;
+            int variant = (int)b + k;
+            check_matrix(&matrices[_i], batches[b], variant & 1, 1 + variant % 3, variant % 4,
+                         kernels);
+        }
+    }
+}
+END_TEST
+
+/* ---- loss ---- */
+
+/* Each logit, difference, exponential, quotient and logarithm is rounded once or a few times, each
+ * by at most 2^-24 of its size; the sum has n terms. (n + 16) times that, relative to the larger of
+ * the value and 1 (the logits' differences are of that size where the result is smaller), covers
+ * all of them. */
+static double loss_bound(int n, double value) {
+    return (n + 16) * 0x1p-24 * fmax(1, fabs(value));
+}
+
+START_TEST(cross_entropy_is_pytorch) {
+    tr_reference *reference = tr_reference_read("reference/cross_entropy.txt");
+    for (int k = 0; k < tr_n_isas(); k++) {
+        const tr_kernels *kernels = kernels_of(tr_isa_name(k));
+        for (int i = 0; kernels && i < reference->n_cases; i++) {
+            const tr_reference_case *c = &reference->cases[i];
+            const tr_reference_tensor *logits = tr_reference_get(c, "logits"),
+                                      *labels = tr_reference_get(c, "labels"),
+                                      *grad = tr_reference_get(c, "grad_logits");
+            int n = (int)logits->dim[0], classes = (int)logits->dim[1];
+            tr_shape in = {false, 1, 1, classes};
+            int64_t stride = stride_of(in);
+            tr_graph *graph = graph_of("flat = flatten", in, classes);
+            tr_real *x = tr_alloc((size_t)(n * stride), sizeof *x, NULL);
+            int32_t *label = tr_alloc((size_t)n, sizeof *label, NULL);
+            tr_real *dx = tr_alloc(logits->n, sizeof *dx, NULL);
+            double loss[1];
+            for (int s = 0; s < n; s++) {
+                to_inside(logits, s, in, x + s * stride);
+                label[s] = (int32_t)labels->v[s];
+            }
+            trial t = {.graph = graph,
+                       .options = {.batch = n,
+                                   .training = true,
+                                   .shard = 1 + i % 2,
+                                   .kernels = kernels,
+                                   .input_gradient = true},
+                       .input = {.n = n, .x = x, .stride = stride, .labels = label},
+                       .n_steps = 1,
+                       .losses = loss,
+                       .input_gradient = dx};
+            run_on(1 + i % 3, &t);
+            double wanted = tr_reference_get(c, "loss")->v[0];
+            near(c->name, "loss", 0, loss[0], wanted, loss_bound(classes, wanted));
+            for (size_t e = 0; e < grad->n; e++)
+                near(c->name, "gradient", (int64_t)e, (double)dx[e], grad->v[e],
+                     loss_bound(classes, 0) / n);
+            tr_free(x);
+            tr_free(label);
+            tr_free(dx);
+            tr_graph_free(graph);
+        }
+    }
+    tr_reference_free(reference);
+}
+END_TEST
+
+/* ---- optimizer ---- */
+
+START_TEST(sgd_is_pytorch) {
+    tr_reference *reference = tr_reference_read("reference/sgd.txt");
+    const tr_optimizer *sgd = tr_optimizers[0];
+    ck_assert_str_eq(sgd->schema.name, "sgd");
+    for (int k = 0; k < tr_n_isas(); k++) {
+        const tr_kernels *kernels = kernels_of(tr_isa_name(k));
+        for (int i = 0; kernels && i < reference->n_cases; i++) {
+            const tr_reference_case *c = &reference->cases[i];
+            const tr_reference_tensor *param = tr_reference_get(c, "param"),
+                                      *grads = tr_reference_get(c, "grads"),
+                                      *params = tr_reference_get(c, "params");
+            char text[256];
+            tr_pair pairs[8];
+            tr_where where = {"sgd.txt", 0};
+            const char *head;
+            int n_pairs;
+            tr_error err = {0};
+            snprintf(text, sizeof text, "%s", c->optimizer);
+            void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
+            ck_assert_int_eq(tr_args_split(text, where, "sgd", &head, pairs, 8, &n_pairs, &err),
+                             TR_OK);
+            ck_assert_msg(tr_args_parse(&sgd->schema, pairs, n_pairs, where, "sgd", args, &err) ==
+                                  TR_OK &&
+                              sgd->check(args, where, &err) == TR_OK,
+                          "%s", err.text);
+            tr_real *p = tr_alloc(param->n, sizeof *p, NULL),
+                    *g = tr_alloc(param->n, sizeof *g, NULL),
+                    *state = tr_alloc(param->n, sizeof *state, NULL);
+            for (size_t e = 0; e < param->n; e++) p[e] = (tr_real)param->v[e];
+            for (int64_t s = 0; s < grads->dim[0]; s++) {
+                for (size_t e = 0; e < param->n; e++) g[e] = (tr_real)grads->v[s * 9 + (int64_t)e];
+                tr_update u = {.n = (int64_t)param->n,
+                               .p = p,
+                               .g = g,
+                               .state = {sgd->n_state(args) ? state : NULL},
+                               .step = s,
+                               .lr = sgd->lr(args)};
+                sgd->update(args, kernels, &u);
+                /* Hyperparameters are rounded once, a step rounds four times: 2^-24 each of numbers
+                 * that momentum and gradients up to 2 keep below 8. Four steps add up. */
+                for (size_t e = 0; e < param->n; e++) {
+                    near(c->name, "parameter", s * 9 + (int64_t)e, (double)p[e],
+                         params->v[s * 9 + (int64_t)e], (double)(s + 1) * 8 * 8 * 0x1p-24);
+                }
+            }
+            tr_free(args);
+            tr_free(p);
+            tr_free(g);
+            tr_free(state);
+        }
+    }
+    tr_reference_free(reference);
+}
+END_TEST
+
+/* ---- messages ---- */
+
+typedef struct golden {
+    tr_shape input;
+    const char *lines, *message;
+} golden;
+
+#define IMAGE                                                                                      \
+    { false, 8, 6, 3 }
+static const golden messages[] = {
+    {IMAGE, "c = conv2d kernel_size=3",
+     "net.ini:2: c.out_channels: missing, it must be given (channels of the output)"},
+    {IMAGE, "c = conv2d out_channels=4",
+     "net.ini:2: c.kernel_size: missing, it must be given (height and width of the kernel)"},
+    {IMAGE, "c = conv2d out_channels=0 kernel_size=3",
+     "net.ini:2: c.out_channels: 0 is out of range, allowed are 1 to 65536"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3x",
+     "net.ini:2: c.kernel_size: 3x is not a whole number"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 stride=0",
+     "net.ini:2: c.stride: 0 is out of range, allowed are 1 to 1024"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=-1",
+     "net.ini:2: c.padding: -1 is out of range, allowed are 0 to 1024"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 bias=maybe",
+     "net.ini:2: c.bias: 'maybe' is not true or false"},
+    {IMAGE, "c = conv2d out_channels=4 kernelsize=3",
+     "net.ini:2: c.kernelsize: unknown key (did you mean 'kernel_size'?)"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=7",
+     "net.ini:2: c: kernel_size=7 is larger than the padded input of 8 x 6, allowed are 1 to 6"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=9 padding=1",
+     "net.ini:2: c: kernel_size=9 is larger than the padded input of 10 x 8, allowed are 1 to 8"},
+    {IMAGE, "c = conv2d out_channels=65536 kernel_size=6 padding=512",
+     "net.ini:2: c: its output would be too large"},
+    {IMAGE, "f = flatten\nc = conv2d out_channels=4 kernel_size=3",
+     "net.ini:3: c: conv2d wants an image (channels x height x width) but its input has 144 "
+     "features"},
+    {IMAGE, "p = max_pool2d",
+     "net.ini:2: p.kernel_size: missing, it must be given (height and width of the window)"},
+    {IMAGE, "p = max_pool2d kernel_size=7",
+     "net.ini:2: p: kernel_size=7 is larger than the input of 3 x 8 x 6, allowed are 1 to 6"},
+    {IMAGE, "p = max_pool2d kernel_size=2 strde=2",
+     "net.ini:2: p.strde: unknown key (did you mean 'stride'?)"},
+    {IMAGE, "f = flatten\np = max_pool2d kernel_size=2",
+     "net.ini:3: p: max_pool2d wants an image (channels x height x width) but its input has 144 "
+     "features"},
+    {IMAGE, "fc = linear out_features=10",
+     "net.ini:2: fc: linear wants features but its input is an image of 3 x 8 x 6: put a flatten "
+     "layer before it"},
+    {IMAGE, "f = flatten\nfc = linear",
+     "net.ini:3: fc.out_features: missing, it must be given (features of the output)"},
+    {IMAGE, "f = flatten\nfc = linear out_features=16777216",
+     "net.ini:3: fc: the layer would have too many weights"},
+    {IMAGE, "r = relu inplace=true", "net.ini:2: r.inplace: unknown key, there is none"},
+    {IMAGE, "a = add",
+     "net.ini:2: a: add reads 1 value, allowed are 2 to 8: name them with from=a,b"},
+    {IMAGE, "a = relu\nb = relu from=a,input",
+     "net.ini:3: b: relu reads one value, but from= names 2"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3\na = add from=c,input",
+     "net.ini:3: a: add wants inputs of one shape, not 4 x 6 x 4 and 3 x 8 x 6"},
+    {IMAGE, "f = flatten\na = add from=f,input",
+     "net.ini:3: a: add wants inputs of one shape, not 144 and 3 x 8 x 6"},
+    {IMAGE, "f = flatten\nfc = linear out_features=144\na = add from=f,fc",
+     "net.ini:4: a: add wants inputs whose features are in one order, not a flattened image and "
+     "other features"},
+    {IMAGE, "a = identity\ns = add from=a,a,a,a,a,a,a,a,a",
+     "net.ini:3: s: from= names more than 8 layers"},
+    {IMAGE, "r = relu",
+     "net.ini:4: loss: cross_entropy wants features but its input is an image of 3 x 8 x 6: put a "
+     "flatten layer before it"},
+};
+enum { N_MESSAGES = sizeof messages / sizeof *messages };
+
+START_TEST(faults_are_named) {
+    const golden *g = &messages[_i];
+    char text[1024];
+    tr_graph *graph;
+    tr_error err = {0};
+    snprintf(text, sizeof text, "[network]\n%s\n[loss]\ntype = cross_entropy\n", g->lines);
+    ck_assert_int_eq(graph_of_text(text, g->input, 0, &graph, &err), TR_ECONFIG);
+    ck_assert_ptr_null(graph);
+    ck_assert_str_eq(err.text, g->message);
+}
+END_TEST
+
+START_TEST(sgd_faults_are_named) {
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"sgd", "net.ini:7: optimizer.lr: missing, it must be given (learning rate)"},
+        {"sgd lr=-1", "net.ini:7: optimizer.lr: -1 is out of range, allowed are 0 to 1000000"},
+        {"sgd lr=0.1 momentum=1.5",
+         "net.ini:7: optimizer.momentum: 1.5 is out of range, allowed are 0 to 1"},
+        {"sgd lr=0.1 nesterov=true",
+         "net.ini:7: optimizer.nesterov: true needs a momentum above 0 and a dampening of 0"},
+        {"sgd lr=0.1 nesterov=true momentum=0.9 dampening=0.5",
+         "net.ini:7: optimizer.nesterov: true needs a momentum above 0 and a dampening of 0"},
+        {"sgd lr=0.1 momentun=0.9",
+         "net.ini:7: optimizer.momentun: unknown key (did you mean 'momentum'?)"},
+    };
+    const tr_optimizer *sgd = tr_optimizers[0];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        tr_pair pairs[8];
+        tr_where where = {"net.ini", 7};
+        const char *head;
+        int n;
+        tr_error err = {0};
+        snprintf(text, sizeof text, "%s", cases[i].text);
+        void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
+        ck_assert_int_eq(tr_args_split(text, where, "optimizer", &head, pairs, 8, &n, &err), TR_OK);
+        if (tr_args_parse(&sgd->schema, pairs, n, where, "optimizer", args, &err) == TR_OK)
+            sgd->check(args, where, &err);
+        ck_assert_str_eq(err.text, cases[i].message);
+        tr_free(args);
+    }
+}
+END_TEST
+
+static Suite *ops_suite(void) {
+    Suite *suite = suite_create("ops");
+    TCase *all = tcase_create("ops");
+    tcase_set_timeout(all, 60);
+    tcase_add_loop_test(all, layers_are_pytorch, 0, N_FILES);
+    tcase_add_loop_test(all, linear_both_ways, 0, sizeof matrices / sizeof *matrices);
+    tcase_add_test(all, cross_entropy_is_pytorch);
+    tcase_add_test(all, sgd_is_pytorch);
+    tcase_add_loop_test(all, faults_are_named, 0, N_MESSAGES);
+    tcase_add_test(all, sgd_faults_are_named);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(void) {
+    setenv("CK_FORK", "no", 1);
+    return tr_check_run(ops_suite());
+}

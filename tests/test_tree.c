@@ -1,0 +1,97 @@
+/* The tree of gradient sums: any number of threads adds up the same tree.
+ *
+ * Sums are symbols: a leaf is its number, a sum a hash of its two terms in their order. What
+ * threads and the rest of the tree make of them must be what the definition in tree.h makes.
+ */
+#include "check_main.h"
+#include "exec/tree.h"
+
+static uint64_t join(uint64_t left, uint64_t right) {
+    uint64_t hash = (left + 0x632be59bd9b4e019u) * 0x9e3779b97f4a7c15u;
+    hash = (hash ^ hash >> 29 ^ right) * 0xbf58476d1ce4e5b9u;
+    return hash ^ hash >> 32;
+}
+
+/* Node (level, i) as tree.h defines it. */
+static uint64_t node(int level, int64_t i, int64_t n) {
+    if (level == 0) return (uint64_t)i;
+    uint64_t left = node(level - 1, 2 * i, n);
+    return (2 * i + 1) << (level - 1) < n ? join(left, node(level - 1, 2 * i + 1, n)) : left;
+}
+
+static uint64_t whole(int64_t n) {
+    int level = 0;
+    while ((int64_t)1 << level < n) level++;
+    return node(level, 0, n);
+}
+
+static void check_tree(int64_t n, int threads) {
+    enum { MOST_THREADS = 64 };
+    static uint64_t slots[MOST_THREADS][TR_TREE_SLOTS], temporaries[2 * TR_TREE_SLOTS];
+    static tr_tree_add adds[MOST_THREADS * TR_TREE_SLOTS];
+    for (int t = 0; t < threads; t++) {
+        tr_tree_stack stack = {0};
+        int64_t a = tr_part(n, t, threads), b = tr_part(n, t + 1, threads);
+        int most = tr_tree_slots(a, b);
+        for (int64_t s = a; s < b; s++) {
+            int slot = stack.n;
+            if (slot >= most)
+                ck_abort_msg("leaf %lld goes to slot %d of %d", (long long)s, slot, most);
+            slots[t][slot] = (uint64_t)s;
+            for (int merges = tr_tree_push(&stack, s); merges > 0; merges--, slot--)
+                slots[t][slot - 1] = join(slots[t][slot - 1], slots[t][slot]);
+            if (stack.n != slot + 1) ck_abort_msg("the stack holds %d, not %d", stack.n, slot + 1);
+        }
+    }
+    tr_tree_rest rest = {.adds = adds};
+    tr_tree_finish(n, threads, &rest);
+    ck_assert_int_le(rest.n_adds, threads * TR_TREE_SLOTS);
+    for (int i = 0; i <= rest.n_adds; i++) {
+        const tr_tree_add last = {0, rest.total, rest.total};
+        const tr_tree_add *add = i < rest.n_adds ? &adds[i] : &last;
+        uint64_t terms[2];
+        for (int k = 0; k < 2; k++) {
+            tr_tree_term x = k ? add->right : add->left;
+            if (x.thread == TR_TREE_TEMPORARY && x.slot >= rest.n_temporaries)
+                ck_abort_msg("temporary %d of %d", x.slot, rest.n_temporaries);
+            terms[k] =
+                x.thread == TR_TREE_TEMPORARY ? temporaries[x.slot] : slots[x.thread][x.slot];
+        }
+        if (i < rest.n_adds) {
+            if (add->to >= rest.n_temporaries) ck_abort_msg("temporary %d", add->to);
+            temporaries[add->to] = join(terms[0], terms[1]);
+        } else if (terms[0] != whole(n)) {
+            ck_abort_msg("%lld leaves on %d threads: another tree", (long long)n, threads);
+        }
+    }
+}
+
+static int64_t next(uint32_t *state) {
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+START_TEST(tree_is_the_definition) {
+    for (int64_t n = 1; n <= 130; n++) {
+        for (int threads = 1; threads <= (int)tr_min(n, 20); threads++) check_tree(n, threads);
+    }
+    uint32_t seed = 4;
+    for (int i = 0; i < 500; i++) {
+        int64_t n = 1 + next(&seed) % 5000;
+        check_tree(n, (int)(1 + next(&seed) % tr_min(n, 64)));
+    }
+}
+END_TEST
+
+static Suite *tree_suite(void) {
+    Suite *suite = suite_create("tree");
+    TCase *all = tcase_create("tree");
+    tcase_set_timeout(all, 30);
+    tcase_add_test(all, tree_is_the_definition);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(void) {
+    return tr_check_run(tree_suite());
+}

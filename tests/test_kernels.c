@@ -335,7 +335,7 @@ START_TEST(sums) {
     const tr_kernels *t = tables[_i];
     state = 4;
     for (int i = 0; i < 600; i++) {
-        int n = below(5), no = 8 * (1 + below(5)), parts = below(10);
+        int n = below(5), no = 8 * (1 + below(5)), parts = 1 + below(9);
         int64_t ys = no + below(20), apart = (int64_t)n * no + below(30);
         bool relu = below(2);
         kind k = (kind)(i % N_KINDS);

@@ -22,7 +22,8 @@ static int read_counts(const char *text, int cores, int *counts, int *n, tr_erro
         int64_t value;
         int code = tr_options_number("--threads", strsep(&rest, ","), 1, 1024, &value, err);
         if (code) return code;
-        if (*n == MOST_COUNTS) return tr_fail(err, TR_ECONFIG, "--threads: more than %d", MOST_COUNTS);
+        if (*n == MOST_COUNTS)
+            return tr_fail(err, TR_ECONFIG, "--threads: more than %d numbers", MOST_COUNTS);
         counts[(*n)++] = (int)value;
     }
     return TR_OK;
@@ -45,8 +46,8 @@ static int bench_peak(const tr_options *o, double seconds, tr_error *err) {
         if (code) break;
         if (i == 0) printf("threads   GFLOP/s\n");
         printf("%7d %9.1f\n", counts[i], gflops);
-        json_array_append_new(rows, json_pack("{s:i, s:o}", "threads", counts[i], "gflops",
-                                              tr_json_number(gflops)));
+        json_array_append_new(
+            rows, json_pack("{s:i, s:o}", "threads", counts[i], "gflops", tr_json_number(gflops)));
     }
     if (code) {
         json_decref(rows);
@@ -66,8 +67,8 @@ static int bench_step(const tr_options *o, tr_config *config, double seconds, tr
     printf("%-40s %10s %7s\n", "phase", "us/step", "share");
     for (int i = 0; i < r.n_rows; i++) {
         const tr_bench_row *row = &r.rows[i];
-        printf("%-40s %10.2f %6.1f%%%s\n", row->name, row->microseconds, 100 * row->microseconds / sum,
-               row->overhead ? "  overhead" : "");
+        printf("%-40s %10.2f %6.1f%%%s\n", row->name, row->microseconds,
+               100 * row->microseconds / sum, row->overhead ? "  overhead" : "");
         json_array_append_new(rows, json_pack("{s:s, s:b, s:o}", "name", row->name, "overhead",
                                               row->overhead, "microseconds",
                                               tr_json_number(row->microseconds)));
@@ -87,8 +88,8 @@ static int bench_step(const tr_options *o, tr_config *config, double seconds, tr
                                "profiled_microseconds", tr_json_number(r.profiled_microseconds),
                                "overhead_fraction", tr_json_number(r.overhead_fraction),
                                "images_per_second", tr_json_number(r.images_per_second), "gflops",
-                               tr_json_number(r.gflops), "peak_gflops", tr_json_number(r.peak_gflops),
-                               "rows", rows),
+                               tr_json_number(r.gflops), "peak_gflops",
+                               tr_json_number(r.peak_gflops), "rows", rows),
                      err);
 }
 
@@ -96,7 +97,8 @@ static int bench_loader(const tr_options *o, tr_config *config, double seconds, 
     tr_bench_loader_result r;
     int64_t workers = 1;
     char a[32], b[32];
-    int code = o->workers ? tr_options_number("--workers", o->workers, 0, 1024, &workers, err) : TR_OK;
+    int code = o->workers ? tr_options_number("--workers", o->workers, 0, INT32_MAX, &workers, err)
+                          : TR_OK;
     if (code == TR_OK) code = tr_bench_loader(config, (int)workers, seconds, &r, err);
     if (code) return code;
     printf("loader alone, %d worker%s   %12s images/s\n", r.workers, r.workers == 1 ? "" : "s",
@@ -126,14 +128,14 @@ static int bench_scaling(const tr_options *o, tr_config *config, double seconds,
         const tr_bench_scaling_row *r = &rows[i];
         char text[32];
         printf("%7d %12s %8.2fx %10.1f%% %9.1f %9.1f %6.1f%%\n", r->threads,
-               tr_format_count((int64_t)r->images_per_second, text), r->speedup, 100 * r->efficiency,
-               r->gflops, r->peak_gflops, 100 * r->peak_fraction);
+               tr_format_count((int64_t)r->images_per_second, text), r->speedup,
+               100 * r->efficiency, r->gflops, r->peak_gflops, 100 * r->peak_fraction);
         json_array_append_new(
             array, json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "threads", r->threads,
                              "images_per_second", tr_json_number(r->images_per_second), "speedup",
-                             tr_json_number(r->speedup), "efficiency", tr_json_number(r->efficiency),
-                             "gflops", tr_json_number(r->gflops), "peak_gflops",
-                             tr_json_number(r->peak_gflops), "peak_fraction",
+                             tr_json_number(r->speedup), "efficiency",
+                             tr_json_number(r->efficiency), "gflops", tr_json_number(r->gflops),
+                             "peak_gflops", tr_json_number(r->peak_gflops), "peak_fraction",
                              tr_json_number(r->peak_fraction)));
     }
     printf("picture: %s\n", picture);
@@ -149,7 +151,8 @@ int tr_command_bench(const tr_options *o, tr_error *err) {
     const char *what = o->n_positional > 1 ? o->positional[1] : "";
     const char *names[] = {"peak", "step", "loader", "scaling"};
     int64_t seconds = 6;
-    int code = o->seconds ? tr_options_number("--seconds", o->seconds, 1, 86400, &seconds, err) : TR_OK;
+    int code =
+        o->seconds ? tr_options_number("--seconds", o->seconds, 1, 86400, &seconds, err) : TR_OK;
     if (code) return code;
     if (strcmp(what, "peak") == 0) return bench_peak(o, (double)seconds, err);
     for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
@@ -165,7 +168,9 @@ int tr_command_bench(const tr_options *o, tr_error *err) {
         tr_config_free(config);
         return code;
     }
-    const char *near = tr_nearest(what, names, 4);
-    return tr_fail(err, TR_ECONFIG, "bench: allowed are peak, step, loader and scaling%s%s%s",
-                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    if (*what == '\0')
+        return tr_fail(err, TR_ECONFIG, "bench: wants one of peak, step, loader, scaling");
+    char text[2 * TR_TEXT];
+    snprintf(text, sizeof text, "unknown benchmark '%.*s'", TR_TEXT, what);
+    return tr_fail_unknown(err, (tr_where){"bench", 0}, NULL, text, what, names, 4);
 }

@@ -13,6 +13,15 @@ static const struct {
                 {"bench", tr_command_bench},
                 {"help", tr_command_help}};
 
+/* A file opened later must not land on a standard descriptor that the caller closed: what is
+ * printed would go into it. Read-only, so that printing to one that was closed still fails. */
+static void fill_standard_descriptors(void) {
+    FILE *file;
+    do file = fopen("/dev/null", "r");
+    while (file && fileno(file) <= fileno(stderr));
+    if (file) fclose(file);
+}
+
 static int run(int argc, char **argv, tr_error *err) {
     tr_options options;
     int code = tr_options_parse(argc, argv, &options, err);
@@ -34,10 +43,13 @@ static int run(int argc, char **argv, tr_error *err) {
 
 int main(int argc, char **argv) {
     tr_error err = {0};
+    fill_standard_descriptors();
     int code = run(argc, argv, &err);
-    if (fflush(stdout) != 0 && code == TR_OK) code = tr_fail(&err, TR_EIO, "cannot write the output");
+    bool lost = fflush(stdout) != 0;
+    if ((lost || ferror(stdout)) && code == TR_OK)
+        code = tr_fail(&err, TR_EIO, "the output could not be written");
     if (code == TR_OK) return 0;
-    fprintf(stderr, "%s%s\n", code == TR_ECONFIG ? "" : "trainer: ",
-            err.text[0] ? err.text : tr_error_meaning(code));
+    fprintf(stderr, "%s%s\n",
+            code == TR_ECONFIG ? "" : "trainer: ", err.text[0] ? err.text : tr_error_meaning(code));
     return code == TR_ECONFIG ? 2 : 1;
 }

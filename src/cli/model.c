@@ -20,9 +20,10 @@ int tr_command_eval(const tr_options *o, tr_error *err) {
     if (code == TR_OK) {
         char n[32];
         tr_print_accuracy(&s);
-        printf("\ntest loss  %.4f\nspeed      %s images/s on %d thread%s, %s\nweights    sha256 %s\n",
-               s.test_loss, tr_format_count((int64_t)s.images_per_second, n), s.threads,
-               s.threads == 1 ? "" : "s", s.isa, s.weights_sha256);
+        printf(
+            "\ntest loss  %.4f\nspeed      %s images/s on %d thread%s, %s\nweights    sha256 %s\n",
+            s.test_loss, tr_format_count((int64_t)s.images_per_second, n), s.threads,
+            s.threads == 1 ? "" : "s", s.isa, s.weights_sha256);
     }
     tr_config_free(config);
     return code;
@@ -55,13 +56,18 @@ int tr_command_predict(const tr_options *o, tr_error *err) {
     return code;
 }
 
+/* arg: whether an empty line comes first. */
 static void print_line(const char *text, void *arg) {
-    (void)arg;
-    printf("%s\n", text);
+    bool *gap = arg;
+    printf("%s%s\n", *gap ? "\n" : "", text);
+    *gap = false;
 }
 
 int tr_command_help(const tr_options *o, tr_error *err) {
     const char *topic = o->n_positional > 1 ? o->positional[1] : NULL;
-    if (tr_print_usage(topic)) return topic ? TR_OK : tr_help(NULL, print_line, NULL, err);
-    return tr_help(topic, print_line, NULL, err);
+    tr_error none = {0};
+    bool usage = tr_print_usage(topic), gap = usage && topic;
+    /* A word may be a command and a section ("train"), or a command alone. */
+    int code = tr_help(topic, print_line, &gap, usage ? &none : err);
+    return usage ? TR_OK : code;
 }

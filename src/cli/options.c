@@ -20,7 +20,8 @@ static const struct {
     {"predict", PREDICT, "trainer predict --model RUN_DIR [OPTION]...",
      "Predict random test images, print truth and prediction, and draw them."},
     {"bench", BENCH, "trainer bench peak|step|loader|scaling [--config FILE] [OPTION]...",
-     "Measure the FMA peak, where a step's time goes, the loader alone, or the scaling over threads."},
+     "Measure the FMA peak, where a step's time goes, the loader alone, or the scaling over "
+     "threads."},
     {"help", HELP, "trainer help [COMMAND|SECTION|LAYER]",
      "Explain a command, a section of a configuration, or a layer."},
 };
@@ -39,8 +40,8 @@ static const struct {
      "run directory of a finished run"},
     {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH, "run",
      "threads", "threads of the team (bench scaling: a list, 1,2,4)"},
-    {"--workers", "N|auto", offsetof(tr_options, workers), TRAIN | EVAL | BENCH, "loader", "workers",
-     "loader threads; 0: the team loads its own images"},
+    {"--workers", "N|auto", offsetof(tr_options, workers), TRAIN | EVAL | BENCH, "loader",
+     "workers", "loader threads; 0: the team loads its own images"},
     {"--epochs", "N", offsetof(tr_options, epochs), TRAIN, "train", "epochs",
      "times through the training set"},
     {"--seed", "N", offsetof(tr_options, seed), TRAIN | PREDICT, "train", "seed",
@@ -57,16 +58,18 @@ static const struct {
      "check everything, print the tables, do not train"},
     {"--quiet", NULL, offsetof(tr_options, quiet), TRAIN, NULL, NULL,
      "print nothing but the run directory and errors"},
-    {"--count", "N", offsetof(tr_options, count), PREDICT, NULL, NULL, "images to predict; default 4"},
+    {"--count", "N", offsetof(tr_options, count), PREDICT, NULL, NULL,
+     "images to predict; default 4"},
     {"--picture", "FILE", offsetof(tr_options, picture), PREDICT | BENCH, NULL, NULL,
      "PNG to draw; predict: RUN_DIR/predict.png, bench scaling: scaling.png where it is left out"},
-    {"--json", "FILE", offsetof(tr_options, json), BENCH, NULL, NULL, "write the result as JSON, too"},
+    {"--json", "FILE", offsetof(tr_options, json), BENCH, NULL, NULL,
+     "write the result as JSON, too"},
     {"--seconds", "N", offsetof(tr_options, seconds), BENCH, NULL, NULL,
      "how long to measure; default 6"},
     {"--help", NULL, offsetof(tr_options, help), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL, NULL,
      "explain the command"},
-    {"--version", NULL, offsetof(tr_options, version), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL, NULL,
-     "print the version"},
+    {"--version", NULL, offsetof(tr_options, version), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL,
+     NULL, "print the version"},
 };
 enum { N_OPTIONS = sizeof table / sizeof *table };
 
@@ -77,22 +80,34 @@ static int find(const char *name, size_t length) {
     return -1;
 }
 
-static int unknown(const char *word, const char *what, const char *const *names, int n, tr_error *err) {
-    const char *near = tr_nearest(word, names, n);
-    return tr_fail(err, TR_ECONFIG, "%s: unknown %s%s%s%s, see trainer help", word, what,
+static int unknown_option(const char *word, tr_error *err) {
+    const char *names[N_OPTIONS];
+    for (int i = 0; i < N_OPTIONS; i++) names[i] = table[i].name;
+    const char *near = tr_nearest(word, names, N_OPTIONS);
+    return tr_fail(err, TR_ECONFIG, "%s: unknown option%s%s%s, see trainer help", word,
                    near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
+static int unknown_command(const char *word, tr_error *err) {
+    const char *names[N_COMMANDS];
+    if (tr_exists(word) && !tr_is_folder(word))
+        return tr_fail(err, TR_ECONFIG, "%s: unknown command (did you mean '--config %s'?)", word,
+                       word);
+    for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+    return tr_fail_unknown(err, (tr_where){*word ? word : "''", 0}, NULL, "unknown command", word,
+                           names, N_COMMANDS);
+}
+
 /* One option: its number in the table, its value taken from behind '=' or the next argument. */
-static int parse_option(int argc, char **argv, int *i, tr_options *o, unsigned *seen, tr_error *err) {
-    const char *names[N_OPTIONS], *equals = strchr(argv[*i], '=');
+static int parse_option(int argc, char **argv, int *i, tr_options *o, unsigned *seen,
+                        tr_error *err) {
+    const char *equals = strchr(argv[*i], '=');
     size_t length = equals ? (size_t)(equals - argv[*i]) : strlen(argv[*i]);
     int k = find(argv[*i], length);
-    for (int j = 0; j < N_OPTIONS; j++) names[j] = table[j].name;
     if (k < 0) {
         char word[TR_TEXT];
         snprintf(word, sizeof word, "%.*s", (int)tr_min((int64_t)length, TR_TEXT - 1), argv[*i]);
-        return unknown(word, "option", names, N_OPTIONS, err);
+        return unknown_option(word, err);
     }
     if (table[k].value == NULL) {
         if (equals) return tr_fail(err, TR_ECONFIG, "%s: takes no value", table[k].name);
@@ -101,7 +116,7 @@ static int parse_option(int argc, char **argv, int *i, tr_options *o, unsigned *
         return TR_OK;
     }
     const char *value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-    if (value == NULL)
+    if (value == NULL || *value == '\0')
         return tr_fail(err, TR_ECONFIG, "%s: wants a value: %s %s", table[k].name, table[k].name,
                        table[k].value);
     if (table[k].at == 0 && strcmp(table[k].name, "--set") == 0) {
@@ -130,14 +145,13 @@ int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
             o->positional[o->n_positional++] = argv[i];
         }
     }
-    if (o->help || o->version) return TR_OK;
-    const char *names[N_COMMANDS], *command = o->n_positional ? o->positional[0] : "train";
+    const char *command = o->n_positional ? o->positional[0] : "train";
     int found = -1;
     for (int i = 0; i < N_COMMANDS; i++) {
-        names[i] = commands[i].name;
-        if (strcmp(command, names[i]) == 0) found = i;
+        if (strcmp(command, commands[i].name) == 0) found = i;
     }
-    if (found < 0) return unknown(command, "command", names, N_COMMANDS, err);
+    if (found < 0) return unknown_command(command, err);
+    if (o->help || o->version) return TR_OK;
     for (int k = 0; k < N_OPTIONS; k++) {
         if ((seen & 1U << k) && !(table[k].commands & commands[found].bit))
             return tr_fail(err, TR_ECONFIG, "%s: is no option of '%s', see trainer help %s",
@@ -158,15 +172,16 @@ int tr_options_number(const char *option, const char *text, int64_t min, int64_t
     if (end == text || *end != '\0' || text[0] == ' ')
         return tr_fail(err, TR_ECONFIG, "%s: '%s' is not a whole number", option, text);
     if (errno == ERANGE || value < min || value > max)
-        return tr_fail(err, TR_ECONFIG, "%s: %s is out of range, allowed are %lld to %lld", option, text,
-                       (long long)min, (long long)max);
+        return tr_fail(err, TR_ECONFIG, "%s: %s is out of range, allowed are %lld to %lld", option,
+                       text, (long long)min, (long long)max);
     *out = value;
     return TR_OK;
 }
 
 int tr_options_apply(const tr_options *o, tr_config *config, tr_error *err) {
     int code = TR_OK;
-    for (int i = 0; code == TR_OK && i < o->n_set; i++) code = tr_config_set(config, o->set[i], err);
+    for (int i = 0; code == TR_OK && i < o->n_set; i++)
+        code = tr_config_set(config, o->set[i], err);
     for (int k = 0; code == TR_OK && k < N_OPTIONS; k++) {
         if (table[k].section == NULL) continue;
         const char *value = *(const char *const *)(const void *)((const char *)o + table[k].at);
@@ -200,6 +215,7 @@ bool tr_print_usage(const char *command) {
     for (int i = 0; i < N_COMMANDS; i++) printf("%s\n  %s\n", commands[i].usage, commands[i].help);
     printf("\nOptions:\n");
     print_options(TRAIN | EVAL | PREDICT | BENCH | HELP);
-    printf("\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option is wrong.\n\n");
+    printf("\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option is "
+           "wrong.\n\n");
     return true;
 }

@@ -24,9 +24,9 @@ static void print_plan(const tr_plan_info *p) {
     }
     printf("%-14s %-12s %-16s %12s %10.3f\n\n", "total", "", "", tr_format_count(p->parameters, a),
            p->mflop);
-    printf("data       %s training and %s test images, %s steps of %d an epoch\n",
+    printf("data       %s training and %s test images, %s step%s of %d an epoch\n",
            tr_format_count(p->train_images, a), tr_format_count(p->test_images, b),
-           tr_format_count(p->steps, c), p->batch_size);
+           tr_format_count(p->steps, c), p->steps == 1 ? "" : "s", p->batch_size);
     printf("memory     %s parameters, %s optimizer, %s batch, %s threads\n",
            tr_format_bytes(p->memory_parameters, a), tr_format_bytes(p->memory_optimizer, b),
            tr_format_bytes(p->memory_activations, c), tr_format_bytes(p->memory_threads, d));
@@ -41,8 +41,8 @@ static void print_plan(const tr_plan_info *p) {
 
 void tr_print_accuracy(const tr_summary *s) {
     char n[32];
-    printf("Accuracy of the network on the %s test images: %.2f %%\n", tr_format_count(s->test_images, n),
-           100 * s->test_accuracy);
+    printf("Accuracy of the network on the %s test images: %.2f %%\n",
+           tr_format_count(s->test_images, n), 100 * s->test_accuracy);
     for (int k = 0; k < s->n_classes; k++) {
         if (s->per_class_accuracy[k] == s->per_class_accuracy[k])
             printf("  %-12s %5.1f %%\n", s->class_names[k], 100 * s->per_class_accuracy[k]);
@@ -54,14 +54,14 @@ void tr_print_accuracy(const tr_summary *s) {
 static void show_progress(console *c, const tr_event *e) {
     const tr_plan_info *p = e->plan;
     char label[64], tail[64];
-    if (e->testing) {
-        snprintf(label, sizeof label, "epoch %d/%d test", e->epoch, p->epochs);
-        tr_progress_update(&c->progress, label, e->step, p->steps, 0, "");
-        return;
-    }
     snprintf(label, sizeof label, "epoch %d/%d", e->epoch, p->epochs);
-    snprintf(tail, sizeof tail, "loss %.3f", e->loss);
-    tr_progress_update(&c->progress, label, e->step, p->steps, e->images_per_second, tail);
+    if (e->testing)
+        snprintf(tail, sizeof tail, "testing");
+    else
+        snprintf(tail, sizeof tail, "loss %.3f", e->loss);
+    /* Of the whole run, as the time since its start is. */
+    tr_progress_update(&c->progress, label, e->global_step, p->steps * p->epochs,
+                       e->images_per_second, tail);
 }
 
 static int show(const tr_event *e, void *arg) {
@@ -97,7 +97,8 @@ static int show(const tr_event *e, void *arg) {
         if (e->summary->workers)
             printf(" (loader threads waited for room %.1f s)", e->summary->loader_wait_seconds);
         printf("\nweights    sha256 %s\n", e->summary->weights_sha256);
-        printf("pictures   samples.png curves.png predictions.png confusion.png in the run's folder\n");
+        printf("pictures   samples.png curves.png predictions.png confusion.png in the run's "
+               "folder\n");
         break;
     case TR_EVENT_PROGRESS:
         break;

@@ -33,16 +33,25 @@ static const char *const train_files[] = {
 };
 static const char *const test_files[] = {"test_batch.bin"};
 
-static int sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
-                  tr_error *err) {
-    (void)err;
+static const unsigned char *record_of(const tr_dataset *set, int i) {
     const struct state *state = set->state;
     int file = 0, first = 0;
     while (i >= state->end[file]) first = state->end[file++];
-    const unsigned char *record = state->files[file].data + (size_t)(i - first) * RECORD;
+    return state->files[file].data + (size_t)(i - first) * RECORD;
+}
+
+static int sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
+                  tr_error *err) {
+    (void)err;
+    const unsigned char *record = record_of(set, i);
     *label = record[0];
     *pixels = record + 1;
     return TR_OK;
+}
+
+static void prefetch(const tr_dataset *set, int i) {
+    const unsigned char *record = record_of(set, i);
+    for (int at = 0; at < RECORD; at += TR_ALIGN) __builtin_prefetch(record + at);
 }
 
 static void close_set(tr_dataset *set) {
@@ -94,6 +103,7 @@ static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset
         .n_classes = CLASSES,
         .class_names = class_names,
         .sample = sample,
+        .prefetch = prefetch,
         .close = close_set,
     };
     if (!tr_exists(args->root))

@@ -22,6 +22,8 @@ struct tr_dataset {
      * the memory lives as long as the data set. May fail (a worker then reports it). */
     int (*sample)(const tr_dataset *dataset, int i, const unsigned char **pixels, int *label,
                   tr_error *err);
+    /* A hint that sample i is wanted soon: its bytes are not in the cache yet. May be NULL. */
+    void (*prefetch)(const tr_dataset *dataset, int i);
     void (*close)(tr_dataset *dataset);
     void *state;
 };

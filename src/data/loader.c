@@ -267,6 +267,10 @@ void tr_loader_release(tr_loader *loader, tr_batch *batch) {
 int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x, int64_t stride,
                     tr_error *err) {
     assert(0 <= n0 && n0 <= n1 && n1 <= batch->n && !batch->decoded);
+    /* The same thread will probably want the same places of the next batch. */
+    int64_t next = (batch->index + 1) * loader->batch_size;
+    for (int i = n0; loader->dataset->prefetch && i < n1 && next + i < loader->dataset->n; i++)
+        loader->dataset->prefetch(loader->dataset, (int)loader->order[next + i]);
     return decode(loader, (struct slot *)batch, n0, n1, x, stride, NULL, err);
 }
 

@@ -29,7 +29,7 @@ enum {
     WEIGHT,
     BIAS,
     N_BLOCKS = 8,         /* of rows */
-    TILE_ROWS = 14,       /* a tile of weights and its gradient fit the first-level cache */
+    TILE_ROWS = 28,       /* a tile of weights and its gradient fit the first-level cache */
     SMALL_BATCH = 16,     /* up to here by rows, ... */
     LARGE_MATRIX = 4096,  /* ... if the matrix has this many elements */
 };

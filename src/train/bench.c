@@ -1,7 +1,7 @@
 /* Benchmarks: the roof, where a step's time goes, the loader alone, threads against threads.
  *
- * They train the given configuration as `train` does, without a run directory. Numbers that are compared
- * are measured in one run, taking turns.
+ * They train the given configuration as `train` does, without a run directory. Numbers that are
+ * compared are measured in one run, taking turns.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,10 +98,11 @@ typedef struct trial { /* one executor that trains from batches held in memory o
 
 static int open_trial(tr_session *s, tr_team *team, bool profile, trial *out, tr_error *err) {
     const tr_experiment *e = &s->experiment;
-    tr_exec_options options = {.batch = (int)tr_min(e->loader.batch_size, s->train.n),
+    int batch = (int)tr_min(e->loader.batch_size, s->train.n);
+    tr_exec_options options = {.batch = batch,
                                .training = true,
                                .loads = s->workers == 0,
-                               .shard = e->run.shard > 0 ? (int)e->run.shard : 0,
+                               .shard = (int)tr_min(tr_max(0, e->run.shard), batch),
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args,
@@ -149,7 +150,8 @@ static int train_for(trial *t, tr_team *team, double seconds, timed *out, tr_err
     return TR_OK;
 }
 
-static double flops_of(const tr_session *s) { /* of training on one image: forward, and both backward */
+static double
+flops_of(const tr_session *s) { /* of training on one image: forward, and both backward */
     double flops = 0;
     bool first = true;
     for (int i = 1; i < s->graph->n_nodes; i++) {
@@ -256,7 +258,8 @@ typedef struct loader_run {
 } loader_run;
 
 /* Batches through the loader and away. */
-static int drain(tr_session *s, int workers, double seconds, double *images_per_second, tr_error *err) {
+static int drain(tr_session *s, int workers, double seconds, double *images_per_second,
+                 tr_error *err) {
     tr_feed feed;
     tr_input input;
     int64_t images = 0, epoch = 0;
@@ -264,7 +267,8 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
     int64_t stride = (int64_t)s->train.h * s->train.w * s->train.c;
     tr_real *room = NULL; /* for what the team would decode */
     if (workers == 0) {
-        room = tr_alloc((size_t)stride, (size_t)s->experiment.loader.batch_size * sizeof *room, err);
+        room =
+            tr_alloc((size_t)stride, (size_t)s->experiment.loader.batch_size * sizeof *room, err);
         if (room == NULL) return TR_ENOMEM;
     }
     s->workers = workers;
@@ -313,10 +317,22 @@ static void loader_main(tr_team *team, void *arg) {
     r->code = bench_loader(r, team);
 }
 
+/* `workers` does not pass through the configuration here, but its rule holds. */
+static int check_workers(int workers, tr_error *err) {
+    for (int i = 0; i < tr_loader_schema.n_keys; i++) {
+        const tr_key *key = &tr_loader_schema.keys[i];
+        if (strcmp(key->name, "workers") == 0 && (workers < key->min || workers > key->max))
+            return tr_fail(err, TR_ECONFIG, "workers: %d is out of range, allowed are %.0f to %.0f",
+                           workers, key->min, key->max);
+    }
+    return TR_OK;
+}
+
 int tr_bench_loader(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
                     tr_error *err) {
     loader_run run = {.workers = workers, .seconds = seconds, .out = out, .err = err};
-    int code = tr_session_open(config->doc, true, &run.session, err);
+    int code = check_workers(workers, err);
+    if (code == TR_OK) code = tr_session_open(config->doc, true, &run.session, err);
     if (code) return code;
     code = tr_team_run(&run.session.placement, loader_main, &run, err);
     tr_session_close(&run.session);
@@ -339,13 +355,15 @@ static void scaling_main(tr_team *team, void *arg) {
     r->code = open_trial(&r->session, team, false, &t, r->err);
     if (r->code == TR_OK) r->code = train_for(&t, team, 0.1 * r->seconds, &time, r->err);
     if (r->code == TR_OK) r->code = train_for(&t, team, r->seconds, &time, r->err);
-    r->images_per_second = (double)time.images / time.seconds;
-    r->peak = measure_peak(team, r->session.kernels, tr_team_size(team), 3);
+    if (r->code == TR_OK) {
+        r->images_per_second = (double)time.images / time.seconds;
+        r->peak = measure_peak(team, r->session.kernels, tr_team_size(team), 3);
+    }
     close_trial(&t);
 }
 
-static int draw_scaling(const char *picture, const char *name, const tr_bench_scaling_row *rows, int n,
-                        tr_error *err) {
+static int draw_scaling(const char *picture, const char *name, const tr_bench_scaling_row *rows,
+                        int n, tr_error *err) {
     double *x = tr_alloc((size_t)n * 4, sizeof *x, err);
     if (x == NULL) return TR_ENOMEM;
     double *images = x + n, *speedup = x + 2 * n, *peak = x + 3 * n;

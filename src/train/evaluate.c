@@ -103,9 +103,10 @@ int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_
     summary->isa = v.session.kernels->name;
     summary->test_images = v.session.test.n;
     summary->n_classes = v.session.test.n_classes;
-    summary->class_names = v.session.test.class_names;
+    code = tr_config_keep_classes(config, &v.session.test, v.err);
+    summary->class_names = config->class_names;
     double start = tr_now();
-    code = tr_team_run(&v.session.placement, evaluate, &v, v.err);
+    if (code == TR_OK) code = tr_team_run(&v.session.placement, evaluate, &v, v.err);
     if (code == TR_OK) code = v.code;
     summary->images_per_second = v.session.test.n / (tr_now() - start);
     summary->peak_rss_bytes = tr_peak_memory();

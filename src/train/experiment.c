@@ -10,13 +10,15 @@
 static const tr_key train_keys[] = {
     {"epochs", TR_KEY_INT, offsetof(tr_train_args, epochs), "1", 0, 1000000, NULL,
      "times through the training set"},
-    {"seed", TR_KEY_INT, offsetof(tr_train_args, seed), "0", 0, 9007199254740992.0, NULL,
+    {"seed", TR_KEY_INT, offsetof(tr_train_args, seed), "0", 0,
+     9007199254740991.0 /* doubles tell all of them apart */, NULL,
      "start of all random numbers: weights, order of the data"},
     {"log_every", TR_KEY_INT, offsetof(tr_train_args, log_every), "auto", 1, 1e12, "auto",
      "steps between two lines of loss; auto: about six in an epoch"},
 };
 static const tr_schema train_schema = {"train", "How long and from what seed to train.", train_keys,
-                                       sizeof train_keys / sizeof *train_keys, sizeof(tr_train_args)};
+                                       sizeof train_keys / sizeof *train_keys,
+                                       sizeof(tr_train_args)};
 
 static const tr_key run_keys[] = {
     {"threads", TR_KEY_INT, offsetof(tr_run_args, threads), "auto", 1, TR_MAX_THREADS, "auto",
@@ -47,7 +49,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void list_schemas(void) {
     for (int i = 0; i < tr_n_layers; i++) layer_schemas[i] = &tr_layers[i]->schema;
     for (int i = 0; i < tr_n_losses; i++) loss_schemas[i] = &tr_losses[i]->schema;
-    for (int i = 0; i < tr_n_dataset_classes; i++) dataset_schemas[i] = &tr_dataset_classes[i]->schema;
+    for (int i = 0; i < tr_n_dataset_classes; i++)
+        dataset_schemas[i] = &tr_dataset_classes[i]->schema;
     for (int i = 0; i < tr_n_transform_classes; i++)
         transform_schemas[i] = &tr_transform_classes[i]->schema;
     for (int i = 0; i < tr_n_optimizers; i++) optimizer_schemas[i] = &tr_optimizers[i]->schema;
@@ -60,7 +63,8 @@ int tr_sections(tr_section *out, int max) {
         {NULL, dataset_schemas, tr_n_dataset_classes, "data set", false, "data",
          "The images: type = a data set, and its keys."},
         {NULL, transform_schemas, tr_n_transform_classes, "transform", true, "transforms",
-         "What happens to an image after its bytes became floats in [0, 1] (ToTensor), in the order "
+         "What happens to an image after its bytes became floats in [0, 1] (ToTensor), in the "
+         "order "
          "of the lines: NAME = key=value ..."},
         {&tr_loader_schema, NULL, 0, NULL, false, "loader", tr_loader_schema.help},
         {NULL, layer_schemas, tr_n_layers, "layer", true, "network",
@@ -71,7 +75,8 @@ int tr_sections(tr_section *out, int max) {
         {NULL, optimizer_schemas, tr_n_optimizers, "optimizer", false, "optimizer",
          "How gradients change the weights: type = an optimizer, and its keys."},
         {NULL, schedule_schemas, tr_n_schedules, "schedule", false, "schedule",
-         "How the learning rate changes: type = a schedule, and its keys. Constant where the section is "
+         "How the learning rate changes: type = a schedule, and its keys. Constant where the "
+         "section is "
          "left out."},
         {&train_schema, NULL, 0, NULL, false, "train", train_schema.help},
         {&run_schema, NULL, 0, NULL, false, "run", run_schema.help},
@@ -134,21 +139,22 @@ static int parse(const tr_doc *doc, tr_experiment *e, tr_error *err) {
     if ((code = tr_doc_check_sections(doc, names, n, err))) return code;
     e->doc = doc;
     name_of(tr_doc_name(doc), e->name);
-    code = parse_class(doc, "data", dataset_schemas, tr_n_dataset_classes, "data set", NULL, &schema,
-                       &e->dataset_args, err);
+    code = parse_class(doc, "data", dataset_schemas, tr_n_dataset_classes, "data set", NULL,
+                       &schema, &e->dataset_args, err);
     for (int i = 0; code == 0 && i < tr_n_dataset_classes; i++) {
         if (&tr_dataset_classes[i]->schema == schema) e->dataset = tr_dataset_classes[i];
     }
     if (code || (code = parse_section(doc, &tr_loader_schema, &e->loader, err))) return code;
-    code = parse_class(doc, "optimizer", optimizer_schemas, tr_n_optimizers, "optimizer", NULL, &schema,
-                       &e->optimizer_args, err);
+    code = parse_class(doc, "optimizer", optimizer_schemas, tr_n_optimizers, "optimizer", NULL,
+                       &schema, &e->optimizer_args, err);
     for (int i = 0; code == 0 && i < tr_n_optimizers; i++) {
         if (&tr_optimizers[i]->schema == schema) e->optimizer = tr_optimizers[i];
     }
     if (code) return code;
     tr_where where = {tr_doc_name(doc), 0};
     tr_doc_section(doc, "optimizer", &n, &where);
-    if (e->optimizer->check && (code = e->optimizer->check(e->optimizer_args, where, err))) return code;
+    if (e->optimizer->check && (code = e->optimizer->check(e->optimizer_args, where, err)))
+        return code;
     code = parse_class(doc, "schedule", schedule_schemas, tr_n_schedules, "schedule", "constant",
                        &schema, &e->schedule_args, err);
     for (int i = 0; code == 0 && i < tr_n_schedules; i++) {
@@ -199,7 +205,8 @@ char *tr_experiment_text(const tr_experiment *e, tr_error *err) {
         tr_fail(err, TR_ENOMEM, "out of memory");
         return NULL;
     }
-    fprintf(f, "# The effective configuration of a run of trainer %s: every key with its value.\n\n",
+    fprintf(f,
+            "# The effective configuration of a run of trainer %s: every key with its value.\n\n",
             tr_version());
     fprintf(f, "[data]\ntype = %s\n", e->dataset->schema.name);
     write_args(f, &e->dataset->schema, e->dataset_args);

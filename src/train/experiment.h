@@ -41,8 +41,12 @@ char *tr_experiment_text(const tr_experiment *experiment, tr_error *err);
 
 struct tr_config {
     tr_doc *doc;
-    char run_dir[4096]; /* of the last run: what summaries point at */
+    /* What summaries and predictions of the last call point at. */
+    char run_dir[4096];
+    const char **class_names;
 };
+/* Copy the names of a data set's classes into config->class_names. */
+int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
 
 /* Sections, for help: their schemas (without classes' own keys) in the order of the file. */
 typedef struct tr_section {

@@ -32,8 +32,8 @@ static void wrap(const printer *p, const char *text, int indent) {
             say(p, "%*s%s", indent, "", line);
             used = 0;
         }
-        used += snprintf(line + used, sizeof line - (size_t)used, "%s%.*s", used ? " " : "", (int)word,
-                         text);
+        used += snprintf(line + used, sizeof line - (size_t)used, "%s%.*s", used ? " " : "",
+                         (int)word, text);
         text += word;
         while (*text == ' ') text++;
     }
@@ -41,15 +41,16 @@ static void wrap(const printer *p, const char *text, int indent) {
 }
 
 static void rule(const tr_key *key, char *out, size_t bytes) {
-    static const char *const kinds[] = {[TR_KEY_INT] = "whole number", [TR_KEY_FLOAT] = "number",
-                                        [TR_KEY_BOOL] = "true or false", [TR_KEY_CHOICE] = "one of",
-                                        [TR_KEY_STRING] = "text",
-                                        [TR_KEY_FLOATS] = "numbers with commas"};
+    static const char *const kinds[] = {
+        [TR_KEY_INT] = "whole number",   [TR_KEY_FLOAT] = "number",
+        [TR_KEY_BOOL] = "true or false", [TR_KEY_CHOICE] = "one of",
+        [TR_KEY_STRING] = "text",        [TR_KEY_FLOATS] = "numbers with commas"};
     int n = snprintf(out, bytes, "%s", kinds[key->type]);
     if (key->type == TR_KEY_CHOICE) n += snprintf(out + n, bytes - (size_t)n, " %s", key->choices);
-    bool number = key->type == TR_KEY_INT || key->type == TR_KEY_FLOAT || key->type == TR_KEY_FLOATS;
+    bool number =
+        key->type == TR_KEY_INT || key->type == TR_KEY_FLOAT || key->type == TR_KEY_FLOATS;
     if (number && (key->min != 0 || key->max != 0))
-        n += snprintf(out + n, bytes - (size_t)n, ", %.15g to %.15g", key->min, key->max);
+        n += snprintf(out + n, bytes - (size_t)n, ", %.16g to %.16g", key->min, key->max);
     if (key->type == TR_KEY_INT && key->choices)
         n += snprintf(out + n, bytes - (size_t)n, ", or %s", key->choices);
     if (key->fallback == NULL)
@@ -103,7 +104,8 @@ static void show_topics(const printer *p, const tr_section *sections, int n) {
     }
 }
 
-int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *arg, tr_error *err) {
+int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *arg,
+            tr_error *err) {
     const printer p = {line, arg};
     tr_section sections[MAX_SECTIONS];
     const char *topics[MAX_TOPICS];
@@ -128,5 +130,6 @@ int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *
     }
     const char *near = tr_nearest(topic, topics, n_topics);
     return tr_fail(err, TR_ECONFIG, "help: there is no page '%s'%s%s%s", topic,
-                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+                   near ? " (did you mean '" : ", trainer help lists them", near ? near : "",
+                   near ? "'?)" : "");
 }

@@ -13,7 +13,7 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, tr_plan_info *ou
                           .train_images = s->train.n,
                           .test_images = s->test.n,
                           .steps = s->steps,
-                          .batch_size = (int)e->loader.batch_size,
+                          .batch_size = (int)tr_min(e->loader.batch_size, s->train.n),
                           .epochs = (int)e->train.epochs,
                           .memory_parameters = memory.parameters,
                           .memory_optimizer = memory.optimizer,

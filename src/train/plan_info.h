@@ -5,7 +5,8 @@
 #include "train/session.h"
 
 /* Borrows names from the session; frees with tr_plan_info_free. */
-int tr_plan_info_fill(const tr_session *session, const tr_exec *exec, tr_plan_info *out, tr_error *err);
+int tr_plan_info_fill(const tr_session *session, const tr_exec *exec, tr_plan_info *out,
+                      tr_error *err);
 void tr_plan_info_free(tr_plan_info *info);
 
 #endif

@@ -6,6 +6,7 @@
 
 typedef struct predicting {
     tr_session session;
+    const char *const *class_names; /* of the configuration: they outlive the session */
     int count;
     uint64_t seed;
     tr_prediction *out;
@@ -30,7 +31,8 @@ static int predict_one(predicting *p, tr_exec *exec, tr_team *team, float *x, in
     const tr_real *logits = tr_exec_output(exec, 0);
     double sum = 0;
     for (int k = 0; k < d->n_classes; k++) sum += exp((double)logits[k] - logits[result.best[0]]);
-    p->out[i] = (tr_prediction){image, d->class_names[truth], d->class_names[result.best[0]], 1 / sum};
+    p->out[i] =
+        (tr_prediction){image, p->class_names[truth], p->class_names[result.best[0]], 1 / sum};
     return TR_OK;
 }
 
@@ -41,7 +43,8 @@ static void predict(tr_team *team, void *arg) {
     tr_exec *exec = NULL;
     float *x = tr_alloc((size_t)(d->h * d->w * d->c), sizeof *x, p->err);
     p->code = x ? tr_exec_create(p->session.graph, &options, team, &exec, p->err) : TR_ENOMEM;
-    for (int i = 0; p->code == TR_OK && i < p->count; i++) p->code = predict_one(p, exec, team, x, i);
+    for (int i = 0; p->code == TR_OK && i < p->count; i++)
+        p->code = predict_one(p, exec, team, x, i);
     tr_exec_free(exec);
     tr_free(x);
 }
@@ -53,7 +56,9 @@ int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
     char sha256[65];
     int code = tr_session_open_run(config, run_dir, &p.session, sha256, p.err);
     if (code) return code;
-    code = tr_team_run(&p.session.placement, predict, &p, p.err);
+    code = tr_config_keep_classes(config, &p.session.test, p.err);
+    p.class_names = config->class_names;
+    if (code == TR_OK) code = tr_team_run(&p.session.placement, predict, &p, p.err);
     if (code == TR_OK) code = p.code;
     if (code == TR_OK && picture) {
         int *images = tr_alloc((size_t)count, sizeof *images, p.err);
@@ -62,11 +67,11 @@ int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
         for (int i = 0; code == TR_OK && i < count; i++) {
             images[i] = out[i].image;
             for (int k = 0; k < p.session.test.n_classes; k++)
-                if (p.session.test.class_names[k] == out[i].predicted) classes[i] = k;
+                if (p.class_names[k] == out[i].predicted) classes[i] = k;
         }
         if (code == TR_OK)
-            code = tr_picture_images(picture, "Predictions on the test set", &p.session.test, images,
-                                     classes, count, p.err);
+            code = tr_picture_images(picture, "Predictions on the test set", &p.session.test,
+                                     images, classes, count, p.err);
         tr_free(images);
         tr_free(classes);
     }

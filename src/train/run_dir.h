@@ -7,6 +7,8 @@
 /* Make the run directory: `run.out`, which must not hold a run, or the next free runs/NAME. out has
  * `bytes` bytes. Writes config.ini. */
 int tr_run_dir_create(const tr_session *session, char *out, size_t bytes, tr_error *err);
+/* Fails where tr_run_dir_create would because of what `run.out` names. Makes nothing. */
+int tr_run_dir_check(const tr_session *session, tr_error *err);
 /* DIR/NAME. Returns out. */
 char *tr_run_dir_path(const char *dir, const char *name, char out[4352]);
 
@@ -29,9 +31,9 @@ int tr_run_dir_samples(const char *dir, const tr_session *session, tr_error *err
 /* curves.png, predictions.png, confusion.png. */
 int tr_run_dir_pictures(const char *dir, const tr_session *session, const tr_history *history,
                         const tr_test *test, tr_error *err);
-/* A grid of images of a data set with their labels; with `predicted` classes under them, too, unless it
- * is NULL. */
-int tr_picture_images(const char *path, const char *title, const tr_dataset *dataset, const int *images,
-                      const int32_t *predicted, int n, tr_error *err);
+/* A grid of images of a data set with their labels; with `predicted` classes under them, too,
+ * unless it is NULL. */
+int tr_picture_images(const char *path, const char *title, const tr_dataset *dataset,
+                      const int *images, const int32_t *predicted, int n, tr_error *err);
 
 #endif

@@ -4,6 +4,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A wrong name is told with its place; what the CPU lacks is told by the kernels. */
+static int choose_kernels(tr_session *s, tr_error *err) {
+    enum { MOST = 16 };
+    const char *isa = s->experiment.run.isa, *names[MOST] = {"auto"};
+    const tr_pair *pair = tr_doc_find(s->experiment.doc, "run", "isa");
+    bool known = strcmp(isa, names[0]) == 0;
+    int n = 1;
+    for (int i = 0; i < tr_n_isas() && n < MOST; i++) {
+        names[n++] = tr_isa_name(i);
+        known |= strcmp(isa, tr_isa_name(i)) == 0;
+    }
+    if (pair && !known) {
+        char text[2 * TR_TEXT];
+        snprintf(text, sizeof text, "no instruction set '%s' in this build", isa);
+        return tr_fail_unknown(err, pair->where, "run.isa", text, isa, names, n);
+    }
+    return tr_kernels_get(isa, &s->kernels, err);
+}
+
 static int open_data(tr_session *s, bool with_training, tr_error *err) {
     const tr_experiment *e = &s->experiment;
     uint64_t seed = (uint64_t)e->train.seed;
@@ -25,10 +44,11 @@ static int check_loader(tr_session *s, tr_error *err) {
     tr_where where = pair ? pair->where : (tr_where){tr_doc_name(e->doc), 0};
     int64_t n = s->train.n, batch = e->loader.batch_size;
     if (e->loader.drop_last && batch > n)
-        return tr_fail_at(err, where, "loader.batch_size",
-                          "%lld is more than the %lld training images, and drop_last=true leaves no "
-                          "batch, allowed are 1 to %lld",
-                          (long long)batch, (long long)n, (long long)n);
+        return tr_fail_at(
+            err, where, "loader.batch_size",
+            "%lld is more than the %lld training images, and drop_last=true leaves no "
+            "batch, allowed are 1 to %lld",
+            (long long)batch, (long long)n, (long long)n);
     s->steps = e->loader.drop_last ? n / batch : (n + batch - 1) / batch;
     s->log_every = e->train.log_every > 0 ? e->train.log_every : tr_max(1, s->steps / 6);
     return TR_OK;
@@ -37,7 +57,8 @@ static int check_loader(tr_session *s, tr_error *err) {
 int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
     const tr_run_args *run = &s->experiment.run;
     int n = threads > 0 ? (int)threads : tr_topology_n_cores(s->topology);
-    int code = tr_place(s->topology, n, (tr_spread)run->numa, run->oversubscribe, &s->placement, err);
+    int code =
+        tr_place(s->topology, n, (tr_spread)run->numa, run->oversubscribe, &s->placement, err);
     int spare = tr_topology_n_runnable(s->topology) - s->placement.n_active;
     s->workers = s->experiment.loader.workers >= 0 ? (int)s->experiment.loader.workers
                                                    : (int)tr_max(0, tr_min(2, spare));
@@ -47,7 +68,7 @@ int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
 static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_error *err) {
     int code = tr_experiment_parse(doc, &s->experiment, err);
     if (code) return code;
-    if ((code = tr_kernels_get(s->experiment.run.isa, &s->kernels, err))) return code;
+    if ((code = choose_kernels(s, err))) return code;
     if ((code = open_data(s, with_training, err))) return code;
     if (with_training && (code = check_loader(s, err))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
@@ -137,6 +158,16 @@ typedef struct taking {
     tr_error *err;
 } taking;
 
+/* "6 x 3 x 5 x 5" */
+static const char *extents(int n_dims, const int64_t *dim, char out[TR_TEXT]) {
+    size_t used = 0;
+    if (n_dims == 0) snprintf(out, TR_TEXT, "one number");
+    for (int i = 0; i < n_dims && used < TR_TEXT; i++)
+        used += (size_t)snprintf(out + used, TR_TEXT - used, "%s%lld", i ? " x " : "",
+                                 (long long)dim[i]);
+    return out;
+}
+
 static void take(tr_node *node, int param, void *arg) {
     taking *t = arg;
     const tr_param *p = &node->param[param];
@@ -153,10 +184,13 @@ static void take(tr_node *node, int param, void *arg) {
     }
     bool same = found->n_dims == p->n_dims;
     for (int i = 0; same && i < p->n_dims; i++) same = found->dim[i] == p->dim[i];
-    if (same)
+    if (same) {
         tr_param_set(node, param, found->data);
-    else
-        tr_fail(t->err, TR_EDATA, "%s: '%s' has not the shape that the network has", t->path, name);
+    } else {
+        char has[TR_TEXT], wants[TR_TEXT];
+        tr_fail(t->err, TR_EDATA, "%s: tensor '%s' is %s, the network's is %s", t->path, name,
+                extents(found->n_dims, found->dim, has), extents(p->n_dims, p->dim, wants));
+    }
 }
 
 int tr_session_load(tr_session *s, const char *path, tr_error *err) {
@@ -173,8 +207,8 @@ int tr_session_load(tr_session *s, const char *path, tr_error *err) {
     return t.err->code;
 }
 
-int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s, char sha256[65],
-                        tr_error *err) {
+int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s,
+                        char sha256[65], tr_error *err) {
     char path[4096 + 32];
     if (snprintf(path, sizeof path, "%s/model.safetensors", run_dir) >= (int)sizeof path)
         return tr_fail(err, TR_EIO, "the name of the run directory is too long");
@@ -197,10 +231,12 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
 
 /* ---- batches ---- */
 
-static void bind_worker(void *arg) { tr_bind_self(arg); }
+static void bind_worker(void *arg) {
+    tr_bind_self(arg);
+}
 
-int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args, tr_feed *out,
-                 tr_error *err) {
+int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args,
+                 tr_feed *out, tr_error *err) {
     int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
     tr_loader_options options = {.args = *args,
                                  .seed = (uint64_t)s->experiment.train.seed,

@@ -1,4 +1,5 @@
-/* Private to this room: everything a configuration names, opened; and batches on their way to a step. */
+/* Private to this room: everything a configuration names, opened; and batches on their way to a
+ * step. */
 #ifndef TR_SESSION_H
 #define TR_SESSION_H
 
@@ -14,16 +15,16 @@ typedef struct tr_session {
     const tr_kernels *kernels;
     tr_topology *topology;
     tr_placement placement;
-    int workers;      /* loader threads; 0: the team loads */
+    int workers;              /* loader threads; 0: the team loads */
     int64_t log_every, steps; /* steps in an epoch */
 } tr_session;
 
-/* Open data, network, kernels and placement. with_training: the training set, too, and weights drawn
- * from the seed. Nothing is left open on failure. */
+/* Open data, network, kernels and placement. with_training: the training set, too, and weights
+ * drawn from the seed. Nothing is left open on failure. */
 int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err);
 /* The same for a finished run, with its weights and their sum. */
-int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *out, char sha256[65],
-                        tr_error *err);
+int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *out,
+                        char sha256[65], tr_error *err);
 void tr_session_close(tr_session *session);
 /* Another number of threads (-1: auto). */
 int tr_session_place(tr_session *session, int64_t threads, tr_error *err);
@@ -43,8 +44,8 @@ typedef struct tr_feed {
 } tr_feed;
 int tr_feed_open(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args,
                  tr_feed *out, tr_error *err);
-/* 1: *input is the next batch, which ends with the next call or tr_feed_close; 0: the epoch is over;
- * or a failure. */
+/* 1: *input is the next batch, which ends with the next call or tr_feed_close; 0: the epoch is
+ * over; or a failure. */
 int tr_feed_next(tr_feed *feed, tr_input *input, tr_error *err);
 /* What a failed step (its code) is called: the failure of its loading. */
 int tr_feed_failed(tr_feed *feed, int code, tr_error *err);

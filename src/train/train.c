@@ -11,7 +11,9 @@
 #error "the build gives TR_VERSION"
 #endif
 
-const char *tr_version(void) { return TR_VERSION; }
+const char *tr_version(void) {
+    return TR_VERSION;
+}
 
 enum { PROGRESS_MILLISECONDS = 50 };
 
@@ -66,7 +68,9 @@ static void add_to(running_mean *m, double value, int64_t weight) {
     m->sum += value * (double)weight;
     m->n += weight;
 }
-static double mean_of(const running_mean *m) { return m->n ? m->sum / (double)m->n : (double)NAN; }
+static double mean_of(const running_mean *m) {
+    return m->n ? m->sum / (double)m->n : (double)NAN;
+}
 
 static int train_epoch(training *t, tr_team *team) {
     const tr_session *s = &t->session;
@@ -81,9 +85,9 @@ static int train_epoch(training *t, tr_team *team) {
         int code = tr_feed_next(&t->feed, &input, t->err);
         if (code < 0) return code;
         if (code == 0) break;
-        t->event.lr = e->optimizer->lr(e->optimizer_args) *
-                      e->schedule->factor(e->schedule_args, t->event.global_step,
-                                          s->steps * e->train.epochs);
+        t->event.lr =
+            e->optimizer->lr(e->optimizer_args) *
+            e->schedule->factor(e->schedule_args, t->event.global_step, s->steps * e->train.epochs);
         code = tr_exec_step(t->exec, team, &input, t->event.lr, t->event.global_step, &result);
         if (code) return tr_feed_failed(&t->feed, code, t->err);
         t->event.step++;
@@ -93,8 +97,8 @@ static int train_epoch(training *t, tr_team *team) {
                            "the loss is %s at step %lld (epoch %d, step %lld): try a smaller "
                            "optimizer.lr than %g",
                            isnan(result.loss) ? "not a number" : "infinite",
-                           (long long)t->event.global_step, t->event.epoch, (long long)t->event.step,
-                           t->event.lr);
+                           (long long)t->event.global_step, t->event.epoch,
+                           (long long)t->event.step, t->event.lr);
         add_to(&since_log, result.loss, input.n);
         add_to(&epoch, result.loss, input.n);
         log_images += input.n;
@@ -128,8 +132,9 @@ static int test_and_save(training *t, tr_team *team) {
     if (code) return code;
     t->event.test_loss = t->test.loss;
     t->event.test_accuracy = t->test.accuracy;
-    code = tr_session_save(&t->session, tr_run_dir_path(t->config->run_dir, "model.safetensors", path),
-                           t->summary->weights_sha256, t->err);
+    code =
+        tr_session_save(&t->session, tr_run_dir_path(t->config->run_dir, "model.safetensors", path),
+                        t->summary->weights_sha256, t->err);
     if (code) return code;
     return tr_run_dir_epoch(t->config->run_dir, &t->history, &t->event, t->err);
 }
@@ -166,8 +171,9 @@ static void fill_summary(training *t) {
     m->test_loss = t->test.loss;
     m->final_train_loss = t->event.train_loss;
     m->n_classes = s->test.n_classes;
-    m->class_names = s->test.class_names;
-    for (int k = 0; k < m->n_classes; k++) m->per_class_accuracy[k] = tr_test_class_accuracy(&t->test, k);
+    m->class_names = t->config->class_names;
+    for (int k = 0; k < m->n_classes; k++)
+        m->per_class_accuracy[k] = tr_test_class_accuracy(&t->test, k);
     m->train_seconds = t->seconds;
     m->images_per_second = t->seconds > 0 ? (double)t->images / t->seconds : 0;
     m->data_wait_fraction = t->seconds > 0 ? stats.consumer_wait_seconds / t->seconds : 0;
@@ -189,10 +195,11 @@ static int finish(training *t) {
 static int train(training *t, tr_team *team) {
     tr_session *s = &t->session;
     const tr_experiment *e = &s->experiment;
-    tr_exec_options options = {.batch = (int)tr_min(e->loader.batch_size, s->train.n),
+    int batch = (int)tr_min(e->loader.batch_size, s->train.n);
+    tr_exec_options options = {.batch = batch,
                                .training = true,
                                .loads = s->workers == 0,
-                               .shard = e->run.shard > 0 ? (int)e->run.shard : 0,
+                               .shard = (int)tr_min(tr_max(0, e->run.shard), batch),
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args};
@@ -201,12 +208,11 @@ static int train(training *t, tr_team *team) {
     if ((code = tr_feed_open(s, &s->train, &e->loader, &t->feed, t->err))) return code;
     if ((code = tr_test_open(s, team, &t->test, t->err))) return code;
     if ((code = tr_plan_info_fill(s, t->exec, &t->plan, t->err))) return code;
-    if (!t->dry) {
-        code = tr_run_dir_create(s, t->config->run_dir, sizeof t->config->run_dir, t->err);
-        if (code == TR_OK) code = tr_run_dir_samples(t->config->run_dir, s, t->err);
-        if (code) return code;
-    }
+    code = t->dry ? tr_run_dir_check(s, t->err)
+                  : tr_run_dir_create(s, t->config->run_dir, sizeof t->config->run_dir, t->err);
+    if (code) return code;
     if ((code = tell(t, TR_EVENT_PLAN)) || t->dry) return code;
+    if ((code = tr_run_dir_samples(t->config->run_dir, s, t->err))) return code;
     if ((code = run_epochs(t, team))) return code;
     return finish(t);
 }
@@ -227,12 +233,14 @@ static int run(tr_config *config, bool dry, tr_listener listener, void *arg, tr_
                   .listener_arg = arg,
                   .summary = summary,
                   .err = err ? err : &local,
-                  .dry = dry};
+                  .dry = dry,
+                  .event.train_loss = NAN}; /* until an epoch has been trained */
     config->run_dir[0] = '\0';
     *summary = (tr_summary){.run_dir = config->run_dir};
     int code = tr_session_open(config->doc, true, &t.session, t.err);
     if (code) return code;
-    code = tr_team_run(&t.session.placement, train_on_team, &t, t.err);
+    code = tr_config_keep_classes(config, &t.session.test, t.err);
+    if (code == TR_OK) code = tr_team_run(&t.session.placement, train_on_team, &t, t.err);
     if (code == TR_OK) code = t.code;
     tr_history_free(&t.history);
     tr_plan_info_free(&t.plan);
@@ -240,7 +248,8 @@ static int run(tr_config *config, bool dry, tr_listener listener, void *arg, tr_
     return code;
 }
 
-int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary, tr_error *err) {
+int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
+             tr_error *err) {
     tr_summary local;
     return run(config, false, listener, arg, summary ? summary : &local, err);
 }

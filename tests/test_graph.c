@@ -341,6 +341,24 @@ START_TEST(initial_values) {
 }
 END_TEST
 
+START_TEST(parameters_draw_their_own) {
+    double first[16]; /* of each parameter, as a share of its bound */
+    int n = 0;
+    tr_graph *graph = graph_of(lenet_layers, image, 10);
+    tr_graph_init(graph, 3);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        for (int p = 0; p < graph->nodes[i].n_params; p++) {
+            const tr_param *param = &graph->nodes[i].param[p];
+            first[n++] = (double)param->value[param->place(&graph->nodes[i], 0)] / param->bound;
+            for (int k = 0; k < n - 1; k++)
+                ck_assert_double_ge(fabs(first[k] - first[n - 1]), 1e-4);
+        }
+    }
+    ck_assert_int_eq(n, 10);
+    tr_graph_free(graph);
+}
+END_TEST
+
 START_TEST(initial_values_ignore_fusion) {
     tr_graph *plain =
         graph_of("c = conv2d out_channels=17 kernel_size=3\nend = flatten\n", image, 0);
@@ -371,6 +389,7 @@ static Suite *graph_suite(void) {
     tcase_add_loop_test(all, fusion_where_it_may, 0, N_FUSIONS);
     tcase_add_loop_test(all, get_what_was_set, 0, N_LAYOUTS);
     tcase_add_loop_test(all, initial_values, 0, N_LAYOUTS);
+    tcase_add_test(all, parameters_draw_their_own);
     tcase_add_test(all, initial_values_ignore_fusion);
     suite_add_tcase(suite, all);
     return suite;

@@ -77,7 +77,7 @@ for ((round = 1; round <= rounds; round++)); do
         "$trainer" --config configs/lenet.ini --data "$data" --set loader.batch_size="$batch" \
             --threads "$n" --out "$run" --quiet >"$scratch/log"
         summary images_per_second >>"$scratch/trainer-$n"
-        printf 'round %d, %d threads: PyTorch %s, trainer %.0f images/s\n' "$round" "$n" \
+        printf 'round %d, threads %d: PyTorch %s, trainer %.0f images/s\n' "$round" "$n" \
             "$(tail -n 1 "$scratch/pytorch-$n")" "$(tail -n 1 "$scratch/trainer-$n")"
     done
 done
@@ -88,13 +88,15 @@ median() {
 }
 # The number of threads on which a side is fastest.
 best() {
-    for n in $threads; do echo "$(median "$scratch/$1-$n") $n"; done | sort -g | awk 'END { print $2 }'
+    for n in $threads; do echo "$(median "$scratch/$1-$n") $n"; done | sort -g |
+        awk 'END { print $2 }'
 }
 
 printf '\n%7s %12s %12s   images/s, batch %d, median of %d rounds\n' threads PyTorch trainer \
     "$batch" "$rounds"
 for n in $threads; do
-    printf '%7d %12d %12d\n' "$n" "$(median "$scratch/pytorch-$n")" "$(median "$scratch/trainer-$n")"
+    printf '%7d %12d %12d\n' "$n" "$(median "$scratch/pytorch-$n")" \
+        "$(median "$scratch/trainer-$n")"
 done
 p=$(best pytorch)
 t=$(best trainer)
@@ -102,7 +104,7 @@ paste "$scratch/pytorch-$p" "$scratch/trainer-$t" | awk -v p="$p" -v t="$t" \
     -v a="$(median "$scratch/pytorch-$p")" -v b="$(median "$scratch/trainer-$t")" '
     { r = $2 / $1; if (NR == 1 || r < low) low = r; if (r > high) high = r }
     END {
-        printf "ratio   %.1f (PyTorch on %d, trainer on %d threads; %.1f to %.1f in single rounds)\n",
+        printf "ratio   %.1f (threads: PyTorch %d, trainer %d; single rounds: %.1f to %.1f)\n",
             b / a, p, t, low, high
     }'
 printf 'with    PyTorch %s, %s (%s), %s\n' \

@@ -1,0 +1,204 @@
+/* Promise 1: the trained weights have the same bits for any number of threads, any number of loader
+ * workers and any instruction set, from the command line to summary.json.
+ *
+ * Most runs take 10 images of the mini set for three epochs: batches of 4, 4 and 2, shuffled anew. Few
+ * images, and two runs at a time, because most of a short run is drawing pictures of them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "program.h"
+
+enum { MOST_RUNS = 64, AT_ONCE = 2 };
+
+#define LENET TR_TEST_ROOT "/../configs/lenet.ini"
+
+/* What configs/lenet.ini does not have: convolutions with a border and a stride and without a pool, a
+ * pool with overlapping windows, a sum, shards of several samples, the last of them smaller. */
+static const char wide_ini[] = "[data]\n"
+                               "type = synthetic\n"
+                               "train = 165\n"
+                               "test = 2\n"
+                               "height = 11\n"
+                               "width = 9\n"
+                               "channels = 2\n"
+                               "[loader]\n"
+                               "batch_size = 140\n" /* and 25, in shards of 3 */
+                               "shuffle = true\n"
+                               "[network]\n"
+                               "conv1 = conv2d out_channels=9 kernel_size=3 padding=1 bias=false\n"
+                               "relu1 = relu\n"
+                               "conv2 = conv2d out_channels=9 kernel_size=3 padding=1\n"
+                               "sum = add from=relu1,conv2\n"
+                               "relu2 = relu\n"
+                               "pool = max_pool2d kernel_size=3 stride=2\n"
+                               "conv3 = conv2d out_channels=17 kernel_size=2 stride=2\n"
+                               "flatten = flatten\n"
+                               "fc1 = linear out_features=33 bias=false\n"
+                               "relu3 = relu\n"
+                               "fc2 = linear out_features=10\n"
+                               "[loss]\n"
+                               "type = cross_entropy\n"
+                               "[optimizer]\n"
+                               "type = sgd\n"
+                               "lr = 0.05\n"
+                               "momentum = 0.9\n"
+                               "nesterov = true\n"
+                               "weight_decay = 0.001\n";
+
+typedef struct job {
+    int threads, workers;
+    const char *isa;
+    bool oversubscribe; /* as many threads as asked for, however many CPUs there are */
+} job;
+
+typedef struct batch_of_runs {
+    const char *config, *data; /* data: NULL, or what --data names */
+    const char *epochs;
+    job jobs[MOST_RUNS];
+    int n;
+} batch_of_runs;
+
+static void add(batch_of_runs *b, int threads, int workers, const char *isa, bool oversubscribe) {
+    ck_assert_int_lt(b->n, MOST_RUNS);
+    b->jobs[b->n++] = (job){threads, workers, isa, oversubscribe};
+}
+
+static void start(const batch_of_runs *b, int i, const char *run, program *p) {
+    const job *j = &b->jobs[i];
+    char threads[16], workers[16];
+    const char *args[32] = {"--quiet", "--config", b->config, "--epochs", b->epochs, "--out", run};
+    int n = 7;
+    snprintf(threads, sizeof threads, "%d", j->threads);
+    snprintf(workers, sizeof workers, "%d", j->workers);
+    args[n++] = "--threads";
+    args[n++] = threads;
+    args[n++] = "--workers";
+    args[n++] = workers;
+    args[n++] = "--isa";
+    args[n++] = j->isa;
+    args[n++] = "--set";
+    args[n++] = j->oversubscribe ? "run.oversubscribe=true" : "run.oversubscribe=false";
+    if (b->data) {
+        args[n++] = "--data";
+        args[n++] = b->data;
+    }
+    program_start(p, args, NULL);
+}
+
+/* Run them all; every summary must name the same weights. */
+static void check_same(const char *name, const batch_of_runs *b) {
+    static program running[AT_ONCE];
+    char first[65], sha[65], run[AT_ONCE][32];
+    for (int i = 0; i < b->n; i += AT_ONCE) {
+        int n = b->n - i < AT_ONCE ? b->n - i : AT_ONCE;
+        for (int k = 0; k < n; k++) {
+            snprintf(run[k], sizeof run[k], "%s-%d", name, i + k);
+            start(b, i + k, run[k], &running[k]);
+        }
+        for (int k = 0; k < n; k++) {
+            const job *j = &b->jobs[i + k];
+            program_wait(&running[k]);
+            ck_assert_msg(running[k].code == 0, "%d threads, %d workers, %s: exit code %d: %s", j->threads,
+                          j->workers, j->isa, running[k].code, running[k].err);
+            weights_of(run[k], sha);
+            if (i + k == 0) strcpy(first, sha);
+            ck_assert_msg(strcmp(sha, first) == 0,
+                          "%s: %d threads, %d workers, %s%s: weights %.12s, but %.12s with %d threads, %d "
+                          "workers, %s",
+                          name, j->threads, j->workers, j->isa, j->oversubscribe ? ", oversubscribed" : "",
+                          sha, first, b->jobs[0].threads, b->jobs[0].workers, b->jobs[0].isa);
+        }
+    }
+}
+
+static const int thread_counts[] = {1, 2, 3, 5, 8}, worker_counts[] = {0, 1, 3};
+static const char *const vector_isas[] = {"avx2", "avx512", "neon"};
+enum { N_THREADS = 5, N_WORKERS = 3, N_VECTOR = 3 };
+
+/* All pairs on one ISA. */
+static void add_all(batch_of_runs *b, const char *isa) {
+    for (int t = 0; t < N_THREADS; t++)
+        for (int w = 0; w < N_WORKERS; w++) add(b, thread_counts[t], worker_counts[w], isa, true);
+}
+
+/* Each number of threads and of workers at least once. */
+static void add_some(batch_of_runs *b, const char *isa) {
+    for (int t = 0; t < N_THREADS; t++)
+        add(b, thread_counts[t], worker_counts[(t + 1) % N_WORKERS], isa, true);
+}
+
+START_TEST(lenet_matrix) {
+    batch_of_runs b = {.config = LENET, .data = "small", .epochs = "3"};
+    int n_full = 0;
+    cut_mini("small", 10, 2);
+    add_all(&b, "scalar");
+    for (int i = 0; i < N_VECTOR; i++) {
+        if (!has_isa(vector_isas[i])) continue;
+        if (n_full++ == 0)
+            add_all(&b, vector_isas[i]);
+        else
+            add_some(&b, vector_isas[i]);
+    }
+    add(&b, 8, 3, "auto", false);
+    add(&b, 3, 0, "auto", false);
+    check_same("lenet", &b);
+}
+END_TEST
+
+START_TEST(wide_network) {
+    batch_of_runs b = {.config = "wide.ini", .epochs = "2"};
+    write_whole("wide.ini", wide_ini, strlen(wide_ini));
+    add_some(&b, "scalar");
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) {
+            add(&b, 1, 3, vector_isas[i], true);
+            add(&b, 5, 0, vector_isas[i], true);
+        }
+    check_same("wide", &b);
+}
+END_TEST
+
+/* One whole epoch of the mini set. */
+START_TEST(whole_epoch) {
+    batch_of_runs b = {.config = LENET, .data = "mini", .epochs = "1"};
+    add(&b, 3, 1, "scalar", true);
+    add(&b, 1, 0, "auto", false);
+    add(&b, 8, 3, "auto", true);
+    check_same("mini", &b);
+}
+END_TEST
+
+/* The test above would pass if nothing but the seed mattered, or nothing at all. */
+START_TEST(other_seed_other_weights) {
+    program p;
+    char a[65], b[65];
+    cut_mini("tiny", 8, 2);
+    RUN(&p, "--quiet", "--config", LENET, "--epochs", "1", "--data", "tiny", "--out", "seed0");
+    ck_assert_int_eq(p.code, 0);
+    RUN(&p, "--quiet", "--config", LENET, "--epochs", "1", "--data", "tiny", "--out", "seed1", "--seed",
+        "1");
+    ck_assert_int_eq(p.code, 0);
+    weights_of("seed0", a);
+    weights_of("seed1", b);
+    ck_assert_str_ne(a, b);
+    RUN(&p, "--quiet", "--config", LENET, "--epochs", "0", "--data", "tiny", "--out", "untrained");
+    ck_assert_int_eq(p.code, 0);
+    weights_of("untrained", b);
+    ck_assert_str_ne(a, b);
+}
+END_TEST
+
+static Suite *bits_suite(void) {
+    Suite *suite = suite_create("bits");
+    TCase *tc = tcase_create("same bits");
+    tcase_set_timeout(tc, 100);
+    tcase_add_test(tc, other_seed_other_weights);
+    tcase_add_test(tc, lenet_matrix);
+    tcase_add_test(tc, wide_network);
+    tcase_add_test(tc, whole_epoch);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
+
+int main(void) { return program_main(bits_suite()); }

@@ -9,9 +9,9 @@
  *         fprintf(stderr, "%s\n", err.text);
  *     tr_config_free(config);
  *
- * Different configurations may be used from different threads at the same time; one configuration by
- * one thread at a time. Text in events and summaries belongs to the library and is valid during the
- * call that shows it (summaries: until the configuration is freed or the next call with it).
+ * Different configurations may be used from different threads at the same time; one configuration
+ * by one thread at a time. Text in events and summaries belongs to the library and is valid during
+ * the call that shows it (summaries: until the configuration is freed or the next call with it).
  */
 #ifndef TRAINER_TRAINER_H
 #define TRAINER_TRAINER_H
@@ -32,8 +32,9 @@ TR_API const char *tr_version(void);
 
 typedef struct tr_config tr_config;
 
-/* Read an INI file; `trainer help` lists sections and keys. Checks the grammar only: values are checked
- * by the call that uses them. Errors: TR_ECONFIG, TR_EIO, TR_ENOMEM. *out is NULL on failure. */
+/* Read an INI file; `trainer help` lists sections and keys. Checks the grammar only: values are
+ * checked by the call that uses them. Errors: TR_ECONFIG, TR_EIO, TR_ENOMEM. *out is NULL on
+ * failure. */
 TR_API int tr_config_read(const char *path, tr_config **out, tr_error *err);
 /* Override or add one value: "section.key=value", as after --set. */
 TR_API int tr_config_set(tr_config *config, const char *assignment, tr_error *err);
@@ -59,8 +60,8 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
     const char *network;      /* name of the configuration */
     int n_layers;
     const tr_layer_row *layers;
-    int64_t parameters; /* PyTorch's count */
-    double mflop;       /* forward, one image */
+    int64_t parameters;                       /* PyTorch's count */
+    double mflop;                             /* forward, one image */
     int64_t train_images, test_images, steps; /* steps in an epoch */
     int batch_size, epochs;
     int64_t memory_parameters, memory_optimizer, memory_activations, memory_threads; /* bytes */
@@ -79,8 +80,8 @@ typedef struct tr_summary { /* of a run, as in summary.json */
     int threads, workers;
     const char *isa;
     int64_t test_images;
-    double test_accuracy;  /* fraction */
-    double test_loss;      /* nats */
+    double test_accuracy; /* fraction */
+    double test_loss;     /* nats */
     double final_train_loss;
     int n_classes;
     const char *const *class_names;
@@ -114,12 +115,13 @@ typedef struct tr_event {
     const tr_summary *summary; /* TR_EVENT_END */
 } tr_event;
 
-/* Called on the thread that called tr_train. Returning other than 0 stops the run (TR_ECANCELED). */
+/* Called on the thread that called tr_train. Returning other than 0 stops the run (TR_ECANCELED).
+ */
 typedef int (*tr_listener)(const tr_event *event, void *arg);
 
 /* Train as configured and write the run directory. All faults of the configuration and the data are
- * found before the first step. listener may be NULL. Errors: TR_ECONFIG, TR_EDATA, TR_EIO, TR_ENOMEM,
- * TR_ENONFINITE (with the step), TR_ECANCELED, TR_ESYSTEM. */
+ * found before the first step. listener may be NULL. Errors: TR_ECONFIG, TR_EDATA, TR_EIO,
+ * TR_ENOMEM, TR_ENONFINITE (with the step), TR_ECANCELED, TR_ESYSTEM. */
 TR_API int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
                     tr_error *err);
 /* Everything up to the first step, without a run directory: one TR_EVENT_PLAN. */
@@ -127,11 +129,12 @@ TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_err
 
 /* ---- using a trained network ---- */
 
-/* The configuration of a finished run: RUN_DIR/config.ini, to be changed (data.root, run.threads) and
- * given to the calls below. */
+/* The configuration of a finished run: RUN_DIR/config.ini, to be changed (data.root, run.threads)
+ * and given to the calls below. */
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
-/* Test the weights in RUN_DIR/model.safetensors. Fills the summary's test_*, class and thread fields. */
+/* Test the weights in RUN_DIR/model.safetensors. Fills the summary's test_*, class and thread
+ * fields. */
 TR_API int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
 
 typedef struct tr_prediction {
@@ -140,8 +143,8 @@ typedef struct tr_prediction {
     double probability; /* softmax of the predicted class */
 } tr_prediction;
 
-/* Predict `count` random test images (chosen by seed) into out[count] and draw them to the PNG `picture`
- * (NULL: do not). */
+/* Predict `count` random test images (chosen by seed) into out[count] and draw them to the PNG
+ * `picture` (NULL: do not). */
 TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
                       tr_prediction *out, const char *picture, tr_error *err);
 
@@ -150,13 +153,14 @@ TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_
 /* Physical cores this process may use: what `threads = auto` means. 1 where unknown. */
 TR_API int tr_bench_cores(void);
 
-/* Peak of fused multiply-adds, GFLOP/s, on this many threads; median of `runs`. isa "auto": the best. */
+/* Peak of fused multiply-adds, GFLOP/s, on this many threads; median of `runs`. isa "auto": the
+ * best. */
 TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 
 enum { TR_BENCH_ROWS = 256 };
 typedef struct tr_bench_row {
-    char name[112];     /* "conv1 forward", "wait", ... */
-    bool overhead;      /* not a layer's own arithmetic */
+    char name[112];      /* "conv1 forward", "wait", ... */
+    bool overhead;       /* not a layer's own arithmetic */
     double microseconds; /* a step */
 } tr_bench_row;
 typedef struct tr_bench_step_result {
@@ -168,7 +172,8 @@ typedef struct tr_bench_step_result {
     double images_per_second, gflops, peak_gflops;
 } tr_bench_step_result;
 /* Train for about `seconds` and say where a step's time goes. */
-TR_API int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err);
+TR_API int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out,
+                         tr_error *err);
 
 typedef struct tr_bench_loader_result {
     int workers;
@@ -176,23 +181,23 @@ typedef struct tr_bench_loader_result {
     double training_images_per_second; /* training on all threads, data already there */
 } tr_bench_loader_result;
 /* The loader alone with `workers` workers, against what training consumes. */
-TR_API int tr_bench_loader(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
-                           tr_error *err);
+TR_API int tr_bench_loader(tr_config *config, int workers, double seconds,
+                           tr_bench_loader_result *out, tr_error *err);
 
 typedef struct tr_bench_scaling_row {
     int threads;
     double images_per_second, speedup, efficiency, gflops, peak_gflops, peak_fraction;
 } tr_bench_scaling_row;
-/* Train for about `seconds` on each number of threads, alternating, medians of three. picture: a PNG to
- * draw, or NULL. */
+/* Train for about `seconds` on each number of threads, alternating, medians of three. picture: a
+ * PNG to draw, or NULL. */
 TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
                             tr_bench_scaling_row *out, const char *picture, tr_error *err);
 
 /* ---- help ---- */
 
-/* The help page of a layer, loss, optimizer, schedule, data set, transform or section, from the schema
- * that parses it; NULL topic: the list of all topics. Calls line(text, arg) for each line. Returns TR_OK, or
- * TR_ECONFIG with the nearest topic for one that is none. */
+/* The help page of a layer, loss, optimizer, schedule, data set, transform or section, from the
+ * schema that parses it; NULL topic: the list of all topics. Calls line(text, arg) for each line.
+ * Returns TR_OK, or TR_ECONFIG with the nearest topic for one that is none. */
 TR_API int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *arg,
                    tr_error *err);
 

@@ -9,8 +9,8 @@
 enum { TR_MAX_SETS = 256, TR_MAX_POSITIONALS = 8 };
 
 typedef struct tr_options {
-    const char *config, *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count, *json,
-        *picture, *seconds;
+    const char *config, *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count,
+        *json, *picture, *seconds;
     const char *set[TR_MAX_SETS];
     int n_set;
     bool dry_run, quiet, help, version;
@@ -18,8 +18,8 @@ typedef struct tr_options {
     int n_positional;
 } tr_options;
 
-/* Fails on an unknown option (naming the nearest), a missing value, too many arguments, and an option
- * that the command does not take. */
+/* Fails on an unknown option (naming the nearest), a missing value, too many arguments, and an
+ * option that the command does not take. */
 int tr_options_parse(int argc, char **argv, tr_options *out, tr_error *err);
 /* A whole number in min..max from an option's text. */
 int tr_options_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *out,

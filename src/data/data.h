@@ -98,7 +98,7 @@ typedef struct tr_loader_options {
     void *worker_arg;
 } tr_loader_options;
 
-typedef struct tr_loader_stats { /* since the loader was made */
+typedef struct tr_loader_stats {  /* since the loader was made */
     double consumer_wait_seconds; /* tr_loader_next waited for data (decoding, for workers = 0) */
     double worker_wait_seconds;   /* workers waited for room, summed over workers */
     int64_t batches, samples;
@@ -117,10 +117,10 @@ int tr_loader_begin(tr_loader *loader, int64_t epoch, tr_error *err);
  * made it. The batch is the caller's until tr_loader_release. One consumer thread. */
 int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err);
 void tr_loader_release(tr_loader *loader, tr_batch *batch);
-/* Lazy batches: decode samples n0..n1-1 to x, which is sample n0's place, `stride` floats apart. Several
- * threads may decode disjoint ranges at once. */
-int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x, int64_t stride,
-                    tr_error *err);
+/* Lazy batches: decode samples n0..n1-1 to x, which is sample n0's place, `stride` floats apart.
+ * Several threads may decode disjoint ranges at once. */
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x,
+                    int64_t stride, tr_error *err);
 void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out);
 /* Stops the workers at once, also in the middle of an epoch. NULL is fine. */
 void tr_loader_free(tr_loader *loader);

@@ -74,8 +74,8 @@ struct tr_loader {
 };
 
 /* Samples n0..n1-1 of a slot, the first of them to x. */
-static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x, int64_t stride,
-                  const atomic_bool *canceled, tr_error *err) {
+static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x,
+                  int64_t stride, const atomic_bool *canceled, tr_error *err) {
     const tr_dataset *set = loader->dataset;
     for (int i = n0; i < n1; i++) {
         if (canceled && atomic_load_explicit(canceled, memory_order_relaxed)) return TR_ECANCELED;
@@ -240,7 +240,8 @@ int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err) {
         address(loader, slot, number);
         if (!loader->lazy) {
             uint64_t start = tr_now_ns();
-            decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, NULL, &slot->error);
+            decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, NULL,
+                   &slot->error);
             loader->consumer_wait_ns += tr_now_ns() - start;
         }
     }
@@ -264,8 +265,8 @@ void tr_loader_release(tr_loader *loader, tr_batch *batch) {
     if (loader->ring) tr_ring_release(loader->ring, batch->index);
 }
 
-int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x, int64_t stride,
-                    tr_error *err) {
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x,
+                    int64_t stride, tr_error *err) {
     assert(0 <= n0 && n0 <= n1 && n1 <= batch->n && !batch->decoded);
     /* The same thread will probably want the same places of the next batch. */
     int64_t next = (batch->index + 1) * loader->batch_size;

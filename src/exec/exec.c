@@ -4,8 +4,8 @@
 #include "exec/run.h"
 
 enum {
-    MOST_SHARDS = 64,            /* of a batch, where the configuration does not say */
-    CHUNK_BYTES = 256 * 1024,    /* of activations of a chunk: half of a small second-level cache */
+    MOST_SHARDS = 64,         /* of a batch, where the configuration does not say */
+    CHUNK_BYTES = 256 * 1024, /* of activations of a chunk: half of a small second-level cache */
 };
 
 static int64_t largest_tile(const tr_graph *graph) {
@@ -31,7 +31,8 @@ static void make_worker(int rank, void *arg) {
     w->local = tr_alloc((size_t)p->local_bytes, (size_t)exec->chunk, err);
     w->own = tr_alloc((size_t)p->own_elements + TR_LANES, sizeof *w->own, err);
     w->scratch = tr_alloc((size_t)p->scratch_elements + TR_LANES, sizeof *w->scratch, err);
-    w->tiles = tr_alloc((size_t)exec->tile * (size_t)(1 + exec->n_temporaries), sizeof *w->tiles, err);
+    w->tiles =
+        tr_alloc((size_t)exec->tile * (size_t)(1 + exec->n_temporaries), sizeof *w->tiles, err);
     w->ns = tr_alloc((size_t)tr_entry_of_extra(exec, N_EXTRA), sizeof *w->ns, err);
     size_t grads;
     if (!tr_mul((size_t)p->grad_elements, (size_t)exec->n_slots, &grads))
@@ -188,10 +189,9 @@ void tr_exec_get_memory(const tr_exec *exec, tr_memory *out) {
     for (int i = 0; i < TR_MAX_STATE; i++)
         out->optimizer += exec->state[i] ? exec->graph->n_elements * real : 0;
     out->threads = exec->n_threads *
-                   (p->local_bytes * exec->chunk +
-                    real * (p->own_elements + p->scratch_elements +
-                            exec->tile * (1 + exec->n_temporaries) +
-                            p->grad_elements * exec->n_slots));
+                   (p->local_bytes * exec->chunk + real * (p->own_elements + p->scratch_elements +
+                                                           exec->tile * (1 + exec->n_temporaries) +
+                                                           p->grad_elements * exec->n_slots));
 }
 
 void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out) {
@@ -202,9 +202,11 @@ void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_re
 }
 
 static const tr_real *kept(const tr_exec *exec, int buffer, int i) {
-    if (buffer == exec->program->outside) return exec->x + i * exec->x_stride; /* nothing but views */
+    if (buffer == exec->program->outside)
+        return exec->x + i * exec->x_stride; /* nothing but views */
     const tr_buffer *b = &exec->program->buffers[buffer];
-    return (const tr_real *)(const void *)(exec->batch + b->offset * exec->options.batch + i * b->bytes);
+    return (const tr_real *)(const void *)(exec->batch + b->offset * exec->options.batch +
+                                           i * b->bytes);
 }
 
 const tr_real *tr_exec_output(const tr_exec *exec, int i) {

@@ -1,9 +1,10 @@
 /* The room `exec`: runs a program on the team.
  *
- * A step is one job for the team: each thread walks the program, does its part of every phase (tr_part over
- * shards or blocks), waits where the program says so, and at the end updates its blocks of the
- * parameters. Nothing is allocated and nothing can fail in a step but the loading of data. Which thread does
- * what never shows: gradients are summed over shards in one fixed binary tree (tree.c).
+ * A step is one job for the team: each thread walks the program, does its part of every phase
+ * (tr_part over shards or blocks), waits where the program says so, and at the end updates its
+ * blocks of the parameters. Nothing is allocated and nothing can fail in a step but the loading of
+ * data. Which thread does what never shows: gradients are summed over shards in one fixed binary
+ * tree (tree.c).
  */
 #ifndef TR_EXEC_H
 #define TR_EXEC_H
@@ -27,8 +28,8 @@ typedef struct tr_exec_options {
     bool input_gradient; /* make that of the network's input, too (tr_exec_input_gradient) */
 } tr_exec_options;
 
-/* The graph must outlive it; its parameters are changed by training steps. On rank 0 of the team that
- * will run it: each thread allocates and first touches the memory it will use. */
+/* The graph must outlive it; its parameters are changed by training steps. On rank 0 of the team
+ * that will run it: each thread allocates and first touches the memory it will use. */
 int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *team, tr_exec **out,
                    tr_error *err);
 void tr_exec_free(tr_exec *exec);
@@ -36,7 +37,8 @@ void tr_exec_free(tr_exec *exec);
 typedef struct tr_input {
     int n;                 /* 1 .. batch */
     const int32_t *labels; /* [n] */
-    /* Without options.loads: [n] samples, `stride` elements apart, TR_LANES of slack behind each. */
+    /* Without options.loads: [n] samples, `stride` elements apart, TR_LANES of slack behind each.
+     */
     const tr_real *x;
     int64_t stride;
     /* With it: makes samples n0..n1-1 and their labels, the first at x, on the thread that will use
@@ -46,15 +48,19 @@ typedef struct tr_input {
 } tr_input;
 
 typedef struct tr_result {
-    double loss;         /* mean over the samples */
+    double loss; /* mean over the samples */
     int64_t n_correct;
     const int32_t *best; /* [n] predicted classes, until the next step */
 } tr_result;
 
 /* One step on the team (rank 0 calls). lr: what the optimizer uses; step: 0 for the first. Returns
- * TR_OK or the code that load returned. The loss may be not finite: that is the caller's to judge. */
+ * TR_OK or the code that load returned. The loss may be not finite: that is the caller's to judge.
+ */
 int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
                  tr_result *result);
+
+/* Time that the team spent in tr_input.load since creation, mean over its threads. */
+double tr_exec_load_seconds(const tr_exec *exec);
 
 /* Memory that was planned, in bytes, for people. */
 typedef struct tr_memory {

@@ -9,6 +9,12 @@ static double mean_seconds(const tr_exec *exec, int entry) {
     return 1e-9 * (double)sum / exec->n_threads;
 }
 
+double tr_exec_load_seconds(const tr_exec *exec) {
+    uint64_t sum = 0;
+    for (int i = 0; i < exec->n_threads; i++) sum += exec->workers[i].load_ns;
+    return 1e-9 * (double)sum / exec->n_threads;
+}
+
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
     const tr_program *p = exec->program;
     double rest = 1e-9 * (double)exec->steps_ns;
@@ -25,7 +31,8 @@ int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
         double seconds = mean_seconds(exec, tr_entry_of_grad(exec, i));
         rest -= seconds;
         if (p->updates[i].node && exec->graph->nodes[i].op->grad && n < max)
-            rows[n++] = (tr_profile_row){exec->graph->nodes[i].name, "weight gradient", false, seconds};
+            rows[n++] =
+                (tr_profile_row){exec->graph->nodes[i].name, "weight gradient", false, seconds};
     }
     static const char *const extras[N_EXTRA] = {[EXTRA_UPDATE] = "reduce and update"};
     for (int i = 0; i < N_EXTRA; i++) {

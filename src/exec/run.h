@@ -11,9 +11,10 @@ typedef struct tr_worker { /* one thread's own memory */
     tr_real *scratch;
     tr_real *grads; /* [slots][grad_elements] */
     tr_real *tiles; /* [1 + n_temporaries] the gradient of a tile of a parameter; sums on the way */
-    uint64_t *ns;   /* [n_steps + n_nodes + N_EXTRA] nanoseconds of each phase, of the gradients that a
-                       node makes in the update, and of: */
-    int code;       /* what creation or load failed with */
+    uint64_t *ns; /* [n_steps + n_nodes + N_EXTRA] nanoseconds of each phase, of the gradients that
+                     a node makes in the update, and of: */
+    uint64_t load_ns; /* in tr_input.load, always */
+    int code;         /* what creation or load failed with */
 } tr_worker;
 
 enum { EXTRA_UPDATE, N_EXTRA };
@@ -26,8 +27,8 @@ struct tr_exec {
     int shard, chunk;
     int n_slots; /* of each worker's grads */
     int n_waits;
-    char *batch;     /* program->batch_bytes for each sample */
-    tr_real *shared; /* program->shared_elements */
+    char *batch;                              /* program->batch_bytes for each sample */
+    tr_real *shared;                          /* program->shared_elements */
     tr_real *state[TR_MAX_STATE], *gradients; /* laid out as graph->parameters */
     tr_real *loss;
     int32_t *best;

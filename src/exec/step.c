@@ -110,7 +110,9 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
             run_shards(t, step, s0, s1);
         } else if (step->node == &exec->graph->nodes[0]) {
             tr_work w = work_of(t, step, n0, n1);
+            uint64_t start = tr_now_ns();
             int code = input->load(input->arg, n0, n1, w.y, w.ys);
+            t->me->load_ns += tr_now_ns() - start;
             if (code) t->me->code = code;
         } else if (step->node == NULL) {
             tr_work w = work_of(t, step, n0, n1);
@@ -124,7 +126,8 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     }
 }
 
-/* The steps first..end-1, which no wait parts: preparations, then either blocks or chunks of samples. */
+/* The steps first..end-1, which no wait parts: preparations, then either blocks or chunks of
+ * samples. */
 static void run_segment(walk *t, int first, int end) {
     tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
@@ -190,12 +193,13 @@ static void update_tile(walk *t, const tr_work *w, int param, int64_t e0, int64_
     if (exec->gradients) memcpy(exec->gradients + place, g, (size_t)(e1 - e0) * sizeof *g);
     if (exec->options.optimizer == NULL) return;
     tr_update u = {.n = e1 - e0, .p = weights, .g = g, .step = exec->step, .lr = exec->lr};
-    for (int i = 0; i < TR_MAX_STATE; i++) u.state[i] = exec->state[i] ? exec->state[i] + place : NULL;
+    for (int i = 0; i < TR_MAX_STATE; i++)
+        u.state[i] = exec->state[i] ? exec->state[i] + place : NULL;
     exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
 }
 
-/* The elements of a parameter that are this thread's: the same in each step, so that a block of weights
- * stays in one core's cache. */
+/* The elements of a parameter that are this thread's: the same in each step, so that a block of
+ * weights stays in one core's cache. */
 static void own_elements(const walk *t, const tr_param *param, int64_t *e0, int64_t *e1) {
     int64_t n_blocks = (param->size + param->block - 1) / param->block;
     *e0 = tr_part(n_blocks, t->rank, t->exec->active) * param->block;
@@ -228,7 +232,8 @@ static void prefetch_update(const walk *t) {
             for (int a = 0; a < exec->rest.n_adds; a++) {
                 tr_tree_term right = exec->rest.adds[a].right;
                 if (right.thread == TR_TREE_TEMPORARY || right.thread == t->rank) continue;
-                prefetch(term(t, right, p->grad_at[i] + p->plans[i].grad_at[k] + e0), e1 - e0, false);
+                prefetch(term(t, right, p->grad_at[i] + p->plans[i].grad_at[k] + e0), e1 - e0,
+                         false);
             }
         }
     }

@@ -1,10 +1,10 @@
 /* The fixed tree in which gradients are summed over shards. Private to this room.
  *
  * Shards are the leaves 0..n-1. Node (level, i) is the sum of leaves i << level up to, but not
- * including, (i + 1) << level, as far as there are any: left child plus right child, or the left child
- * where there is no right one. A thread owns a run of leaves and adds up what lies whole in it, like a
- * binary counter; at most 2 log2(n) sums are left, one slot each. The rest of the tree is a list of
- * additions between slots, the same for each element, done where the sum is used.
+ * including, (i + 1) << level, as far as there are any: left child plus right child, or the left
+ * child where there is no right one. A thread owns a run of leaves and adds up what lies whole in
+ * it, like a binary counter; at most 2 log2(n) sums are left, one slot each. The rest of the tree
+ * is a list of additions between slots, the same for each element, done where the sum is used.
  */
 #ifndef TR_TREE_H
 #define TR_TREE_H
@@ -19,8 +19,8 @@ typedef struct tr_tree_stack { /* one thread's sums: slot i holds (level[i], sta
     int64_t start[TR_TREE_SLOTS];
 } tr_tree_stack;
 
-/* Leaf `start` goes to slot stack->n. Returns how many times the last slot is to be added to the one
- * before it (and dropped) after that. */
+/* Leaf `start` goes to slot stack->n. Returns how many times the last slot is to be added to the
+ * one before it (and dropped) after that. */
 int tr_tree_push(tr_tree_stack *stack, int64_t start);
 
 /* A sum that is there: a thread's slot, or (thread TR_TREE_TEMPORARY) a buffer of whoever adds. */
@@ -34,8 +34,8 @@ typedef struct tr_tree_add { /* temporary `to` = left + right */
     tr_tree_term left, right;
 } tr_tree_add;
 
-/* What is left of the tree after threads took their parts of the leaves. The slots are only read, so
- * that a core's gradients stay in its cache. */
+/* What is left of the tree after threads took their parts of the leaves. The slots are only read,
+ * so that a core's gradients stay in its cache. */
 typedef struct tr_tree_rest {
     int n_adds, n_temporaries;
     tr_tree_term total;

@@ -1,5 +1,6 @@
-/* Fusion: what a layer does goes to the end of the one before it, where that one alone feeds it and can
- * take it in. The absorbed node keeps its name and shape for people; its value is its host's. */
+/* Fusion: what a layer does goes to the end of the one before it, where that one alone feeds it and
+ * can take it in. The absorbed node keeps its name and shape for people; its value is its host's.
+ */
 #include "graph/graph.h"
 
 static int n_readers(const tr_graph *graph, int id) {

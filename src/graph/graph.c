@@ -21,7 +21,8 @@ static int find(const tr_graph *graph, const char *name) {
 
 static int check_name(const tr_graph *graph, const tr_pair *line, tr_error *err) {
     bool ok = line->key[0] != '\0' && line->key[0] != '.';
-    for (const char *p = line->key; *p; p++) ok &= isalnum((unsigned char)*p) || *p == '_' || *p == '.';
+    for (const char *p = line->key; *p; p++)
+        ok &= isalnum((unsigned char)*p) || *p == '_' || *p == '.';
     if (!ok)
         return tr_fail_at(err, line->where, line->key,
                           "a layer's name has letters, digits, '_' and '.' only");
@@ -37,8 +38,8 @@ static int check_name(const tr_graph *graph, const tr_pair *line, tr_error *err)
 }
 
 /* from=a,b: the nodes of those names. */
-static int read_from(const tr_graph *graph, tr_node *node, const tr_pair *from, const tr_pair *lines,
-                     int n_lines, tr_error *err) {
+static int read_from(const tr_graph *graph, tr_node *node, const tr_pair *from,
+                     const tr_pair *lines, int n_lines, tr_error *err) {
     char text[TR_TEXT];
     if (strlen(from->value) >= sizeof text)
         return tr_fail_at(err, from->where, node->name, "from= is too long");
@@ -52,17 +53,20 @@ static int read_from(const tr_graph *graph, tr_node *node, const tr_pair *from, 
                 if (strcmp(lines[i].key, name) != 0) continue;
                 if (strcmp(name, node->name) == 0)
                     return tr_fail_at(err, from->where, node->name,
-                                      "from=%s names the layer itself, allowed are layers above", name);
-                return tr_fail_at(err, from->where, node->name,
-                                  "from=%s names a layer that comes later (line %d), allowed are layers "
-                                  "above",
-                                  name, lines[i].where.line);
+                                      "from=%s names the layer itself, allowed are layers above",
+                                      name);
+                return tr_fail_at(
+                    err, from->where, node->name,
+                    "from=%s names a layer that comes later (line %d), allowed are layers "
+                    "above",
+                    name, lines[i].where.line);
             }
             const char *names[MAX_NODES];
             for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
             const char *near = tr_nearest(name, names, graph->n_nodes);
-            return tr_fail_at(err, from->where, node->name, "from=%s names no layer above%s%s%s", name,
-                              near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+            return tr_fail_at(err, from->where, node->name, "from=%s names no layer above%s%s%s",
+                              name, near ? " (did you mean '" : "", near ? near : "",
+                              near ? "'?)" : "");
         }
         if (node->n_inputs == TR_MAX_INPUTS)
             return tr_fail_at(err, from->where, node->name, "from= names more than %d layers",
@@ -86,7 +90,8 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *o
         return tr_fail_at(err, line->where, node->name, "no %s is named, as in '%s = %s ...'", kind,
                           line->key, ops[0]->schema.name);
     for (int i = 0; i < n_ops; i++) schemas[i] = &ops[i]->schema;
-    const tr_schema *schema = tr_schema_find(schemas, n_ops, head, kind, line->where, node->name, err);
+    const tr_schema *schema =
+        tr_schema_find(schemas, n_ops, head, kind, line->where, node->name, err);
     if (schema == NULL) return TR_ECONFIG;
     for (int i = 0; i < n_ops; i++) {
         if (&ops[i]->schema == schema) node->op = ops[i];
@@ -120,7 +125,8 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *o
     for (int i = 0; i < node->n_inputs; i++) node->in[i] = graph->nodes[node->input[i]].own;
     code = node->op->shape(node, err);
     if (code) return code;
-    if (node->own.h > MAX_SIDE || node->own.w > MAX_SIDE || tr_shape_size(node->own) > INT32_MAX / 16)
+    if (node->own.h > MAX_SIDE || node->own.w > MAX_SIDE ||
+        tr_shape_size(node->own) > INT32_MAX / 16)
         return tr_fail_at(err, line->where, node->name, "its output would be too large");
     node->out = node->own;
     return TR_OK;
@@ -195,7 +201,8 @@ static int check_read(const tr_graph *graph, tr_error *err) {
     for (int i = 1; i < graph->output; i++) {
         bool read = false;
         for (int j = i + 1; j < graph->n_nodes; j++) {
-            for (int k = 0; k < graph->nodes[j].n_inputs; k++) read |= graph->nodes[j].input[k] == i;
+            for (int k = 0; k < graph->nodes[j].n_inputs; k++)
+                read |= graph->nodes[j].input[k] == i;
         }
         if (!read)
             return tr_fail_at(err, graph->nodes[i].where, graph->nodes[i].name,
@@ -226,8 +233,9 @@ static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_class
     int n, code = TR_OK;
     const tr_pair *lines = tr_doc_section(doc, "network", &n, &where);
     if (n == 0)
-        return tr_fail_at(err, where, NULL,
-                          "there is no network: add a section [network] with a line for each layer");
+        return tr_fail_at(
+            err, where, NULL,
+            "there is no network: add a section [network] with a line for each layer");
     if (n > MAX_NODES - 2)
         return tr_fail_at(err, where, NULL, "the network has more than %d layers", MAX_NODES - 2);
     graph->nodes = tr_alloc((size_t)n + 2, sizeof *graph->nodes, err);
@@ -238,30 +246,33 @@ static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_class
     for (int i = 0; i < n; i++) {
         code = check_name(graph, &lines[i], err);
         if (code == TR_OK)
-            code = add_line(graph, tr_layers, tr_n_layers, "layer", lines[i].value, &lines[i], lines, n,
-                            err);
+            code = add_line(graph, tr_layers, tr_n_layers, "layer", lines[i].value, &lines[i],
+                            lines, n, err);
         if (code) return code;
     }
     graph->output = graph->n_nodes - 1;
     const tr_node *last = &graph->nodes[graph->output];
     char text[64];
     if (n_classes > 0 && (!last->own.flat || tr_shape_size(last->own) != n_classes))
-        return tr_fail_at(err, last->where, last->name,
-                          "the network's output is %s but the data has %d classes: end with a linear "
-                          "layer of out_features=%d",
-                          tr_shape_text(last->own, text), n_classes, n_classes);
+        return tr_fail_at(
+            err, last->where, last->name,
+            "the network's output is %s but the data has %d classes: end with a linear "
+            "layer of out_features=%d",
+            tr_shape_text(last->own, text), n_classes, n_classes);
     if (n_classes > 0 && last->own.h * last->own.w > 1 && last->own.c > 1)
-        return tr_fail_at(err, last->where, last->name,
-                          "the network's output is a flattened image, whose features are in no order of "
-                          "classes: end with a linear layer of out_features=%d",
-                          n_classes);
+        return tr_fail_at(
+            err, last->where, last->name,
+            "the network's output is a flattened image, whose features are in no order of "
+            "classes: end with a linear layer of out_features=%d",
+            n_classes);
     if ((code = add_loss(graph, doc, err))) return code;
     if ((code = check_read(graph, err))) return code;
     tr_graph_fuse(graph);
     return allocate(graph, err);
 }
 
-int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out, tr_error *err) {
+int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out,
+                    tr_error *err) {
     tr_graph *graph = tr_alloc(1, sizeof *graph, err);
     if (graph == NULL) return TR_ENOMEM;
     int code = build(graph, doc, input, n_classes, err);

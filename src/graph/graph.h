@@ -2,9 +2,9 @@
  *
  * Graph: nodes by id, shapes, parameters; what one layer can do at the end of another is fused. It
  * depends on the configuration alone. Program: the phases of all layers in order, forward and (by
- * reverse-mode differentiation from the loss) backward, with their buffers planned and the places where
- * threads must wait for each other. It depends on the batch size, too. Both are read-only while they run,
- * parameter values apart.
+ * reverse-mode differentiation from the loss) backward, with their buffers planned and the places
+ * where threads must wait for each other. It depends on the batch size, too. Both are read-only
+ * while they run, parameter values apart.
  */
 #ifndef TR_GRAPH_H
 #define TR_GRAPH_H
@@ -22,11 +22,12 @@ typedef struct tr_graph {
     int64_t n_elements;  /* in it */
 } tr_graph;
 
-/* From the sections [network] (a line a layer, `name = class key=value ... from=a,b`) and [loss], for
- * images of `input`. Fails at the line of the fault: an unknown layer or argument, a name used twice
- * or reserved ("input"), a from= that names nothing or a later layer, shapes that do not fit, a layer
- * that nothing reads, no layers, no loss, an output that is not n_classes features. */
-int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out, tr_error *err);
+/* From the sections [network] (a line a layer, `name = class key=value ... from=a,b`) and [loss],
+ * for images of `input`. Fails at the line of the fault: an unknown layer or argument, a name used
+ * twice or reserved ("input"), a from= that names nothing or a later layer, shapes that do not fit,
+ * a layer that nothing reads, no layers, no loss, an output that is not n_classes features. */
+int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out,
+                    tr_error *err);
 void tr_graph_free(tr_graph *graph);
 
 /* Parameters in PyTorch's order: calls visit(node, index, arg) for each. */
@@ -52,7 +53,8 @@ enum { TR_NO_BUFFER = -1 };
 
 typedef struct tr_step { /* one phase of one node; buffers by number */
     tr_phase phase;
-    const tr_node *node; /* the input's: load it; NULL: the sum of two gradients, x[0] + x[1] -> y */
+    const tr_node
+        *node; /* the input's: load it; NULL: the sum of two gradients, x[0] + x[1] -> y */
     int x[TR_MAX_INPUTS], dx[TR_MAX_INPUTS], y, dy, aux[TR_N_AUX];
     int64_t shared, own; /* offset in its arena, or TR_NO_BUFFER */
     bool backward;
@@ -63,7 +65,8 @@ typedef struct tr_buffer { /* `bytes` for each sample */
     int64_t bytes;
     int first, last; /* steps that touch it; the update is step n_steps */
     bool local;      /* touched by one segment only: lives in a thread's arena, a chunk at a time */
-    int64_t offset;  /* bytes for each sample: times the samples of a chunk (local) or of the batch */
+    int64_t
+        offset; /* bytes for each sample: times the samples of a chunk (local) or of the batch */
 } tr_buffer;
 
 typedef struct tr_program {
@@ -73,29 +76,31 @@ typedef struct tr_program {
     int n_steps, n_buffers;
     tr_step *steps;
     tr_buffer *buffers;
-    tr_node_plan *plans;     /* [n_nodes] */
-    tr_step *updates;        /* [n_nodes]: the buffers that op->grad reads */
-    int outside;             /* buffer that comes from outside (the input), or TR_NO_BUFFER */
-    int output;              /* buffer of the logits: there until the next step */
-    int input_gradient;      /* the same, or TR_NO_BUFFER */
-    int64_t batch_bytes;     /* of the batch's arena, for each sample */
-    int64_t local_bytes;     /* of a thread's arena, for each sample of a chunk */
+    tr_node_plan *plans; /* [n_nodes] */
+    tr_step *updates;    /* [n_nodes]: the buffers that op->grad reads */
+    int outside;         /* buffer that comes from outside (the input), or TR_NO_BUFFER */
+    int output;          /* buffer of the logits: there until the next step */
+    int input_gradient;  /* the same, or TR_NO_BUFFER */
+    int64_t batch_bytes; /* of the batch's arena, for each sample */
+    int64_t local_bytes; /* of a thread's arena, for each sample of a chunk */
     int64_t shared_elements, own_elements, scratch_elements; /* the last two for each thread */
-    int64_t grad_elements;   /* gradients summed over shards, for one shard */
-    int64_t *grad_at;        /* [n_nodes] where a node's begin in it */
+    int64_t grad_elements; /* gradients summed over shards, for one shard */
+    int64_t *grad_at;      /* [n_nodes] where a node's begin in it */
 } tr_program;
 
 typedef enum tr_program_flags {
     TR_PROGRAM_TRAINS = 1,         /* backward and updates, too */
     TR_PROGRAM_INPUT_GRADIENT = 2, /* make that of the network's input, too */
-    TR_PROGRAM_LOADS = 4,          /* the first step makes the input; otherwise it comes from outside */
+    TR_PROGRAM_LOADS = 4, /* the first step makes the input; otherwise it comes from outside */
 } tr_program_flags;
-int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out, tr_error *err);
+int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out,
+                      tr_error *err);
 void tr_program_free(tr_program *program);
 
-/* Places for n intervals: bytes[i] wanted from step first[i] to last[i], both inclusive. Intervals that
- * meet do not overlap in memory. Multiples of TR_ALIGN when the sizes are. Returns the size of the
- * arena, or -1 when there is no memory or it would not fit in 63 bits. */
-int64_t tr_plan_memory(int n, const int64_t *bytes, const int *first, const int *last, int64_t *offset);
+/* Places for n intervals: bytes[i] wanted from step first[i] to last[i], both inclusive. Intervals
+ * that meet do not overlap in memory. Multiples of TR_ALIGN when the sizes are. Returns the size of
+ * the arena, or -1 when there is no memory or it would not fit in 63 bits. */
+int64_t tr_plan_memory(int n, const int64_t *bytes, const int *first, const int *last,
+                       int64_t *offset);
 
 #endif

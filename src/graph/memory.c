@@ -17,7 +17,8 @@ static int larger_first(const void *a, const void *b) {
     return p->id - q->id; /* the same places whatever the sort does with equals */
 }
 
-int64_t tr_plan_memory(int n, const int64_t *bytes, const int *first, const int *last, int64_t *offset) {
+int64_t tr_plan_memory(int n, const int64_t *bytes, const int *first, const int *last,
+                       int64_t *offset) {
     item *items = tr_alloc((size_t)n, sizeof *items, NULL);
     int *placed = tr_alloc((size_t)n, sizeof *placed, NULL); /* by offset */
     int64_t total = items && placed ? 0 : -1;

@@ -1,23 +1,26 @@
 /* The program: phases in order, backward by reverse-mode differentiation, buffers, waits.
  *
- * Order: preparations, input, forward, loss, backward. A step waits where it may read what other threads wrote:
- * between phases cut over samples a thread only meets its own samples, everywhere else it may meet
- * anybody's. Steps between two waits are a segment; a buffer that one segment touches only lives in the
- * threads' arenas, where a chunk of samples fits the cache; the others live in the batch's arena.
+ * Order: preparations, input, forward, loss, backward. A step waits where it may read what other
+ * threads wrote: between phases cut over samples a thread only meets its own samples, everywhere
+ * else it may meet anybody's. Steps between two waits are a segment; a buffer that one segment
+ * touches only lives in the threads' arenas, where a chunk of samples fits the cache; the others
+ * live in the batch's arena.
  */
 #include "graph/graph.h"
 
 typedef struct builder {
     tr_program *program;
     const tr_graph *graph;
-    bool *need;     /* [n_nodes] the gradient of its value */
-    int *y, *dy;    /* [n_nodes] buffers */
+    bool *need;  /* [n_nodes] the gradient of its value */
+    int *y, *dy; /* [n_nodes] buffers */
     int (*dx)[TR_MAX_INPUTS];
     int (*aux)[TR_N_AUX];
     int64_t *shared, *own;
 } builder;
 
-static bool trains(const tr_program *p) { return p->flags & TR_PROGRAM_TRAINS; }
+static bool trains(const tr_program *p) {
+    return p->flags & TR_PROGRAM_TRAINS;
+}
 
 static bool is_real(const tr_node *node) {
     return node->op != NULL && !node->op->view && node->value == node->id;
@@ -30,7 +33,8 @@ static int64_t value_bytes(tr_shape shape) {
 }
 
 static int new_buffer(tr_program *program, int64_t bytes) {
-    program->buffers[program->n_buffers] = (tr_buffer){.bytes = bytes, .first = INT32_MAX, .last = -1};
+    program->buffers[program->n_buffers] =
+        (tr_buffer){.bytes = bytes, .first = INT32_MAX, .last = -1};
     return program->n_buffers++;
 }
 
@@ -66,7 +70,8 @@ static void bind_step(builder *b, tr_step *step, const tr_node *node, unsigned u
     step->own = b->own[node->id];
 }
 
-static void add_phases(builder *b, const tr_node *node, const tr_phase *phases, int n, bool backward) {
+static void add_phases(builder *b, const tr_node *node, const tr_phase *phases, int n,
+                       bool backward) {
     for (int i = 0; i < n; i++) {
         tr_step *step = &b->program->steps[b->program->n_steps];
         step->phase = phases[i];
@@ -115,7 +120,8 @@ static void plan_nodes(builder *b) {
     for (int i = 0; i < g->n_nodes; i++) {
         const tr_node *node = &g->nodes[i];
         b->need[i] = node->n_params > 0 || (i == 0 && (p->flags & TR_PROGRAM_INPUT_GRADIENT));
-        for (int j = 0; j < node->n_inputs; j++) b->need[i] |= b->need[g->nodes[node->input[j]].value];
+        for (int j = 0; j < node->n_inputs; j++)
+            b->need[i] |= b->need[g->nodes[node->input[j]].value];
         n_parts[i] = 0;
     }
     for (int i = 0; i < g->n_nodes; i++) {
@@ -161,14 +167,17 @@ static void plan_nodes(builder *b) {
             for (int j = 0; is_real(reader) && j < reader->n_inputs; j++) {
                 if (g->nodes[reader->input[j]].value != i) continue;
                 bool wanted = trains(p) && b->need[i];
-                b->dx[r][j] = !wanted ? TR_NO_BUFFER
-                                      : several ? new_buffer(p, value_bytes(node->out)) : b->dy[i];
+                b->dx[r][j] = !wanted   ? TR_NO_BUFFER
+                              : several ? new_buffer(p, value_bytes(node->out))
+                                        : b->dy[i];
             }
         }
     }
 }
 
-static bool by_samples(tr_cut cut) { return cut == TR_CUT_SAMPLES || cut == TR_CUT_SHARDS; }
+static bool by_samples(tr_cut cut) {
+    return cut == TR_CUT_SAMPLES || cut == TR_CUT_SHARDS;
+}
 
 static bool must_wait(tr_cut before, tr_cut now) {
     if (before == TR_CUT_EACH) return false;
@@ -211,7 +220,8 @@ static int place_buffers(tr_program *p, tr_error *err) {
         int64_t total = tr_plan_memory(kept, bytes, first, last, offset);
         for (int i = 0; total >= 0 && i < kept; i++) p->buffers[ids[i]].offset = offset[i];
         *(local ? &p->local_bytes : &p->batch_bytes) = total;
-        if (total < 0) code = tr_fail(err, TR_ENOMEM, "the plan of the network does not fit in memory");
+        if (total < 0)
+            code = tr_fail(err, TR_ENOMEM, "the plan of the network does not fit in memory");
     }
     tr_free(segment);
     tr_free(first);
@@ -248,7 +258,8 @@ static void build(builder *b) {
     touch(p, p->input_gradient, p->n_steps);
 }
 
-int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out, tr_error *err) {
+int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out,
+                      tr_error *err) {
     size_t n = (size_t)graph->n_nodes;
     tr_program *p = tr_alloc(1, sizeof *p, err);
     builder b = {.program = p,

@@ -1,8 +1,8 @@
 /* Convolutions in vectors: forward with its pool and relu, and the three sums of its backward.
  *
- * Forward walks the output in strips as high as the pool window (or a tile), a block of output channels
- * at a time: tiles write a strip of pixels to a small buffer, the epilogue reduces its windows to the
- * output. No function here keeps state.
+ * Forward walks the output in strips as high as the pool window (or a tile), a block of output
+ * channels at a time: tiles write a strip of pixels to a small buffer, the epilogue reduces its
+ * windows to the output. No function here keeps state.
  */
 #include <string.h>
 
@@ -53,7 +53,8 @@ TR_INLINE void pool_strip(const tr_conv *d, const float *buffer, int columns, in
             const float *p = buffer + c * lanes + half;
             v8 best = v8_load(p), at = v8_zero();
             int q = 1;
-            for (int j = 1; j < d->pool; j++, q++) v8_take(&best, &at, v8_load(p + j * lanes), (float)q);
+            for (int j = 1; j < d->pool; j++, q++)
+                v8_take(&best, &at, v8_load(p + j * lanes), (float)q);
             for (int i = 1; i < d->pool; i++) {
                 p += columns * lanes;
                 for (int j = 0; j < d->pool; j++, q++)
@@ -100,7 +101,8 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
                 }
                 float *yp = y + ((int64_t)h * d->ow + c) * d->k + k0;
                 if (valid == lanes) {
-                    strip(d, xs, rows, columns, wb, bb, lanes, floor, yp, d->k, (int64_t)d->ow * d->k);
+                    strip(d, xs, rows, columns, wb, bb, lanes, floor, yp, d->k,
+                          (int64_t)d->ow * d->k);
                     continue;
                 }
                 strip(d, xs, rows, columns, wb, bb, lanes, floor, buffer, lanes,
@@ -125,7 +127,8 @@ static void conv_dw(const tr_conv *d, const float *x, const float *dy, float *dw
     for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
         const int lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
         const outer_function *table = lanes == TR_LANES ? outer16_table : outer8_table;
-        const int piece = tile_columns(d->run, (int)tr_min(7, lanes == TR_LANES ? TR_ACC16 : TR_ACC8));
+        const int piece =
+            tile_columns(d->run, (int)tr_min(7, lanes == TR_LANES ? TR_ACC16 : TR_ACC8));
         t.valid = (int)tr_min(lanes, d->k - k0);
         t.ws = lanes;
         t.dy = dy + k0;
@@ -153,10 +156,10 @@ typedef struct grid { /* rows x columns vectors of the window of each route */
     int last; /* lanes of the last column that are elements */
 } grid;
 
-#define GRID_START(b, o) v8 a##b##o = v8_load(t->dw + (b) * t->dw_row + 8 * (o));
-#define GRID_STEP(b, o)  a##b##o = v8_fma(g, v8_load(p + (b) * row + 8 * (o)), a##b##o);
+#define GRID_START(b, o) v8 a##b##o = v8_load(t->dw + (b)*t->dw_row + 8 * (o));
+#define GRID_STEP(b, o)  a##b##o = v8_fma(g, v8_load(p + (b)*row + 8 * (o)), a##b##o);
 #define GRID_END(b, o)                                                                             \
-    v8_store(t->dw + (b) * t->dw_row + 8 * (o), v8_first(a##b##o, (o) == columns - 1 ? t->last : 8));
+    v8_store(t->dw + (b)*t->dw_row + 8 * (o), v8_first(a##b##o, (o) == columns - 1 ? t->last : 8));
 #define GRID_DEFINE(nb, no)                                                                        \
     static void grid##nb##_##no(const grid *t) {                                                   \
         enum { columns = no };                                                                     \
@@ -195,8 +198,8 @@ static void (*const grid_table[GRID_COLUMNS][5])(const grid *t) = {
     {grid1_4, grid2_4, grid3_4, NULL, NULL}};
 static const int grid_rows[GRID_COLUMNS] = {5, 5, 4, 3};
 
-static void route_dw(const tr_conv *d, const float *x, const tr_route *routes, const int32_t *counts,
-                     float *dw) {
+static void route_dw(const tr_conv *d, const float *x, const tr_route *routes,
+                     const int32_t *counts, float *dw) {
     const int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     const int run8 = (int)tr_round_up(d->run, 8), columns = run8 / 8;
     const int wide = tile_columns(columns, GRID_COLUMNS);
@@ -216,8 +219,8 @@ static void route_dw(const tr_conv *d, const float *x, const tr_route *routes, c
     }
 }
 
-static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts, const float *w,
-                     float *dx, int64_t n_dx) {
+static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts,
+                     const float *w, float *dx, int64_t n_dx) {
     const int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     const int run8 = (int)tr_round_up(d->run, 8);
     memset(dx, 0, (size_t)n_dx * sizeof *dx);

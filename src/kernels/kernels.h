@@ -1,14 +1,14 @@
 /* The room `kernels`: inner loops, one table of them per instruction set (ISA).
  *
- * Kernels know no layers, no threads and allocate nothing. reference.c defines each of them in plain
- * C; the *_tmpl.c files are written in the words of vec.h and compiled once per ISA. All tables give
- * the same bits: every output element is one chain of fused multiply-adds in the order that
- * reference.c states, and vectors run across outputs. Where a vector must run along a sum
+ * Kernels know no layers, no threads and allocate nothing. reference.c defines each of them in
+ * plain C; the *_tmpl.c files are written in the words of vec.h and compiled once per ISA. All
+ * tables give the same bits: every output element is one chain of fused multiply-adds in the order
+ * that reference.c states, and vectors run across outputs. Where a vector must run along a sum
  * (linear_dx) the sum has eight lanes and one fixed tree in every ISA.
  *
  * Shapes: images are [h][w][c]; a row of weights is padded to a multiple of 8 with zeros.
- *   forward layout of convolution weights: [block][kh][kw * c][lane], blocks of 16 output channels, the
- *     last of 8 where 8 or fewer are left, so that a block starts at (16 * block) * kh * kw * c;
+ *   forward layout of convolution weights: [block][kh][kw * c][lane], blocks of 16 output channels,
+ * the last of 8 where 8 or fewer are left, so that a block starts at (16 * block) * kh * kw * c;
  *   route layout: [k][kh][kw * c padded to 8].
  * Buffers that are written carry TR_LANES elements of slack after their end; kernels may leave
  * anything in it. Inputs carry it too and may be read there.
@@ -51,8 +51,8 @@ typedef struct tr_kernels {
     /* y[oh/pool][ow/pool][k] = max over the window of (bias + conv), then relu. w: forward layout;
      * bias [k padded to 8] or NULL; index: which pixel of the window was the first largest
      * [as y], NULL when pool is 1. */
-    void (*conv)(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias, tr_real *y,
-                 uint8_t *index);
+    void (*conv)(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
+                 tr_real *y, uint8_t *index);
     /* dw (forward layout) += the gradient of one sample; pool is 1. */
     void (*conv_dw)(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_real *dw);
 
@@ -61,11 +61,11 @@ typedef struct tr_kernels {
     void (*route)(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
                   tr_route *routes, int32_t *counts);
     /* dw (route layout) += the gradient of one sample. */
-    void (*route_dw)(const tr_conv *d, const tr_real *x, const tr_route *routes, const int32_t *counts,
-                     tr_real *dw);
+    void (*route_dw)(const tr_conv *d, const tr_real *x, const tr_route *routes,
+                     const int32_t *counts, tr_real *dw);
     /* dx[n_dx] = the gradient with respect to the input; w: route layout. */
-    void (*route_dx)(const tr_conv *d, const tr_route *routes, const int32_t *counts, const tr_real *w,
-                     tr_real *dx, int64_t n_dx);
+    void (*route_dx)(const tr_conv *d, const tr_route *routes, const int32_t *counts,
+                     const tr_real *w, tr_real *dx, int64_t n_dx);
 
     /* y[n][no] = relu?(bias + x[n][ni] w[ni][no]); no a multiple of 8, rows of w are no apart; bias
      * NULL: zero; xs, ys: elements between rows. */
@@ -75,14 +75,15 @@ typedef struct tr_kernels {
     void (*linear_dx)(int n, int ni, int no, const tr_real *dz, int64_t zs, const tr_real *w,
                       tr_real *dx, int64_t xs);
     /* dw[ni][no] = x^T dz, summed over n in order. */
-    void (*linear_dw)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz, int64_t zs,
-                      tr_real *dw);
+    void (*linear_dw)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz,
+                      int64_t zs, tr_real *dw);
     /* y[n][no] = relu?(part[0] + part[1] + ...), parts [n][no] at `apart` elements. */
     void (*sum_parts)(int n, int no, const tr_real *parts, int64_t apart, int n_parts, bool relu,
                       tr_real *y, int64_t ys);
-    /* sum[k] += the rows of dy[n][k] (`step` elements apart); where y is given, only of the elements
-     * with y > 0. */
-    void (*row_sum)(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step, tr_real *sum);
+    /* sum[k] += the rows of dy[n][k] (`step` elements apart); where y is given, only of the
+     * elements with y > 0. */
+    void (*row_sum)(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step,
+                    tr_real *sum);
 
     void (*relu)(int64_t n, const tr_real *x, tr_real *y);
     /* out = y > 0 ? dy : 0; out may be dy. */
@@ -92,29 +93,30 @@ typedef struct tr_kernels {
 
     /* [h][w][c] -> [oh][ow][c]; at: element of x that was largest (the first of equals), for each
      * output. */
-    void (*max_pool)(int w, int c, int size, int stride, int oh, int ow, const tr_real *x, tr_real *y,
-                     int32_t *at);
-    void (*max_pool_dx)(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx, int64_t n_dx);
+    void (*max_pool)(int w, int c, int size, int stride, int oh, int ow, const tr_real *x,
+                     tr_real *y, int32_t *at);
+    void (*max_pool_dx)(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx,
+                        int64_t n_dx);
 
-    /* One sample: loss = -log softmax(logits)[label]; d[n padded to 8] = (softmax - one-hot) * scale
-     * (d may be NULL). Returns the loss; *best = the first largest class. */
+    /* One sample: loss = -log softmax(logits)[label]; d[n padded to 8] = (softmax - one-hot) *
+     * scale (d may be NULL). Returns the loss; *best = the first largest class. */
     tr_real (*cross_entropy)(int n, const tr_real *logits, int label, tr_real scale, tr_real *d,
                              int *best);
 
     /* p -= lr * step, as torch.optim.SGD; `buffer` may be NULL when momentum is 0. */
     void (*sgd)(const tr_sgd *s, int64_t n, tr_real *p, const tr_real *g, tr_real *buffer);
 
-    /* `rounds` of independent multiply-adds as fast as they go. Returns the number of floating-point
-     * operations; writes something to *sink. */
+    /* `rounds` of independent multiply-adds as fast as they go. Returns the number of
+     * floating-point operations; writes something to *sink. */
     int64_t (*peak)(int64_t rounds, tr_real *sink);
 } tr_kernels;
 
 /* The tables that this build has, best last; the reference is called "scalar". */
 int tr_n_isas(void);
 const char *tr_isa_name(int i);
-/* The table of an ISA by name, or the best that this CPU runs for "auto" (or, where it is set, the one
- * that the environment variable TRAINER_ISA names). Fails on a name that is none and on an ISA that
- * the CPU lacks. */
+/* The table of an ISA by name, or the best that this CPU runs for "auto" (or, where it is set, the
+ * one that the environment variable TRAINER_ISA names). Fails on a name that is none and on an ISA
+ * that the CPU lacks. */
 int tr_kernels_get(const char *isa, const tr_kernels **out, tr_error *err);
 
 #endif

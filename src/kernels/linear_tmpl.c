@@ -1,16 +1,12 @@
-/* Linear layers in vectors: forward, input gradient and weight gradient on the tiles of this room. */
+/* Linear layers in vectors: forward, input gradient and weight gradient on the tiles of this room.
+ */
 #include "kernels/outer.h"
 #include "kernels/reference.h"
 #include "kernels/tile.h"
 
-static void linear(int n, int ni, int no, const float *x, int64_t xs, const float *w, const float *bias,
-                   bool relu, float *y, int64_t ys) {
-    tile t = {.step = xs,
-              .kh = 1,
-              .run = ni,
-              .ws = no,
-              .floor = relu ? 0.0f : -INFINITY,
-              .ys = ys};
+static void linear(int n, int ni, int no, const float *x, int64_t xs, const float *w,
+                   const float *bias, bool relu, float *y, int64_t ys) {
+    tile t = {.step = xs, .kh = 1, .run = ni, .ws = no, .floor = relu ? 0.0f : -INFINITY, .ys = ys};
     for (int o = 0; o < no;) {
         const bool wide = no - o >= TR_LANES;
         const tile_function *table = wide ? tile16_table[0] : tile8_table[0];
@@ -28,8 +24,8 @@ static void linear(int n, int ni, int no, const float *x, int64_t xs, const floa
     }
 }
 
-static void linear_dw(int n, int ni, int no, const float *x, int64_t xs, const float *dz, int64_t zs,
-                      float *dw) {
+static void linear_dw(int n, int ni, int no, const float *x, int64_t xs, const float *dz,
+                      int64_t zs, float *dw) {
     outer t = {.n_out = 1, .n_in = n, .x_in = xs, .dy_in = zs, .ws = no};
     for (int o = 0; o < no;) {
         const bool wide = no - o >= TR_LANES;
@@ -51,7 +47,7 @@ static void linear_dw(int n, int ni, int no, const float *x, int64_t xs, const f
 /* Up to four samples times two rows of weights, eight lanes a sum. */
 #define DOT_START(b, o) v8 a##b##o = v8_zero();
 #define DOT_STEP(b, o)  a##b##o = v8_fma(z##b, w##o, a##b##o);
-#define DOT_END(b, o)   dx[(b) * xs + (o)] = v8_fold(a##b##o);
+#define DOT_END(b, o)   dx[(b)*xs + (o)] = v8_fold(a##b##o);
 #define DOT_LOAD0       v8 z0 = v8_load(dz + j);
 #define DOT_LOAD1       DOT_LOAD0 v8 z1 = v8_load(dz + zs + j);
 #define DOT_LOAD2       DOT_LOAD1 v8 z2 = v8_load(dz + 2 * zs + j);
@@ -85,8 +81,8 @@ DOT_DEFINE(4, 3)
 
 static void linear_dx(int n, int ni, int no, const float *dz, int64_t zs, const float *w, float *dx,
                       int64_t xs) {
-    static void (*const table[])(int, int, const float *, int64_t, const float *, float *, int64_t) = {
-        NULL, dot1, dot2, dot3, dot4};
+    static void (*const table[])(int, int, const float *, int64_t, const float *, float *,
+                                 int64_t) = {NULL, dot1, dot2, dot3, dot4};
     for (int r = 0; r < n; r += 4)
         table[tr_min(4, n - r)](ni, no, dz + r * zs, zs, w, dx + r * xs, xs);
 }

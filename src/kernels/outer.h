@@ -6,21 +6,21 @@
 #include "kernels/vec.h"
 
 typedef struct outer {
-    const float *x, *dy;    /* first element and vector */
-    int n_out, n_in;        /* rows and pixels in a row */
-    int64_t x_out, x_in;    /* steps of x for either */
-    int64_t dy_out, dy_in;  /* steps of dy */
-    float *dw;              /* vector of the first input element */
-    int64_t ws;             /* to the vector of the next */
-    int valid;              /* lanes that are channels; the others are stored as zero */
-    bool add;               /* start from what dw holds, not from zero */
+    const float *x, *dy;   /* first element and vector */
+    int n_out, n_in;       /* rows and pixels in a row */
+    int64_t x_out, x_in;   /* steps of x for either */
+    int64_t dy_out, dy_in; /* steps of dy */
+    float *dw;             /* vector of the first input element */
+    int64_t ws;            /* to the vector of the next */
+    int valid;             /* lanes that are channels; the others are stored as zero */
+    bool add;              /* start from what dw holds, not from zero */
 } outer;
 
 typedef void (*outer_function)(const outer *t);
 
-#define V(f)  v8_##f
-#define VTYPE v8
-#define VTILE outer8
+#define V(f)            v8_##f
+#define VTYPE           v8
+#define VTILE           outer8
 #define VSTORE(p, a, n) v8_store(p, v8_first(a, n))
 #include "kernels/outer_tmpl.h"
 #undef V
@@ -35,9 +35,9 @@ TR_INLINE void outer_store16(float *p, v16 a, int n) {
         v8_store(p + 8, v8_first(v8_load(p + 8), n - 8));
     }
 }
-#define V(f)  v16_##f
-#define VTYPE v16
-#define VTILE outer16
+#define V(f)            v16_##f
+#define VTYPE           v16
+#define VTILE           outer16
 #define VSTORE(p, a, n) outer_store16(p, a, n)
 #include "kernels/outer_tmpl.h"
 #undef V

@@ -1,8 +1,8 @@
 /* Included by outer.h once for each width of vector (V, VTYPE, VTILE, VSTORE). */
 
-#define OUTER_START(b, o) VTYPE a##b##o = t->add ? V(load)(t->dw + (o) * t->ws) : V(zero)();
+#define OUTER_START(b, o) VTYPE a##b##o = t->add ? V(load)(t->dw + (o)*t->ws) : V(zero)();
 #define OUTER_STEP(b, o)  a##b##o = V(fma)(V(all)(x[o]), g, a##b##o);
-#define OUTER_END(b, o)   VSTORE(t->dw + (o) * t->ws, a##b##o, t->valid);
+#define OUTER_END(b, o)   VSTORE(t->dw + (o)*t->ws, a##b##o, t->valid);
 
 #define OUTER_DEFINE(no)                                                                           \
     static void TR_PASTE(VTILE, no)(const outer *t) {                                              \

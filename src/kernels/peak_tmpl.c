@@ -30,4 +30,6 @@ static int64_t peak(int64_t rounds, float *sink) {
     return rounds * 12 * LANES * 2;
 }
 
-void TR_NAME(tr_kernels_fill_peak)(tr_kernels *t) { t->peak = peak; }
+void TR_NAME(tr_kernels_fill_peak)(tr_kernels *t) {
+    t->peak = peak;
+}

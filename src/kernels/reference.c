@@ -1,8 +1,8 @@
 /* What every kernel computes, in plain C.
  *
  * The order of the operations here is the definition: an ISA's version must give the same bits. The
- * file is compiled once per ISA, too (kernels that are no more than a loop over their outputs need no
- * other version), and once with double for the gradient checks.
+ * file is compiled once per ISA, too (kernels that are no more than a loop over their outputs need
+ * no other version), and once with double for the gradient checks.
  */
 #include <float.h>
 #include <math.h>
@@ -11,13 +11,17 @@
 #include "kernels/reference.h"
 
 #ifdef TR_REAL_DOUBLE
-static inline tr_real fused(tr_real a, tr_real b, tr_real c) { return a * b + c; }
+static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
+    return a * b + c;
+}
 #elif defined(__FMA__) || defined(__aarch64__)
-static inline tr_real fused(tr_real a, tr_real b, tr_real c) { return __builtin_fmaf(a, b, c); }
+static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
+    return __builtin_fmaf(a, b, c);
+}
 #else
-/* a * b + c rounded once, without the instruction: the product is exact in double; the sum is rounded
- * to odd, so that rounding it again to float cannot go wrong (Boldo and Melquiond, 2008, "Emulation of
- * FMA and correctly rounded sums"). */
+/* a * b + c rounded once, without the instruction: the product is exact in double; the sum is
+ * rounded to odd, so that rounding it again to float cannot go wrong (Boldo and Melquiond, 2008,
+ * "Emulation of FMA and correctly rounded sums"). */
 static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
     double p = (double)a * b, z = c, s = p + z;
     double t = s - p, lost = (p - (s - t)) + (z - t);
@@ -31,15 +35,21 @@ static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
 #endif
 
 /* The number of lanes in the block of forward-layout weights that starts at channel k0. */
-static int block_lanes(int k, int k0) { return k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8; }
+static int block_lanes(int k, int k0) {
+    return k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
+}
 
-static bool beats(tr_real a, tr_real best) { return a > best || a != a; }
+static bool beats(tr_real a, tr_real best) {
+    return a > best || a != a;
+}
 
-static tr_real relu_of(tr_real x) { return x < 0 ? 0 : x; }
+static tr_real relu_of(tr_real x) {
+    return x < 0 ? 0 : x;
+}
 
 /* One pixel of a convolution, 16 channels or fewer at a time: out[lanes]. */
-static void pixel(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias, int lanes,
-                  tr_real *out) {
+static void pixel(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
+                  int lanes, tr_real *out) {
     for (int l = 0; l < lanes; l++) out[l] = bias ? bias[l] : 0;
     for (int r = 0; r < d->kh; r++) {
         for (int j = 0; j < d->run; j++, w += lanes) {
@@ -48,8 +58,8 @@ static void pixel(const tr_conv *d, const tr_real *x, const tr_real *w, const tr
     }
 }
 
-static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias, tr_real *y,
-                 uint8_t *index) {
+static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
+                 tr_real *y, uint8_t *index) {
     int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
     for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
         int lanes = block_lanes(d->k, k0);
@@ -60,7 +70,8 @@ static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_
             for (int q = 0; q < d->pool * d->pool; q++) {
                 int oh = o / pw * d->pool + q / d->pool, ow = o % pw * d->pool + q % d->pool;
                 tr_real out[TR_LANES];
-                pixel(d, x + oh * d->step_h + ow * d->step_w, wb, bias ? bias + k0 : NULL, lanes, out);
+                pixel(d, x + oh * d->step_h + ow * d->step_w, wb, bias ? bias + k0 : NULL, lanes,
+                      out);
                 for (int l = 0; l < lanes; l++) {
                     if (q > 0 && !beats(out[l], best[l])) continue;
                     best[l] = out[l];
@@ -82,8 +93,7 @@ static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_re
         for (int r = 0; r < d->kh; r++) {
             for (int j = 0; j < d->run; j++, g += lanes) {
                 for (int p = 0; p < d->oh * d->ow; p++) {
-                    tr_real v =
-                        x[p / d->ow * d->step_h + p % d->ow * d->step_w + r * d->row + j];
+                    tr_real v = x[p / d->ow * d->step_h + p % d->ow * d->step_w + r * d->row + j];
                     const tr_real *dyp = dy + (int64_t)p * d->k + k0;
                     for (int l = 0; l < valid; l++) g[l] = fused(v, dyp[l], g[l]);
                 }
@@ -114,8 +124,8 @@ static void route(const tr_conv *d, const tr_real *y, const tr_real *dy, const u
     }
 }
 
-static void route_dw(const tr_conv *d, const tr_real *x, const tr_route *routes, const int32_t *counts,
-                     tr_real *dw) {
+static void route_dw(const tr_conv *d, const tr_real *x, const tr_route *routes,
+                     const int32_t *counts, tr_real *dw) {
     int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
     for (int k = 0; k < d->k; k++) {
@@ -129,8 +139,8 @@ static void route_dw(const tr_conv *d, const tr_real *x, const tr_route *routes,
     }
 }
 
-static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts, const tr_real *w,
-                     tr_real *dx, int64_t n_dx) {
+static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts,
+                     const tr_real *w, tr_real *dx, int64_t n_dx) {
     int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
     memset(dx, 0, (size_t)n_dx * sizeof *dx);
@@ -138,7 +148,8 @@ static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *co
         for (int i = 0; i < counts[k]; i++) {
             for (int r = 0; r < d->kh; r++) {
                 tr_real *to = dx + routes[k * n + i].at + r * d->row;
-                /* The zeros behind a row belong to it: an infinite gradient makes NaN of them, too. */
+                /* The zeros behind a row belong to it: an infinite gradient makes NaN of them, too.
+                 */
                 for (int j = 0; j < run8; j++)
                     to[j] = fused(routes[k * n + i].value, w[r * run8 + j], to[j]);
             }
@@ -152,7 +163,8 @@ static void linear(int n, int ni, int no, const tr_real *x, int64_t xs, const tr
         tr_real *yr = y + r * ys;
         for (int o = 0; o < no; o++) yr[o] = bias ? bias[o] : 0;
         for (int i = 0; i < ni; i++) {
-            for (int o = 0; o < no; o++) yr[o] = fused(x[r * xs + i], w[(int64_t)i * no + o], yr[o]);
+            for (int o = 0; o < no; o++)
+                yr[o] = fused(x[r * xs + i], w[(int64_t)i * no + o], yr[o]);
         }
         for (int o = 0; relu && o < no; o++) yr[o] = relu_of(yr[o]);
     }
@@ -176,8 +188,8 @@ static void linear_dx(int n, int ni, int no, const tr_real *dz, int64_t zs, cons
     }
 }
 
-static void linear_dw(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz, int64_t zs,
-                      tr_real *dw) {
+static void linear_dw(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz,
+                      int64_t zs, tr_real *dw) {
     for (int i = 0; i < ni; i++, dw += no) {
         for (int o = 0; o < no; o++) dw[o] = 0;
         for (int r = 0; r < n; r++) {
@@ -199,7 +211,8 @@ static void sum_parts(int n, int no, const tr_real *parts, int64_t apart, int n_
     }
 }
 
-static void row_sum(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step, tr_real *sum) {
+static void row_sum(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step,
+                    tr_real *sum) {
     for (int64_t r = 0; r < n; r++, dy += step) {
         if (y == NULL) {
             for (int o = 0; o < k; o++) sum[o] += dy[o];
@@ -222,8 +235,8 @@ static void add(int64_t n, const tr_real *a, const tr_real *b, tr_real *y) {
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
-static void max_pool(int w, int c, int size, int stride, int oh, int ow, const tr_real *x, tr_real *y,
-                     int32_t *at) {
+static void max_pool(int w, int c, int size, int stride, int oh, int ow, const tr_real *x,
+                     tr_real *y, int32_t *at) {
     for (int o = 0; o < oh * ow; o++) {
         int32_t first = (o / ow * stride * w + o % ow * stride) * c;
         for (int l = 0; l < c; l++, y++, at++) {
@@ -239,14 +252,19 @@ static void max_pool(int w, int c, int size, int stride, int oh, int ow, const t
     }
 }
 
-static void max_pool_dx(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx, int64_t n_dx) {
+static void max_pool_dx(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx,
+                        int64_t n_dx) {
     memset(dx, 0, (size_t)n_dx * sizeof *dx);
     for (int64_t i = 0; i < n_out; i++) dx[at[i]] += dy[i];
 }
 
 #ifdef TR_REAL_DOUBLE
-static tr_real exp_of(tr_real x) { return exp(x); }
-static tr_real log_of(tr_real x) { return log(x); }
+static tr_real exp_of(tr_real x) {
+    return exp(x);
+}
+static tr_real log_of(tr_real x) {
+    return log(x);
+}
 #else
 /* exp of x <= 0: 2^n * e^r with |r| <= ln(2)/2, the Taylor polynomial of degree 7 (error below one
  * unit in the last place); 0 below the smallest normal number. */
@@ -349,8 +367,8 @@ static int64_t peak(int64_t rounds, tr_real *sink) {
 }
 
 void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
-    *t = (tr_kernels){TR_STRING(TR_ISA), conv,     conv_dw,     route,         route_dw, route_dx,
-                      linear,            linear_dx, linear_dw,  sum_parts,     row_sum,  relu,
-                      relu_dx,           add,       max_pool,   max_pool_dx,   cross_entropy, sgd,
-                      peak};
+    *t = (tr_kernels){TR_STRING(TR_ISA), conv,          conv_dw,   route,     route_dw,
+                      route_dx,          linear,        linear_dx, linear_dw, sum_parts,
+                      row_sum,           relu,          relu_dx,   add,       max_pool,
+                      max_pool_dx,       cross_entropy, sgd,       peak};
 }

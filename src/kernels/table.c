@@ -19,29 +19,33 @@ X(scalar)
 TR_ISAS(X)
 #undef X
 
-static bool always(void) { return true; }
+static bool always(void) {
+    return true;
+}
 
 #ifdef TR_REAL_DOUBLE
 #elif defined(__x86_64__) || defined(__i386__)
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
 #elif defined(__aarch64__)
-static bool has_neon(void) { return true; }
+static bool has_neon(void) {
+    return true;
+}
 #endif
 
-static const char *const names[] = {
-    "scalar",
+static const char *const names[] = {"scalar",
 #define X(isa) #isa,
-    TR_ISAS(X)
+                                    TR_ISAS(X)
 #undef X
 };
-static bool (*const runs[])(void) = {
-    always,
+static bool (*const runs[])(void) = {always,
 #define X(isa) has_##isa,
-    TR_ISAS(X)
+                                     TR_ISAS(X)
 #undef X
 };
 
@@ -62,9 +66,13 @@ static void fill(void) {
     (void)i;
 }
 
-int tr_n_isas(void) { return N_ISAS; }
+int tr_n_isas(void) {
+    return N_ISAS;
+}
 
-const char *tr_isa_name(int i) { return names[i]; }
+const char *tr_isa_name(int i) {
+    return names[i];
+}
 
 int tr_kernels_get(const char *isa, const tr_kernels **out, tr_error *err) {
     const char *place = "--isa", *forced = getenv("TRAINER_ISA");
@@ -81,8 +89,8 @@ int tr_kernels_get(const char *isa, const tr_kernels **out, tr_error *err) {
     if (strcmp(isa, "auto") == 0) found = best;
     if (found < 0) {
         const char *near = tr_nearest(isa, names, N_ISAS);
-        return tr_fail(err, TR_ECONFIG, "%s: no instruction set '%s' in this build%s%s%s", place, isa,
-                       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return tr_fail(err, TR_ECONFIG, "%s: no instruction set '%s' in this build%s%s%s", place,
+                       isa, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
     if (!runs[found]())
         return tr_fail(err, TR_ECONFIG, "%s: this CPU has no %s, the best it has is %s", place,

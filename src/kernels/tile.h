@@ -1,9 +1,9 @@
-/* The register tile of forward convolutions and linear layers: broadcast an input element, multiply it
- * with a vector of output channels. Private to this room.
+/* The register tile of forward convolutions and linear layers: broadcast an input element, multiply
+ * it with a vector of output channels. Private to this room.
  *
- * A tile computes up to two rows (p0, p1) of up to seven outputs each, one vector of output channels
- * wide. It is one chain of multiply-adds per output over kernel rows and their elements, so its shape
- * never shows in the bits. tile_tmpl.h holds the code for either width.
+ * A tile computes up to two rows (p0, p1) of up to seven outputs each, one vector of output
+ * channels wide. It is one chain of multiply-adds per output over kernel rows and their elements,
+ * so its shape never shows in the bits. tile_tmpl.h holds the code for either width.
  */
 #ifndef TR_TILE_H
 #define TR_TILE_H
@@ -13,16 +13,17 @@
 #include "kernels/vec.h"
 
 typedef struct tile {
-    const float *x;       /* window of the first output */
-    int64_t step, below;  /* to the window of the next output, of the same output in the second row */
-    int kh, run;          /* rows of the window and elements in each */
-    int64_t row;          /* from one row of the window to the next */
-    const float *w;       /* vector of weights of the first element */
-    int64_t ws;           /* to the vector of the next */
-    const float *bias;    /* vector, or NULL */
-    float floor;          /* 0 for relu, -INFINITY for none */
-    float *y;             /* vector of the first output */
-    int64_t ys, y_below;  /* to the next output, to the second row */
+    const float *x; /* window of the first output */
+    int64_t step,
+        below;         /* to the window of the next output, of the same output in the second row */
+    int kh, run;       /* rows of the window and elements in each */
+    int64_t row;       /* from one row of the window to the next */
+    const float *w;    /* vector of weights of the first element */
+    int64_t ws;        /* to the vector of the next */
+    const float *bias; /* vector, or NULL */
+    float floor;       /* 0 for relu, -INFINITY for none */
+    float *y;          /* vector of the first output */
+    int64_t ys, y_below; /* to the next output, to the second row */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
@@ -42,7 +43,8 @@ typedef void (*tile_function)(const tile *t);
 #undef VTYPE
 #undef VTILE
 
-/* How many outputs a row of a tile should have so that n come out in even pieces of at most `most`. */
+/* How many outputs a row of a tile should have so that n come out in even pieces of at most `most`.
+ */
 TR_INLINE int tile_columns(int n, int most) {
     int pieces = n > most ? (n + most - 1) / most : 1;
     return (n + pieces - 1) / pieces;

@@ -1,8 +1,8 @@
 /* Included by tile.h once for each width of vector (V, VTYPE, VTILE). */
 
 #define TILE_START(b, o) VTYPE a##b##o = start;
-#define TILE_STEP(b, o)  a##b##o = V(fma)(V(all)(p##b[(o) * step]), k, a##b##o);
-#define TILE_END(b, o)   V(store)(t->y + (b) * t->y_below + (o) * t->ys, V(max)(low, a##b##o));
+#define TILE_STEP(b, o)  a##b##o = V(fma)(V(all)(p##b[(o)*step]), k, a##b##o);
+#define TILE_END(b, o)   V(store)(t->y + (b)*t->y_below + (o)*t->ys, V(max)(low, a##b##o));
 
 #define TILE_DEFINE(nb, no)                                                                        \
     static void TR_PASTE(VTILE, nb##_##no)(const tile *t) {                                        \

@@ -1,7 +1,7 @@
 /* The vocabulary that the *_tmpl.c files are written in: vectors of 8 and 16 floats.
  *
- * TR_ISA_AVX2, TR_ISA_AVX512 or TR_ISA_NEON chooses; TR_NAME(f) gives f the ISA's suffix. Private to
- * this room.
+ * TR_ISA_AVX2, TR_ISA_AVX512 or TR_ISA_NEON chooses; TR_NAME(f) gives f the ISA's suffix. Private
+ * to this room.
  */
 #ifndef TR_VEC_H
 #define TR_VEC_H
@@ -17,13 +17,25 @@
 #if defined(TR_ISA_AVX2) || defined(TR_ISA_AVX512)
 #include <immintrin.h>
 typedef __m256 v8;
-TR_INLINE v8 v8_zero(void) { return _mm256_setzero_ps(); }
-TR_INLINE v8 v8_load(const float *p) { return _mm256_loadu_ps(p); }
-TR_INLINE void v8_store(float *p, v8 a) { _mm256_storeu_ps(p, a); }
-TR_INLINE v8 v8_all(float s) { return _mm256_set1_ps(s); }
-TR_INLINE v8 v8_fma(v8 a, v8 b, v8 c) { return _mm256_fmadd_ps(a, b, c); }
+TR_INLINE v8 v8_zero(void) {
+    return _mm256_setzero_ps();
+}
+TR_INLINE v8 v8_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+TR_INLINE void v8_store(float *p, v8 a) {
+    _mm256_storeu_ps(p, a);
+}
+TR_INLINE v8 v8_all(float s) {
+    return _mm256_set1_ps(s);
+}
+TR_INLINE v8 v8_fma(v8 a, v8 b, v8 c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
 /* b where it is larger, equal or not a number; else a */
-TR_INLINE v8 v8_max(v8 a, v8 b) { return _mm256_max_ps(a, b); }
+TR_INLINE v8 v8_max(v8 a, v8 b) {
+    return _mm256_max_ps(a, b);
+}
 /* lanes 0..n-1 of a, zero in the others */
 TR_INLINE v8 v8_first(v8 a, int n) {
     __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -51,12 +63,24 @@ TR_INLINE float v8_fold(v8 a) {
 #define TR_ACC8  14
 #define TR_ACC16 14
 typedef __m512 v16;
-TR_INLINE v16 v16_zero(void) { return _mm512_setzero_ps(); }
-TR_INLINE v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
-TR_INLINE void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
-TR_INLINE v16 v16_all(float s) { return _mm512_set1_ps(s); }
-TR_INLINE v16 v16_fma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
-TR_INLINE v16 v16_max(v16 a, v16 b) { return _mm512_max_ps(a, b); }
+TR_INLINE v16 v16_zero(void) {
+    return _mm512_setzero_ps();
+}
+TR_INLINE v16 v16_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+TR_INLINE void v16_store(float *p, v16 a) {
+    _mm512_storeu_ps(p, a);
+}
+TR_INLINE v16 v16_all(float s) {
+    return _mm512_set1_ps(s);
+}
+TR_INLINE v16 v16_fma(v16 a, v16 b, v16 c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+TR_INLINE v16 v16_max(v16 a, v16 b) {
+    return _mm512_max_ps(a, b);
+}
 #else
 #define TR_ACC8  14
 #define TR_ACC16 6
@@ -70,9 +94,15 @@ TR_INLINE v16 v16_max(v16 a, v16 b) { return _mm512_max_ps(a, b); }
 typedef struct v8 {
     float32x4_t a, b;
 } v8;
-TR_INLINE v8 v8_all(float s) { return (v8){vdupq_n_f32(s), vdupq_n_f32(s)}; }
-TR_INLINE v8 v8_zero(void) { return v8_all(0); }
-TR_INLINE v8 v8_load(const float *p) { return (v8){vld1q_f32(p), vld1q_f32(p + 4)}; }
+TR_INLINE v8 v8_all(float s) {
+    return (v8){vdupq_n_f32(s), vdupq_n_f32(s)};
+}
+TR_INLINE v8 v8_zero(void) {
+    return v8_all(0);
+}
+TR_INLINE v8 v8_load(const float *p) {
+    return (v8){vld1q_f32(p), vld1q_f32(p + 4)};
+}
 TR_INLINE void v8_store(float *p, v8 a) {
     vst1q_f32(p, a.a);
     vst1q_f32(p + 4, a.b);
@@ -83,7 +113,9 @@ TR_INLINE v8 v8_fma(v8 a, v8 b, v8 c) {
 TR_INLINE float32x4_t v4_max(float32x4_t a, float32x4_t b) {
     return vbslq_f32(vcgtq_f32(a, b), a, b);
 }
-TR_INLINE v8 v8_max(v8 a, v8 b) { return (v8){v4_max(a.a, b.a), v4_max(a.b, b.b)}; }
+TR_INLINE v8 v8_max(v8 a, v8 b) {
+    return (v8){v4_max(a.a, b.a), v4_max(a.b, b.b)};
+}
 TR_INLINE v8 v8_first(v8 a, int n) {
     float t[8];
     v8_store(t, a);
@@ -112,9 +144,15 @@ TR_INLINE float v8_fold(v8 a) {
 typedef struct v16 {
     v8 l, h;
 } v16;
-TR_INLINE v16 v16_all(float s) { return (v16){v8_all(s), v8_all(s)}; }
-TR_INLINE v16 v16_zero(void) { return (v16){v8_zero(), v8_zero()}; }
-TR_INLINE v16 v16_load(const float *p) { return (v16){v8_load(p), v8_load(p + 8)}; }
+TR_INLINE v16 v16_all(float s) {
+    return (v16){v8_all(s), v8_all(s)};
+}
+TR_INLINE v16 v16_zero(void) {
+    return (v16){v8_zero(), v8_zero()};
+}
+TR_INLINE v16 v16_load(const float *p) {
+    return (v16){v8_load(p), v8_load(p + 8)};
+}
 TR_INLINE void v16_store(float *p, v16 a) {
     v8_store(p, a.l);
     v8_store(p + 8, a.h);
@@ -122,11 +160,13 @@ TR_INLINE void v16_store(float *p, v16 a) {
 TR_INLINE v16 v16_fma(v16 a, v16 b, v16 c) {
     return (v16){v8_fma(a.l, b.l, c.l), v8_fma(a.h, b.h, c.h)};
 }
-TR_INLINE v16 v16_max(v16 a, v16 b) { return (v16){v8_max(a.l, b.l), v8_max(a.h, b.h)}; }
+TR_INLINE v16 v16_max(v16 a, v16 b) {
+    return (v16){v8_max(a.l, b.l), v8_max(a.h, b.h)};
+}
 #endif
 
-/* GRID_R(X, C) writes X(r, c) for r in 0..R-1 and c in 0..C-1: named accumulators, because gcc keeps
- * an array of them in memory. */
+/* GRID_R(X, C) writes X(r, c) for r in 0..R-1 and c in 0..C-1: named accumulators, because gcc
+ * keeps an array of them in memory. */
 #define TR_COLS_1(X, r)  X(r, 0)
 #define TR_COLS_2(X, r)  TR_COLS_1(X, r) X(r, 1)
 #define TR_COLS_3(X, r)  TR_COLS_2(X, r) X(r, 2)

@@ -1,4 +1,5 @@
-/* add: the sum of two or more values of one shape, torch.add; what joins the branches of a network. */
+/* add: the sum of two or more values of one shape, torch.add; what joins the branches of a network.
+ */
 #include <string.h>
 
 #include "ops/ops.h"
@@ -8,12 +9,14 @@ static int shape(tr_node *node, tr_error *err) {
         tr_shape a = node->in[0], b = node->in[i];
         if (a.flat == b.flat && a.h == b.h && a.w == b.w && a.c == b.c) continue;
         if (a.flat && b.flat && tr_shape_size(a) == tr_shape_size(b))
-            return tr_fail_at(err, node->where, node->name,
-                              "add wants inputs whose features are in one order, not a flattened image and "
-                              "other features");
+            return tr_fail_at(
+                err, node->where, node->name,
+                "add wants inputs whose features are in one order, not a flattened image and "
+                "other features");
         char s[64], t[64];
-        return tr_fail_at(err, node->where, node->name, "add wants inputs of one shape, not %s and %s",
-                          tr_shape_text(a, s), tr_shape_text(b, t));
+        return tr_fail_at(err, node->where, node->name,
+                          "add wants inputs of one shape, not %s and %s", tr_shape_text(a, s),
+                          tr_shape_text(b, t));
     }
     node->own = node->in[0];
     return TR_OK;

@@ -1,8 +1,9 @@
 /* conv2d: cross-correlation over an image, torch.nn.Conv2d.
  *
  * Two ways, chosen by what the layer absorbed and nothing else:
- *  - routed: with a max pool at its end each window passes its gradient to one pixel. Backward makes a list
- *    of those (a quarter of the pixels for 2 x 2) and works through it. Weights live in route layout.
+ *  - routed: with a max pool at its end each window passes its gradient to one pixel. Backward
+ * makes a list of those (a quarter of the pixels for 2 x 2) and works through it. Weights live in
+ * route layout.
  *  - dense: weights live in forward layout; the input gradient is a convolution of the gradient
  *    (spread by the stride, with a border) with the turned weights.
  * The other layout is made at the start of each step: by each thread for itself while it is small,
@@ -34,15 +35,17 @@ static const tr_key keys[] = {
 enum {
     WEIGHT,
     BIAS,
-    LARGEST_POOL = 4,             /* that the kernels take in */
-    SHARED_COPY = 64 * 1024,      /* elements from which on the second layout is made once for all */
-    SMALLEST_BLOCK = 256,         /* elements of the weights that are worth a thread's while */
-    LARGEST_TILE = 2048,          /* elements of the weights that are updated at a time */
+    LARGEST_POOL = 4,        /* that the kernels take in */
+    SHARED_COPY = 64 * 1024, /* elements from which on the second layout is made once for all */
+    SMALLEST_BLOCK = 256,    /* elements of the weights that are worth a thread's while */
+    LARGEST_TILE = 2048,     /* elements of the weights that are updated at a time */
 };
 
 /* ---- geometry ---- */
 
-static bool is_routed(const tr_node *node) { return node->epilogue.pool > 1; }
+static bool is_routed(const tr_node *node) {
+    return node->epilogue.pool > 1;
+}
 
 static int run8_of(const tr_node *node) {
     const conv_args *a = node->args;
@@ -50,7 +53,9 @@ static int run8_of(const tr_node *node) {
 }
 
 /* Elements of the forward layout from output channel k on belong to blocks of this many lanes. */
-static int lanes_at(int k, int k0) { return k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8; }
+static int lanes_at(int k, int k0) {
+    return k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
+}
 
 static tr_shape padded_input(const tr_node *node) {
     const conv_args *a = node->args;
@@ -79,7 +84,8 @@ static tr_conv geometry(const tr_node *node) {
                      .relu = node->epilogue.relu};
 }
 
-/* The gradient as the turned convolution reads it: spread by the stride, bordered by kernel_size - 1. */
+/* The gradient as the turned convolution reads it: spread by the stride, bordered by kernel_size
+ * - 1. */
 static tr_shape spread_shape(const tr_node *node) {
     const conv_args *a = node->args;
     int border = (int)a->kernel_size - 1;
@@ -110,16 +116,17 @@ static int shape(tr_node *node, tr_error *err) {
     tr_shape in = padded_input(node);
     int64_t s = a->kernel_size, k = a->out_channels, c = in.c;
     if (s > in.h || s > in.w)
-        return tr_fail_at(err, node->where, node->name,
-                          "kernel_size=%d is larger than the padded input of %d x %d, allowed are 1 to %d",
-                          (int)s, in.h, in.w, in.h < in.w ? in.h : in.w);
+        return tr_fail_at(
+            err, node->where, node->name,
+            "kernel_size=%d is larger than the padded input of %d x %d, allowed are 1 to %d",
+            (int)s, in.h, in.w, in.h < in.w ? in.h : in.w);
     if (s * s * c * tr_round_up(k, TR_LANES) > INT32_MAX / 4)
         return tr_fail_at(err, node->where, node->name, "the layer would have too many weights");
-    node->own = (tr_shape){false, (int)((in.h - s) / a->stride + 1), (int)((in.w - s) / a->stride + 1),
-                           (int)k};
+    node->own = (tr_shape){false, (int)((in.h - s) / a->stride + 1),
+                           (int)((in.w - s) / a->stride + 1), (int)k};
     double bound = 1 / sqrt((double)(s * s * c)); /* kaiming_uniform with a = sqrt(5) */
-    int64_t per_k = s * run8_of(node), size = is_routed(node) ? k * per_k
-                                                              : tr_round_up(k, TR_BLOCK8) * s * s * c;
+    int64_t per_k = s * run8_of(node),
+            size = is_routed(node) ? k * per_k : tr_round_up(k, TR_BLOCK8) * s * s * c;
     int64_t piece = is_routed(node) ? per_k * (SMALLEST_BLOCK / per_k + 1) : TR_LANES * s * s * c;
     node->n_params = 1 + a->bias;
     node->param[WEIGHT] = (tr_param){.role = "weight",
@@ -187,7 +194,9 @@ static void to_turned(const tr_conv *d, const tr_real *w, int k0, int k1, tr_rea
     }
 }
 
-static tr_real *second_layout(const tr_work *w) { return w->shared ? w->shared : w->own; }
+static tr_real *second_layout(const tr_work *w) {
+    return w->shared ? w->shared : w->own;
+}
 
 static void prepare(const tr_work *w) {
     tr_conv d = geometry(w->node);
@@ -331,10 +340,10 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_nod
     bool routed = is_routed(node);
     unsigned lists = routed ? TR_USE_AUX1 : 0, own = routed ? 0 : TR_USE_SHARED;
     if (routed) {
-        out->aux_bytes[1] = counts_bytes(node) + tr_shape_size(node->out) * (int64_t)sizeof(tr_route);
-        out->backward[out->n_backward++] =
-            (tr_phase){"routes", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY | TR_USE_AUX0 | TR_USE_AUX1,
-                       route};
+        out->aux_bytes[1] =
+            counts_bytes(node) + tr_shape_size(node->out) * (int64_t)sizeof(tr_route);
+        out->backward[out->n_backward++] = (tr_phase){
+            "routes", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY | TR_USE_AUX0 | TR_USE_AUX1, route};
     } else if (node->epilogue.relu) {
         out->backward[out->n_backward++] =
             (tr_phase){"relu gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY, mask};
@@ -362,8 +371,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
         bool large = layout >= SHARED_COPY;
         *(large ? &out->shared_size : &out->private_size) = layout;
         int blocks = large ? (int)((a->out_channels + TR_LANES - 1) / TR_LANES) : 0;
-        out->prepare[out->n_prepare++] =
-            (tr_phase){"weights", large ? TR_CUT_BLOCKS : TR_CUT_EACH, blocks, TR_USE_SHARED, prepare};
+        out->prepare[out->n_prepare++] = (tr_phase){"weights", large ? TR_CUT_BLOCKS : TR_CUT_EACH,
+                                                    blocks, TR_USE_SHARED, prepare};
     }
     if (routed) out->aux_bytes[0] = tr_shape_size(node->out) + TR_LANES;
     if (a->padding) out->scratch_size = tr_shape_size(border);
@@ -377,10 +386,11 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
 }
 
 const tr_op tr_op_conv2d = {
-    .schema = {"conv2d",
-               "Convolution over an image, square kernels, as torch.nn.Conv2d. Takes in a relu and a "
-               "max_pool2d after it.",
-               keys, sizeof keys / sizeof *keys, sizeof(conv_args)},
+    .schema =
+        {"conv2d",
+         "Convolution over an image, square kernels, as torch.nn.Conv2d. Takes in a relu and a "
+         "max_pool2d after it.",
+         keys, sizeof keys / sizeof *keys, sizeof(conv_args)},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

@@ -1,5 +1,5 @@
-/* cross_entropy: -log softmax(logits)[label], torch.nn.CrossEntropyLoss with the mean over the batch.
- * Forward and the gradient of the logits are one phase. */
+/* cross_entropy: -log softmax(logits)[label], torch.nn.CrossEntropyLoss with the mean over the
+ * batch. Forward and the gradient of the logits are one phase. */
 #include "ops/ops.h"
 
 static int shape(tr_node *node, tr_error *err) {

@@ -2,11 +2,11 @@
  *
  * Two ways, chosen by the batch and the size of the weights:
  *  - by samples: each thread takes its samples through the whole matrix.
- *  - by rows: in a small batch the matrix is larger than the data, and moving it between cores after
- *    each update costs more than the arithmetic. A thread then owns a block of rows for good: it adds
- *    up their part of the output for the whole batch, makes their input gradient and updates them. Only
- *    activations move. The number of blocks is fixed, so the sums are too.
- * In both, gradients of the weights are computed tile by tile over the whole batch where they are used.
+ *  - by rows: in a small batch the matrix is larger than the data, and moving it between cores
+ * after each update costs more than the arithmetic. A thread then owns a block of rows for good: it
+ * adds up their part of the output for the whole batch, makes their input gradient and updates
+ * them. Only activations move. The number of blocks is fixed, so the sums are too. In both,
+ * gradients of the weights are computed tile by tile over the whole batch where they are used.
  */
 #include <math.h>
 #include <string.h>
@@ -28,13 +28,15 @@ static const tr_key keys[] = {
 enum {
     WEIGHT,
     BIAS,
-    N_BLOCKS = 8,         /* of rows */
-    TILE_ROWS = 28,       /* a tile of weights and its gradient fit the first-level cache */
-    SMALL_BATCH = 16,     /* up to here by rows, ... */
-    LARGE_MATRIX = 4096,  /* ... if the matrix has this many elements */
+    N_BLOCKS = 8,        /* of rows */
+    TILE_ROWS = 28,      /* a tile of weights and its gradient fit the first-level cache */
+    SMALL_BATCH = 16,    /* up to here by rows, ... */
+    LARGE_MATRIX = 4096, /* ... if the matrix has this many elements */
 };
 
-static int in_of(const tr_node *node) { return (int)tr_shape_size(node->in[0]); }
+static int in_of(const tr_node *node) {
+    return (int)tr_shape_size(node->in[0]);
+}
 static int out8_of(const tr_node *node) {
     return (int)tr_round_up(((const linear_args *)node->args)->out_features, TR_BLOCK8);
 }
@@ -118,7 +120,9 @@ static void before_relu(const tr_work *w, tr_real *to, int64_t step) {
     }
 }
 
-static void clean(const tr_work *w) { before_relu(w, w->dy, w->ys); }
+static void clean(const tr_work *w) {
+    before_relu(w, w->dy, w->ys);
+}
 
 static void dx_of_samples(const tr_work *w) {
     w->kernels->linear_dx(w->n, in_of(w->node), out8_of(w->node), w->dy, w->ys,
@@ -127,7 +131,8 @@ static void dx_of_samples(const tr_work *w) {
 
 /* ---- by rows ---- */
 
-/* The bias is in the last part: the thread that updates it (the last) is the only one to read it. */
+/* The bias is in the last part: the thread that updates it (the last) is the only one to read it.
+ */
 static void forward_rows(const tr_work *w) {
     int out8 = out8_of(w->node);
     for (int b = w->b0; b < w->b1; b++) {
@@ -142,16 +147,19 @@ static void forward_rows(const tr_work *w) {
 /* w->shared holds the parts of the whole batch; this call's samples begin at w->first. */
 static void sum_rows(const tr_work *w) {
     int out8 = out8_of(w->node);
-    w->kernels->sum_parts(w->n, out8, w->shared + (int64_t)w->first * out8, (int64_t)w->batch * out8,
-                          N_BLOCKS, w->node->epilogue.relu, w->y, w->ys);
+    w->kernels->sum_parts(w->n, out8, w->shared + (int64_t)w->first * out8,
+                          (int64_t)w->batch * out8, N_BLOCKS, w->node->epilogue.relu, w->y, w->ys);
 }
 
-static void clean_own(const tr_work *w) { before_relu(w, w->own, out8_of(w->node)); }
+static void clean_own(const tr_work *w) {
+    before_relu(w, w->own, out8_of(w->node));
+}
 
 static void dx_of_rows(const tr_work *w) {
     int out8 = out8_of(w->node), r0 = row_of(w->node, w->b0), r1 = row_of(w->node, w->b1);
     w->kernels->linear_dx(w->n, r1 - r0, out8, w->own, out8,
-                          w->node->param[WEIGHT].value + (int64_t)r0 * out8, w->dx[0] + r0, w->xs[0]);
+                          w->node->param[WEIGHT].value + (int64_t)r0 * out8, w->dx[0] + r0,
+                          w->xs[0]);
 }
 
 /* ---- both ---- */
@@ -165,7 +173,8 @@ static void grad(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g
         w->kernels->row_sum(w->n, out8, z, NULL, zs, g);
         return;
     }
-    w->kernels->linear_dw(w->n, (int)((e1 - e0) / out8), out8, w->x[0] + e0 / out8, w->xs[0], z, zs, g);
+    w->kernels->linear_dw(w->n, (int)((e1 - e0) / out8), out8, w->x[0] + e0 / out8, w->xs[0], z, zs,
+                          g);
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
@@ -178,8 +187,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
             (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
     } else {
         out->shared_size = N_BLOCKS * request->batch * out8;
-        out->forward[out->n_forward++] = (tr_phase){"forward", TR_CUT_BLOCKS, N_BLOCKS,
-                                                    TR_USE_X | TR_USE_SHARED, forward_rows};
+        out->forward[out->n_forward++] =
+            (tr_phase){"forward", TR_CUT_BLOCKS, N_BLOCKS, TR_USE_X | TR_USE_SHARED, forward_rows};
         out->forward[out->n_forward++] =
             (tr_phase){"forward sum", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_SHARED, sum_rows};
     }
@@ -188,8 +197,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
         out->backward[out->n_backward++] =
             (tr_phase){"relu gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY, clean};
         if (request->need_dx[0])
-            out->backward[out->n_backward++] = (tr_phase){
-                "input gradient", TR_CUT_SAMPLES, 0, TR_USE_DY | TR_USE_DX, dx_of_samples};
+            out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_CUT_SAMPLES, 0,
+                                                          TR_USE_DY | TR_USE_DX, dx_of_samples};
     } else {
         out->private_size = request->batch * out8;
         out->backward[out->n_backward++] =
@@ -201,7 +210,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
 }
 
 const tr_op tr_op_linear = {
-    .schema = {"linear", "Fully connected layer, x W^T + b, as torch.nn.Linear. Takes in a relu after it.",
+    .schema = {"linear",
+               "Fully connected layer, x W^T + b, as torch.nn.Linear. Takes in a relu after it.",
                keys, sizeof keys / sizeof *keys, sizeof(linear_args)},
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,4 +1,5 @@
-/* max_pool2d: the largest value of each window, torch.nn.MaxPool2d (the first of equals, rows first).
+/* max_pool2d: the largest value of each window, torch.nn.MaxPool2d (the first of equals, rows
+ * first).
  *
  * Windows that do not overlap are taken in by the convolution before them, which then computes only
  * the pixels that the pool reads; this file's own phases do the others.

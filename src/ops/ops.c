@@ -36,10 +36,11 @@ int tr_want_image(const tr_node *node, int input, tr_error *err) {
 int tr_want_features(const tr_node *node, int input, tr_error *err) {
     if (node->in[input].flat) return TR_OK;
     char text[64];
-    return tr_fail_at(err, node->where, node->name,
-                      "%s wants features but its input is an image of %s: put a flatten layer before "
-                      "it",
-                      node->op->schema.name, tr_shape_text(node->in[input], text));
+    return tr_fail_at(
+        err, node->where, node->name,
+        "%s wants features but its input is an image of %s: put a flatten layer before "
+        "it",
+        node->op->schema.name, tr_shape_text(node->in[input], text));
 }
 
 int64_t tr_place_same(const tr_node *node, int64_t i) {

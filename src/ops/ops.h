@@ -1,8 +1,10 @@
-/* The room `ops`: what a layer is. One file per layer or loss, registered by its name in meson.build.
+/* The room `ops`: what a layer is. One file per layer or loss, registered by its name in
+ * meson.build.
  *
- * A layer says what arguments it takes, what shape it makes, which parameters it has and which phases
- * its forward and backward consist of. It does not know threads, memory or other layers: the executor
- * hands a phase the pieces it may work on (tr_work). An op is const; all state is in tr_node.
+ * A layer says what arguments it takes, what shape it makes, which parameters it has and which
+ * phases its forward and backward consist of. It does not know threads, memory or other layers: the
+ * executor hands a phase the pieces it may work on (tr_work). An op is const; all state is in
+ * tr_node.
  */
 #ifndef TR_OPS_H
 #define TR_OPS_H
@@ -17,13 +19,15 @@ enum {
     TR_N_AUX = 2,      /* buffers a layer keeps between its phases */
 };
 
-/* One sample of a value: an image [h][w][c], or h * w * c features in the order of the image they were
- * flattened from (1 x 1 x c where there was none). */
+/* One sample of a value: an image [h][w][c], or h * w * c features in the order of the image they
+ * were flattened from (1 x 1 x c where there was none). */
 typedef struct tr_shape {
     bool flat;
     int h, w, c;
 } tr_shape;
-static inline int64_t tr_shape_size(tr_shape s) { return (int64_t)s.h * s.w * s.c; }
+static inline int64_t tr_shape_size(tr_shape s) {
+    return (int64_t)s.h * s.w * s.c;
+}
 
 typedef struct tr_op tr_op;
 typedef struct tr_node tr_node;
@@ -58,10 +62,10 @@ struct tr_node {
     int n_inputs;
     int input[TR_MAX_INPUTS]; /* ids of the nodes that make the values it reads */
     tr_shape in[TR_MAX_INPUTS];
-    tr_shape own; /* the shape it makes by itself, as the network was written */
-    tr_shape out; /* the shape of its value, after what it absorbed */
+    tr_shape own;         /* the shape it makes by itself, as the network was written */
+    tr_shape out;         /* the shape of its value, after what it absorbed */
     tr_epilogue epilogue; /* what it absorbed */
-    int value;            /* the node whose value this one's is: itself, unless absorbed or a view */
+    int value; /* the node whose value this one's is: itself, unless absorbed or a view */
     int n_params;
     tr_param param[TR_MAX_PARAMS];
 };
@@ -75,13 +79,13 @@ typedef enum tr_cut {
 } tr_cut;
 
 enum tr_use { /* what a phase touches: the plan derives lifetimes and barriers from it */
-    TR_USE_X = 1,
-    TR_USE_Y = 2,
-    TR_USE_DY = 4,
-    TR_USE_DX = 8,
-    TR_USE_AUX0 = 16,
-    TR_USE_AUX1 = 32,
-    TR_USE_SHARED = 64,
+              TR_USE_X = 1,
+              TR_USE_Y = 2,
+              TR_USE_DY = 4,
+              TR_USE_DX = 8,
+              TR_USE_AUX0 = 16,
+              TR_USE_AUX1 = 32,
+              TR_USE_SHARED = 64,
 };
 
 typedef struct tr_phase {
@@ -103,19 +107,19 @@ typedef struct tr_request {
 typedef struct tr_node_plan {
     tr_phase prepare[1], forward[TR_MAX_PHASES], backward[TR_MAX_PHASES];
     int n_prepare, n_forward, n_backward;
-    int64_t aux_bytes[TR_N_AUX];     /* for each sample */
-    int64_t shared_size;             /* one buffer for the whole batch */
-    int64_t private_size;            /* one for each thread, kept during a step */
-    int64_t scratch_size;            /* one for each thread, for the length of a call */
-    int64_t grad_size;               /* gradients of those parameters that are summed over shards */
-    int64_t grad_at[TR_MAX_PARAMS];  /* where each begins in it; -1: op->grad computes it */
+    int64_t aux_bytes[TR_N_AUX];    /* for each sample */
+    int64_t shared_size;            /* one buffer for the whole batch */
+    int64_t private_size;           /* one for each thread, kept during a step */
+    int64_t scratch_size;           /* one for each thread, for the length of a call */
+    int64_t grad_size;              /* gradients of those parameters that are summed over shards */
+    int64_t grad_at[TR_MAX_PARAMS]; /* where each begins in it; -1: op->grad computes it */
 } tr_node_plan;
 
 /* The piece of work of one call of a phase. Pointers are at its first sample. */
 struct tr_work {
     const tr_node *node;
     const tr_kernels *kernels;
-    int n;      /* samples in this call, from number `first` of the step on */
+    int n; /* samples in this call, from number `first` of the step on */
     int first;
     int batch;  /* samples in the step */
     int b0, b1; /* blocks of this call: b0..b1-1 of n_blocks */
@@ -125,8 +129,8 @@ struct tr_work {
     int64_t xs[TR_MAX_INPUTS];       /* elements between samples of x and dx */
     tr_real *y, *dy;                 /* [n][out] */
     int64_t ys;
-    unsigned char *aux[TR_N_AUX]; /* [n][aux_bytes] */
-    int64_t aux_step[TR_N_AUX];   /* bytes between samples */
+    unsigned char *aux[TR_N_AUX];    /* [n][aux_bytes] */
+    int64_t aux_step[TR_N_AUX];      /* bytes between samples */
     tr_real *shared, *own, *scratch; /* own: the thread's private buffer */
     tr_real *grad;                   /* [grad_size] of the shard, to be written */
     const int32_t *labels;           /* losses: [n] */
@@ -147,8 +151,8 @@ struct tr_op {
     /* Take `e` in: update node->epilogue, or refuse. NULL: never. */
     bool (*absorb)(tr_node *node, const tr_epilogue *e);
     void (*plan)(const tr_node *node, const tr_request *request, tr_node_plan *out);
-    /* Elements e0..e1-1 (whole tiles) of a parameter's gradient over the whole batch, in sample order;
-     * for parameters without grad_at. */
+    /* Elements e0..e1-1 (whole tiles) of a parameter's gradient over the whole batch, in sample
+     * order; for parameters without grad_at. */
     void (*grad)(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g);
     unsigned grad_use; /* tr_use of that */
     /* Multiply-adds of one sample's forward, as written; NULL: none worth counting. */

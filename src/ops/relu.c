@@ -31,8 +31,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
     out->forward[out->n_forward++] =
         (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
     if (request->need_dx[0])
-        out->backward[out->n_backward++] = (tr_phase){
-            "input gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY | TR_USE_DX, backward};
+        out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_CUT_SAMPLES, 0,
+                                                      TR_USE_Y | TR_USE_DY | TR_USE_DX, backward};
 }
 
 const tr_op tr_op_relu = {

@@ -1,5 +1,5 @@
-/* The room `optim`: one file per optimizer and per learning-rate schedule, registered in meson.build.
- * All of them are pure functions of their arguments; state is the caller's. */
+/* The room `optim`: one file per optimizer and per learning-rate schedule, registered in
+ * meson.build. All of them are pure functions of their arguments; state is the caller's. */
 #ifndef TR_OPTIM_H
 #define TR_OPTIM_H
 
@@ -19,7 +19,8 @@ typedef struct tr_update { /* a run of elements of one parameter */
 
 typedef struct tr_optimizer {
     tr_schema schema; /* has a key "lr" */
-    int (*check)(const void *args, tr_where where, tr_error *err); /* of arguments together; or NULL */
+    int (*check)(const void *args, tr_where where,
+                 tr_error *err); /* of arguments together; or NULL */
     double (*lr)(const void *args);
     int (*n_state)(const void *args); /* buffers of a parameter's size */
     void (*update)(const void *args, const tr_kernels *kernels, const tr_update *u);

@@ -1,5 +1,5 @@
-/* sgd: stochastic gradient descent with momentum, torch.optim.SGD to the letter: the momentum buffer
- * starts as the first gradient, undamped; dampening holds from the second step on. */
+/* sgd: stochastic gradient descent with momentum, torch.optim.SGD to the letter: the momentum
+ * buffer starts as the first gradient, undamped; dampening holds from the second step on. */
 #include "optim/optim.h"
 
 typedef struct sgd_args {
@@ -26,9 +26,13 @@ static int check(const void *args, tr_where where, tr_error *err) {
                       "true needs a momentum above 0 and a dampening of 0");
 }
 
-static double lr(const void *args) { return ((const sgd_args *)args)->lr; }
+static double lr(const void *args) {
+    return ((const sgd_args *)args)->lr;
+}
 
-static int n_state(const void *args) { return ((const sgd_args *)args)->momentum > 0; }
+static int n_state(const void *args) {
+    return ((const sgd_args *)args)->momentum > 0;
+}
 
 static void update(const void *args, const tr_kernels *kernels, const tr_update *u) {
     const sgd_args *a = args;

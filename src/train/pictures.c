@@ -9,8 +9,8 @@ enum {
     GRID_COLUMNS = 8,
 };
 
-int tr_picture_images(const char *path, const char *title, const tr_dataset *dataset, const int *images,
-                      const int32_t *predicted, int n, tr_error *err) {
+int tr_picture_images(const char *path, const char *title, const tr_dataset *dataset,
+                      const int *images, const int32_t *predicted, int n, tr_error *err) {
     tr_cell *cells = tr_alloc((size_t)n, sizeof *cells, err);
     int code = cells ? TR_OK : TR_ENOMEM;
     for (int i = 0; code == TR_OK && i < n; i++) {
@@ -23,13 +23,15 @@ int tr_picture_images(const char *path, const char *title, const tr_dataset *dat
         cells[i].subtitle = dataset->class_names[predicted[i]];
         cells[i].verdict = predicted[i] == label;
     }
-    if (code == TR_OK) code = tr_draw_grid(path, title, cells, n, n < GRID_COLUMNS ? n : GRID_COLUMNS, err);
+    if (code == TR_OK)
+        code = tr_draw_grid(path, title, cells, n, n < GRID_COLUMNS ? n : GRID_COLUMNS, err);
     tr_free(cells);
     return code;
 }
 
 /* Random images of a data set, no image twice. */
-static int choose(const tr_session *s, uint32_t which, int n_images, int *images, int *n, tr_error *err) {
+static int choose(const tr_session *s, uint32_t which, int n_images, int *images, int *n,
+                  tr_error *err) {
     uint32_t *order = tr_alloc((size_t)n_images, sizeof *order, err);
     if (order == NULL) return TR_ENOMEM;
     tr_permutation((uint64_t)s->experiment.train.seed, TR_STREAM_SAMPLES, which, order,
@@ -45,15 +47,16 @@ int tr_run_dir_samples(const char *dir, const tr_session *s, tr_error *err) {
     int images[GRID_IMAGES], n;
     int code = choose(s, 0, s->train.n, images, &n, err);
     if (code) return code;
-    return tr_picture_images(tr_run_dir_path(dir, "samples.png", path), "Training images", &s->train,
-                             images, NULL, n, err);
+    return tr_picture_images(tr_run_dir_path(dir, "samples.png", path), "Training images",
+                             &s->train, images, NULL, n, err);
 }
 
 static int draw_curves(const char *dir, const tr_session *s, const tr_history *h, tr_error *err) {
     char path[4352], title[TR_TEXT + 32];
     const tr_series loss[] = {{"training loss", h->n_logs, h->log_x, h->log_loss, false},
                               {"test loss", h->n_epochs, h->epoch_x, h->test_loss, true}};
-    const tr_series accuracy[] = {{"test accuracy", h->n_epochs, h->epoch_x, h->test_accuracy, true}};
+    const tr_series accuracy[] = {
+        {"test accuracy", h->n_epochs, h->epoch_x, h->test_accuracy, true}};
     const tr_panel panels[] = {
         {"Loss", "epoch", "cross-entropy (nats)", loss, 2, 0, 0},
         {"Accuracy", "epoch", "share of test images", accuracy, 1, 0, 1},
@@ -72,10 +75,11 @@ int tr_run_dir_pictures(const char *dir, const tr_session *s, const tr_history *
     if ((code = choose(s, 1, s->test.n, images, &n, err))) return code;
     for (int i = 0; i < n; i++) predicted[i] = test->predicted[images[i]];
     code = tr_picture_images(tr_run_dir_path(dir, "predictions.png", path),
-                             "Test images: what they are, and what the network says", &s->test, images,
-                             predicted, n, err);
+                             "Test images: what they are, and what the network says", &s->test,
+                             images, predicted, n, err);
     if (code) return code;
-    snprintf(title, sizeof title, "Confusion on the test set, accuracy %.2f %%", 100 * test->accuracy);
-    return tr_draw_confusion(tr_run_dir_path(dir, "confusion.png", path), title, s->test.class_names,
-                             test->n_classes, test->confusion, err);
+    snprintf(title, sizeof title, "Confusion on the test set, accuracy %.2f %%",
+             100 * test->accuracy);
+    return tr_draw_confusion(tr_run_dir_path(dir, "confusion.png", path), title,
+                             s->test.class_names, test->n_classes, test->confusion, err);
 }

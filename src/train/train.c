@@ -176,7 +176,8 @@ static void fill_summary(training *t) {
         m->per_class_accuracy[k] = tr_test_class_accuracy(&t->test, k);
     m->train_seconds = t->seconds;
     m->images_per_second = t->seconds > 0 ? (double)t->images / t->seconds : 0;
-    m->data_wait_fraction = t->seconds > 0 ? stats.consumer_wait_seconds / t->seconds : 0;
+    double waited = stats.consumer_wait_seconds + tr_exec_load_seconds(t->exec);
+    m->data_wait_fraction = t->seconds > 0 ? waited / t->seconds : 0;
     m->loader_wait_seconds = stats.worker_wait_seconds;
     m->peak_rss_bytes = tr_peak_memory();
 }

@@ -39,8 +39,8 @@ void program_start(program *p, const char *const *args, const char *out) {
     if (out && !*out)
         posix_spawn_file_actions_addclose(&actions, 1);
     else
-        posix_spawn_file_actions_addopen(&actions, 1, out ? out : out_name, O_WRONLY | O_CREAT | O_TRUNC,
-                                         0666);
+        posix_spawn_file_actions_addopen(&actions, 1, out ? out : out_name,
+                                         O_WRONLY | O_CREAT | O_TRUNC, 0666);
     posix_spawn_file_actions_addopen(&actions, 2, err_name, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     int failed = posix_spawn(&p->pid, trainer_path(), &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -134,6 +134,50 @@ bool has_isa(const char *isa) {
     program p;
     RUN(&p, "--config", TR_TEST_ROOT "/../configs/smoke.ini", "--dry-run", "--quiet", "--isa", isa);
     return p.code == 0;
+}
+
+/* A configuration without a fault. */
+static const char *const base[] = {
+    "[data]",
+    "type = synthetic",
+    "train = 24",
+    "test = 8",
+    "height = 8",
+    "width = 8",
+    "[loader]",
+    "batch_size = 8",
+    "shuffle = true",
+    "[network]",
+    "conv1 = conv2d out_channels=4 kernel_size=3",
+    "relu1 = relu",
+    "flatten = flatten",
+    "fc = linear out_features=10",
+    "[loss]",
+    "type = cross_entropy",
+    "[optimizer]",
+    "type = sgd",
+    "lr = 0.1",
+    "[train]",
+    "epochs = 1",
+    "log_every = 1",
+};
+enum { N_LINES = sizeof base / sizeof *base };
+
+void write_config(const char *path, int number, const char *text) {
+    char all[4096];
+    size_t used = 0;
+    for (int i = 0; i < N_LINES; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s\n",
+                                 i + 1 == number ? text : base[i]);
+    write_whole(path, all, used);
+}
+
+void check_failure(const program *p, int code, const char *line) {
+    char wanted[1200];
+    snprintf(wanted, sizeof wanted, "%s\n", line);
+    ck_assert_str_eq(p->err, wanted);
+    ck_assert_msg(p->code == code, "exit code %d with: %s", p->code, p->err);
+    ck_assert_str_eq(p->out, "");
 }
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {

@@ -1,8 +1,8 @@
 /* Promise 1: the trained weights have the same bits for any number of threads, any number of loader
  * workers and any instruction set, from the command line to summary.json.
  *
- * Most runs take 10 images of the mini set for three epochs: batches of 4, 4 and 2, shuffled anew. Few
- * images, and two runs at a time, because most of a short run is drawing pictures of them.
+ * Most runs take 10 images of the mini set for three epochs: batches of 4, 4 and 2, shuffled anew.
+ * Few images, and two runs at a time, because most of a short run is drawing pictures of them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +13,8 @@ enum { MOST_RUNS = 64, AT_ONCE = 2 };
 
 #define LENET TR_TEST_ROOT "/../configs/lenet.ini"
 
-/* What configs/lenet.ini does not have: convolutions with a border and a stride and without a pool, a
- * pool with overlapping windows, a sum, shards of several samples, the last of them smaller. */
+/* What configs/lenet.ini does not have: convolutions with a border and a stride and without a pool,
+ * a pool with overlapping windows, a sum, shards of several samples, the last of them smaller. */
 static const char wide_ini[] = "[data]\n"
                                "type = synthetic\n"
                                "train = 165\n"
@@ -99,15 +99,16 @@ static void check_same(const char *name, const batch_of_runs *b) {
         for (int k = 0; k < n; k++) {
             const job *j = &b->jobs[i + k];
             program_wait(&running[k]);
-            ck_assert_msg(running[k].code == 0, "%d threads, %d workers, %s: exit code %d: %s", j->threads,
-                          j->workers, j->isa, running[k].code, running[k].err);
+            ck_assert_msg(running[k].code == 0, "%d threads, %d workers, %s: exit code %d: %s",
+                          j->threads, j->workers, j->isa, running[k].code, running[k].err);
             weights_of(run[k], sha);
             if (i + k == 0) strcpy(first, sha);
-            ck_assert_msg(strcmp(sha, first) == 0,
-                          "%s: %d threads, %d workers, %s%s: weights %.12s, but %.12s with %d threads, %d "
-                          "workers, %s",
-                          name, j->threads, j->workers, j->isa, j->oversubscribe ? ", oversubscribed" : "",
-                          sha, first, b->jobs[0].threads, b->jobs[0].workers, b->jobs[0].isa);
+            ck_assert_msg(
+                strcmp(sha, first) == 0,
+                "%s: %d threads, %d workers, %s%s: weights %.12s, but %.12s with %d threads, %d "
+                "workers, %s",
+                name, j->threads, j->workers, j->isa, j->oversubscribe ? ", oversubscribed" : "",
+                sha, first, b->jobs[0].threads, b->jobs[0].workers, b->jobs[0].isa);
         }
     }
 }
@@ -176,8 +177,8 @@ START_TEST(other_seed_other_weights) {
     cut_mini("tiny", 8, 2);
     RUN(&p, "--quiet", "--config", LENET, "--epochs", "1", "--data", "tiny", "--out", "seed0");
     ck_assert_int_eq(p.code, 0);
-    RUN(&p, "--quiet", "--config", LENET, "--epochs", "1", "--data", "tiny", "--out", "seed1", "--seed",
-        "1");
+    RUN(&p, "--quiet", "--config", LENET, "--epochs", "1", "--data", "tiny", "--out", "seed1",
+        "--seed", "1");
     ck_assert_int_eq(p.code, 0);
     weights_of("seed0", a);
     weights_of("seed1", b);
@@ -201,4 +202,6 @@ static Suite *bits_suite(void) {
     return suite;
 }
 
-int main(void) { return program_main(bits_suite()); }
+int main(void) {
+    return program_main(bits_suite());
+}

@@ -53,17 +53,21 @@ enum { N_ISAS = sizeof names / sizeof *names };
 static tr_kernels tables[N_ISAS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* Only what this CPU runs: the functions that fill a table are compiled for its ISA, too. */
 static void fill(void) {
     tr_kernels_fill_scalar(&tables[0]);
-    int i = 1;
 #define X(isa)                                                                                     \
-    tr_kernels_fill_##isa(&tables[i]);                                                             \
-    tr_kernels_fill_conv_##isa(&tables[i]);                                                        \
-    tr_kernels_fill_linear_##isa(&tables[i]);                                                      \
-    tr_kernels_fill_peak_##isa(&tables[i++]);
+    if (has_##isa()) {                                                                             \
+        tr_kernels_fill_##isa(table);                                                              \
+        tr_kernels_fill_conv_##isa(table);                                                         \
+        tr_kernels_fill_linear_##isa(table);                                                       \
+        tr_kernels_fill_peak_##isa(table);                                                         \
+    }                                                                                              \
+    table++;
+    tr_kernels *table = &tables[1];
     TR_ISAS(X)
 #undef X
-    (void)i;
+    (void)table;
 }
 
 int tr_n_isas(void) {

@@ -2,7 +2,7 @@
 # Installs what building and testing the project needs, and only what is missing (Debian 12).
 #
 #   tools/install-deps.sh         compiler, Meson, libraries, curl, npm
-#   tools/install-deps.sh --ci    also what .ci/run needs: clang, clang-format, libomp
+#   tools/install-deps.sh --ci    also what .ci/run needs: clang, clang-format, libomp, qemu
 #
 # Needs root or sudo only when something is missing. Safe to run as often as you like.
 set -euo pipefail
@@ -51,6 +51,7 @@ if [ "$ci" = yes ]; then
     need_command clang-format clang-format
     need_package libomp-dev
     need_package libclang-rt-14-dev
+    need_command qemu-x86_64 qemu-user
 fi
 # npm is the second way to the data set. A Node.js that is not Debian's brings its own npm and
 # conflicts with Debian's package, and apt then refuses the whole list: npm goes alone, and only

@@ -1,7 +1,7 @@
 /* The one main of every Check test: TAP for Meson, the usual text for people.
  *
- * Check forks each test, so no test may start an OpenMP region before the fork; the tests of the team
- * run with CK_FORK=no, which Meson sets for them.
+ * Check forks each test, so no test may start an OpenMP region before the fork; the tests of the
+ * team run with CK_FORK=no, which Meson sets for them.
  */
 #ifndef TR_CHECK_MAIN_H
 #define TR_CHECK_MAIN_H

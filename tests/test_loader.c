@@ -117,9 +117,9 @@ static int read_epoch(tr_loader *loader, int64_t epoch, uint32_t *seen) {
             int half = batch->n / 2;
             float *x = aligned_alloc(64, (size_t)(batch->n * STRIDE + 15) / 16 * 64);
             ck_assert_ptr_null(batch->x);
-            ck_assert_int_eq(tr_batch_decode(loader, batch, half, batch->n, x + half * STRIDE, STRIDE,
-                                             &err),
-                             TR_OK);
+            ck_assert_int_eq(
+                tr_batch_decode(loader, batch, half, batch->n, x + half * STRIDE, STRIDE, &err),
+                TR_OK);
             ck_assert_int_eq(tr_batch_decode(loader, batch, 0, half, x, STRIDE, &err), TR_OK);
             batch->x = x;
         }

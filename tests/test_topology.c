@@ -75,7 +75,8 @@ typedef struct view {
 static tr_topology *load(const char *text) {
     tr_error err = {0};
     tr_topology *t = NULL;
-    ck_assert_msg(tr_topology_load(text, &t, &err) == TR_OK, "%s: %s", text, err.text);
+    ck_assert_msg(tr_topology_load(text, &t, &err) == TR_OK, "%s: %s", text ? text : "this machine",
+                  err.text);
     return t;
 }
 

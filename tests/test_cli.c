@@ -1,0 +1,336 @@
+/* The program's faults from outside: every fault of a configuration or a command line is one line
+ * on standard error and exit code 2, every failure of a run one line and exit code 1.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "program.h"
+
+#define LENET TR_TEST_ROOT "/../configs/lenet.ini"
+
+/* ---- exit code 2 ---- */
+
+typedef struct fault {
+    int line; /* of the base, replaced by text */
+    const char *text, *error;
+} fault;
+
+static const fault config_faults[] = {
+    /* sections and keys */
+    {10, "[netwrok]", "t.ini:10: netwrok: unknown section (did you mean 'network'?)"},
+    {20, "[foo]",
+     "t.ini:20: foo: unknown section, allowed are data, transforms, loader, network, loss, "
+     "optimizer, "
+     "schedule, train, run"},
+    {20, "[loader]", "t.ini:20: loader: section given twice (first on line 7)"},
+    {20, "[train", "t.ini:20: the section heading '[train' has no ']'"},
+    {9, "shufle = true", "t.ini:9: loader.shufle: unknown key (did you mean 'shuffle'?)"},
+    {21, "turns = 1", "t.ini:21: train.turns: unknown key, allowed are epochs, seed, log_every"},
+    {9, "batch_size = 9", "t.ini:9: loader.batch_size: given twice (first on line 8)"},
+    {19, "lr", "t.ini:19: 'lr' is neither [section] nor key = value"},
+    {19, "lr: 0.1", "t.ini:19: 'lr:' should be 'lr ='"},
+    {19, "", "t.ini:17: optimizer.lr: missing, it must be given (learning rate)"},
+    {2, "", "t.ini:1: data.type: is missing, as in type = cifar10"},
+    /* names of layers and other classes */
+    {11, "conv1 = conv2 out_channels=4 kernel_size=3",
+     "t.ini:11: conv1: unknown layer 'conv2' (did you mean 'conv2d'?)"},
+    {2, "type = cifar",
+     "t.ini:2: data.type: unknown data set 'cifar', allowed are cifar10, synthetic"},
+    {16, "type = crossentropy",
+     "t.ini:16: loss.type: unknown loss 'crossentropy' (did you mean 'cross_entropy'?)"},
+    {18, "type = sdg", "t.ini:18: optimizer.type: unknown optimizer 'sdg' (did you mean 'sgd'?)"},
+    {11, "conv1 = conv2d out_chanels=4 kernel_size=3",
+     "t.ini:11: conv1.out_chanels: unknown key (did you mean 'out_channels'?)"},
+    {11, "conv1 = conv2d out_channels=4 kernel_size=3 kernel_size=3",
+     "t.ini:11: conv1.kernel_size: given twice"},
+    {12, "conv1 = relu", "t.ini:12: network.conv1: given twice (first on line 11)"},
+    /* values: type, range, what follows a number */
+    {8, "batch_size = many", "t.ini:8: loader.batch_size: many is not a whole number"},
+    {8, "batch_size = 8.5", "t.ini:8: loader.batch_size: 8.5 is not a whole number"},
+    {8, "batch_size = 8x", "t.ini:8: loader.batch_size: 8x is not a whole number"},
+    {8, "batch_size = 0",
+     "t.ini:8: loader.batch_size: 0 is out of range, allowed are 1 to 16777216"},
+    {8, "batch_size = 99999999999999999999",
+     "t.ini:8: loader.batch_size: 99999999999999999999 is out of range, allowed are 1 to 16777216"},
+    {8, "batch_size =", "t.ini:8: loader.batch_size: the value is missing"},
+    {9, "shuffle = yes", "t.ini:9: loader.shuffle: 'yes' is not true or false"},
+    {19, "lr = 0.1abc", "t.ini:19: optimizer.lr: 0.1abc is not a number"},
+    {19, "lr = nan", "t.ini:19: optimizer.lr: nan is not a number"},
+    {19, "lr = -1", "t.ini:19: optimizer.lr: -1 is out of range, allowed are 0 to 1000000"},
+    {11, "conv1 = conv2d out_channels=4 kernel_size=3x",
+     "t.ini:11: conv1.kernel_size: 3x is not a whole number"},
+    {11, "conv1 = conv2d out_channels=4 kernel_size=0",
+     "t.ini:11: conv1.kernel_size: 0 is out of range, allowed are 1 to 1024"},
+    {11, "conv1 = conv2d out_channels=4",
+     "t.ini:11: conv1.kernel_size: missing, it must be given (height and width of the kernel)"},
+    /* the graph */
+    {12, "relu1 = relu from=convolution", "t.ini:12: relu1: from=convolution names no layer above"},
+    {12, "relu1 = relu from=conv2",
+     "t.ini:12: relu1: from=conv2 names no layer above (did you mean 'conv1'?)"},
+    {12, "relu1 = relu from=flatten",
+     "t.ini:12: relu1: from=flatten names a layer that comes later (line 13), allowed are layers "
+     "above"},
+    {12, "relu1 = relu from=input",
+     "t.ini:11: conv1: nothing reads this layer: name it in a from=, or take it out"},
+    {11, "conv1 = conv2d out_channels=4 kernel_size=11 padding=1",
+     "t.ini:11: conv1: kernel_size=11 is larger than the padded input of 10 x 10, allowed are 1 to "
+     "10"},
+    {12, "relu1 = max_pool2d kernel_size=7",
+     "t.ini:12: relu1: kernel_size=7 is larger than the input of 4 x 6 x 6, allowed are 1 to 6"},
+    {13, "",
+     "t.ini:14: fc: linear wants features but its input is an image of 4 x 6 x 6: put a flatten "
+     "layer "
+     "before it"},
+    {14, "fc = linear out_features=9",
+     "t.ini:14: fc: the network's output is 9 but the data has 10 classes: end with a linear layer "
+     "of "
+     "out_features=10"},
+    /* data against loader */
+    {8, "batch_size = 25\ndrop_last = true",
+     "t.ini:8: loader.batch_size: 25 is more than the 24 training images, and drop_last=true "
+     "leaves no "
+     "batch, allowed are 1 to 24"},
+    {20, "[run]\nisa = sclar\n[train]",
+     "t.ini:21: run.isa: no instruction set 'sclar' in this build (did you mean 'scalar'?)"},
+    {7, "[transforms]\nnormalise = mean=0 std=1\n[loader]",
+     "t.ini:8: transforms: unknown transform 'normalise' (did you mean 'normalize'?)"},
+};
+
+START_TEST(config_fault) {
+    const fault *f = &config_faults[_i];
+    program p;
+    write_config("t.ini", f->line, f->text);
+    RUN(&p, "--config", "t.ini", "--out", "o");
+    check_failure(&p, 2, f->error);
+    ck_assert_int_ne(access("o", F_OK), 0); /* found before anything was written */
+}
+END_TEST
+
+/* No section [loss]: two lines go. */
+START_TEST(no_loss) {
+    program p;
+    char *all, *loss, *optimizer;
+    write_config("t.ini", 0, NULL);
+    all = read_whole("t.ini", NULL);
+    loss = strstr(all, "[loss]");
+    optimizer = strstr(all, "[optimizer]");
+    memmove(loss, optimizer, strlen(optimizer) + 1);
+    write_whole("t.ini", all, strlen(all));
+    free(all);
+    RUN(&p, "--config", "t.ini");
+    ck_assert_ptr_nonnull(strstr(p.err, "t.ini: "));
+    ck_assert_ptr_nonnull(strstr(p.err, "loss"));
+    ck_assert_ptr_eq(strchr(p.err, '\n'), p.err + strlen(p.err) - 1);
+    ck_assert_int_eq(p.code, 2);
+}
+END_TEST
+
+typedef struct call {
+    const char *args[8];
+    const char *error;
+} call;
+
+static const call wrong_calls[] = {
+    {{"--epochs", "1"}, "--config: is missing, as in trainer --config configs/lenet.ini"},
+    {{"--config"}, "--config: wants a value: --config FILE"},
+    {{"--config", ""}, "--config: wants a value: --config FILE"},
+    {{"--config", "nowhere.ini"}, "nowhere.ini: cannot open: No such file or directory"},
+    {{"--config", "."}, ".: is a folder, not a file"},
+    {{"--config", "good.ini", "--thread", "2"},
+     "--thread: unknown option (did you mean '--threads'?), see trainer help"},
+    {{"--config", "good.ini", "--frobnicate"}, "--frobnicate: unknown option, see trainer help"},
+    {{"--config", "good.ini", "--config", "good.ini"}, "--config: given twice"},
+    {{"--config", "good.ini", "--quiet=yes"}, "--quiet: takes no value"},
+    {{"--config", "good.ini", "--count", "4"},
+     "--count: is no option of 'train', see trainer help train"},
+    {{"evaluate"}, "evaluate: unknown command, allowed are train, eval, predict, bench, help"},
+    {{"trian"}, "trian: unknown command (did you mean 'train'?)"},
+    {{"good.ini"}, "good.ini: unknown command (did you mean '--config good.ini'?)"},
+    {{"evil", "--help"}, "evil: unknown command (did you mean 'eval'?)"},
+    {{"--config", "good.ini", "--threads", "0"},
+     "--threads: run.threads: 0 is out of range, allowed are 1 to 1024, or auto"},
+    {{"--config", "good.ini", "--threads", "-1"},
+     "--threads: run.threads: -1 is out of range, allowed are 1 to 1024, or auto"},
+    {{"--config", "good.ini", "--threads=1000000"},
+     "--threads: run.threads: 1000000 is out of range, allowed are 1 to 1024, or auto"},
+    {{"--config", "good.ini", "--epochs", "1.5"},
+     "--epochs: train.epochs: 1.5 is not a whole number"},
+    {{"--config", "good.ini", "--seed", "9223372036854775808"},
+     "--seed: train.seed: 9223372036854775808 is out of range, allowed are 0 to 9007199254740991"},
+    {{"--config", "good.ini", "--data", "x"},
+     "--data: data.root: unknown key, allowed are train, test, classes, height, width, channels, "
+     "noise"},
+    {{"--config", "good.ini", "--isa", "skalar"},
+     "--isa: run.isa: no instruction set 'skalar' in this build (did you mean 'scalar'?)"},
+    {{"--config", "good.ini", "--set", "train.epochs"},
+     "--set: 'train.epochs' is not of the form section.key=value"},
+    {{"--config", "good.ini", "--set", "trian.epochs=1"},
+     "--set: trian: unknown section (did you mean 'train'?)"},
+    {{"--config", "good.ini", "--set", "train.epoch=1"},
+     "--set: train.epoch: unknown key (did you mean 'epochs'?)"},
+    {{"--config", "good.ini", "--set", "network.fc=linear out_features=x"},
+     "--set: fc.out_features: x is not a whole number"},
+    {{"--config", "good.ini", "--out", "full"},
+     "--out: run.out: 'full' holds a run already, allowed is a new or empty folder"},
+    {{"--config", "good.ini", "--out", "full", "--dry-run"},
+     "--out: run.out: 'full' holds a run already, allowed is a new or empty folder"},
+    {{"--config", "good.ini", "--out", "good.ini"},
+     "--out: run.out: 'good.ini' is there and is not a folder"},
+    {{"--config", "good.ini", "--out", "good.ini/run"},
+     "--out: run.out: good.ini: cannot make the folder: a file has this name"},
+    {{"--config", "good.ini", "--set", "run.out=full"},
+     "--set: run.out: 'full' holds a run already, allowed is a new or empty folder"},
+    {{"eval"}, "--model: is missing, as in trainer eval --model runs/lenet"},
+    {{"eval", "--model", "nowhere"}, "--model: 'nowhere' is not the folder of a run"},
+    {{"predict", "--model", "."}, "--model: '.' holds no run: it has no config.ini"},
+    {{"predict", "--model", "full", "--count", "0"},
+     "--count: 0 is out of range, allowed are 1 to 400"},
+    {{"bench"}, "bench: wants one of peak, step, loader, scaling"},
+    {{"bench", "stpe"}, "bench: unknown benchmark 'stpe' (did you mean 'step'?)"},
+    {{"bench", "peak", "--threads", "1,x"}, "--threads: 'x' is not a whole number"},
+    {{"bench", "loader", "--config", "good.ini", "--workers", "999"},
+     "workers: 999 is out of range, allowed are 0 to 256"},
+    {{"help", "conv2"}, "help: there is no page 'conv2' (did you mean 'conv2d'?)"},
+};
+
+START_TEST(wrong_call) {
+    program p;
+    write_config("good.ini", 0, NULL);
+    mkdir("full", 0777);
+    write_whole("full/config.ini", "", 0);
+    program_run(&p, wrong_calls[_i].args);
+    check_failure(&p, 2, wrong_calls[_i].error);
+}
+END_TEST
+
+START_TEST(unwritable_place) {
+    program p;
+    write_config("good.ini", 0, NULL);
+    write_whole("runs", "", 0); /* where `runs/good` should go */
+    RUN(&p, "--config", "good.ini");
+    unlink("runs");
+    check_failure(
+        &p, 2,
+        "runs: cannot make the folder: a file has this name (choose another place with --out)");
+    if (geteuid() == 0) return; /* may write everywhere */
+    mkdir("locked", 0555);
+    RUN(&p, "--config", "good.ini", "--out", "locked");
+    check_failure(&p, 2, "--out: run.out: locked: cannot create files here: Permission denied");
+    RUN(&p, "--config", "good.ini", "--out", "locked/run");
+    check_failure(&p, 2, "--out: run.out: locked/run: cannot make the folder: Permission denied");
+}
+END_TEST
+
+/* ---- exit code 1 ---- */
+
+static void change_byte(const char *path, size_t at, char to) {
+    size_t bytes;
+    char *data = read_whole(path, &bytes);
+    ck_assert_uint_lt(at, bytes);
+    data[at] = to;
+    write_whole(path, data, bytes);
+    free(data);
+}
+
+START_TEST(bad_data) {
+    program p;
+    RUN(&p, "--config", LENET, "--data", "nowhere");
+    check_failure(&p, 1, "trainer: nowhere: no such folder; fetch it with tools/fetch-cifar10.sh");
+    cut_mini("d", 10, 2);
+    unlink("d/data_batch_4.bin");
+    RUN(&p, "--config", LENET, "--data", "d");
+    check_failure(
+        &p, 1,
+        "trainer: d/data_batch_4.bin: cannot open: No such file or directory; fetch it with "
+        "tools/fetch-cifar10.sh");
+    cut_mini("d", 10, 2);
+    ck_assert_int_eq(truncate("d/test_batch.bin", 5000), 0);
+    RUN(&p, "--config", LENET, "--data", "d");
+    check_failure(
+        &p, 1,
+        "trainer: d/test_batch.bin: offset 3073: 1927 stray bytes at the end: the size, 5000 "
+        "bytes, is not a multiple of 3073");
+    cut_mini("d", 10, 2);
+    ck_assert_int_eq(truncate("d/data_batch_1.bin", 0), 0);
+    RUN(&p, "--config", LENET, "--data", "d");
+    check_failure(
+        &p, 1,
+        "trainer: d/data_batch_1.bin: offset 0: the file is empty, it should hold records of "
+        "3073 bytes");
+    cut_mini("d", 10, 2);
+    change_byte("d/data_batch_3.bin", 3073, 10);
+    RUN(&p, "--config", LENET, "--data", "d");
+    check_failure(
+        &p, 1,
+        "trainer: d/data_batch_3.bin: offset 3073: label 10 of record 1 is not in the range 0 to "
+        "9");
+}
+END_TEST
+
+/* Two layers without anything between them multiply each other's steps: a learning rate of a
+ * million is too large by far, and soon. */
+START_TEST(nonfinite_loss) {
+    program p;
+    long long step = 0;
+    static const char start[] = "trainer: the loss is ";
+    write_config("nan.ini", 12, "relu1 = identity");
+    RUN(&p, "--config", "nan.ini", "--quiet", "--out", "nan", "--epochs", "9", "--set",
+        "optimizer.lr=1e6");
+    ck_assert_int_eq(p.code, 1);
+    const char *at = strstr(p.err, " at step ");
+    ck_assert_msg(strncmp(p.err, start, strlen(start)) == 0 && at, "%s", p.err);
+    ck_assert_msg(sscanf(at, " at step %lld (epoch", &step) == 1, "%s", p.err);
+    ck_assert_int_gt(step, 1);
+    ck_assert_int_le(step, 27);
+    ck_assert_ptr_nonnull(strstr(p.err, "try a smaller optimizer.lr than 1e+06"));
+    ck_assert_ptr_eq(strchr(p.err, '\n'), p.err + strlen(p.err) - 1);
+    ck_assert_int_ne(access("nan/summary.json", F_OK), 0);
+}
+END_TEST
+
+/* The output is lost, the run is not; and nothing is printed into its files. */
+START_TEST(lost_output) {
+    program p;
+    char sha[65], other[65];
+    write_config("good.ini", 0, NULL);
+    RUN(&p, "--config", "good.ini", "--quiet", "--out", "heard");
+    ck_assert_int_eq(p.code, 0);
+    weights_of("heard", sha);
+    program_start(&p, (const char *const[]){"--config", "good.ini", "--out", "closed", NULL}, "");
+    program_wait(&p);
+    check_failure(&p, 1, "trainer: the output could not be written");
+    weights_of("closed", other);
+    ck_assert_str_eq(sha, other);
+    RUN(&p, "eval", "--model", "closed");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    if (access("/dev/full", W_OK)) return;
+    program_start(&p, (const char *const[]){"--config", "good.ini", "--out", "full-disk", NULL},
+                  "/dev/full");
+    program_wait(&p);
+    check_failure(&p, 1, "trainer: the output could not be written");
+}
+END_TEST
+
+#define N(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+static Suite *cli_suite(void) {
+    Suite *suite = suite_create("cli");
+    TCase *faults = tcase_create("faults");
+    tcase_set_timeout(faults, 60);
+    tcase_add_loop_test(faults, config_fault, 0, N(config_faults));
+    tcase_add_test(faults, no_loss);
+    tcase_add_loop_test(faults, wrong_call, 0, N(wrong_calls));
+    tcase_add_test(faults, unwritable_place);
+    tcase_add_test(faults, bad_data);
+    tcase_add_test(faults, nonfinite_loss);
+    tcase_add_test(faults, lost_output);
+    suite_add_tcase(suite, faults);
+    return suite;
+}
+
+int main(void) {
+    return program_main(cli_suite());
+}

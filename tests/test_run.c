@@ -1,0 +1,356 @@
+/* The program's work from outside: what a run leaves behind, eval, predict and help, and that a
+ * killed run leaves no half-written file.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/io.h"
+#include "program.h"
+
+/* ---- what a run leaves ---- */
+
+static double number(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    ck_assert_msg(json_is_number(value), "'%s' is missing or no number", key);
+    return json_number_value(value);
+}
+
+static void check_png(const char *run, const char *name) {
+    char path[64];
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/%s", run, name);
+    char *data = read_whole(path, &bytes);
+    ck_assert_uint_gt(bytes, 1000); /* more than an empty sheet */
+    ck_assert_mem_eq(data, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
+    ck_assert_mem_eq(data + bytes - 8, "IEND", 4);
+    free(data);
+}
+
+/* SHA-256 of what follows the header of model.safetensors. */
+static void hash_model(const char *run, char sha[65]) {
+    char path[64];
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/model.safetensors", run);
+    unsigned char *data = (unsigned char *)read_whole(path, &bytes);
+    uint64_t header = 0;
+    for (int i = 0; i < 8; i++) header |= (uint64_t)data[i] << 8 * i;
+    ck_assert_uint_lt(header + 8, bytes);
+    tr_sha256 state;
+    tr_sha256_start(&state);
+    tr_sha256_add(&state, data + 8 + header, bytes - 8 - header);
+    tr_sha256_end(&state, sha);
+    free(data);
+}
+
+static void check_summary(const char *run) {
+    static const char *const fractions[] = {"test_accuracy", "data_wait_fraction"};
+    static const char *const positive[] = {"steps",         "threads",           "test_loss",
+                                           "train_seconds", "images_per_second", "peak_rss_bytes"};
+    char sha[65], hash[65];
+    json_t *s = load_json(run, "summary.json");
+    for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++) {
+        ck_assert_double_ge(number(s, fractions[i]), 0);
+        ck_assert_double_le(number(s, fractions[i]), 1);
+    }
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        ck_assert_double_gt(number(s, positive[i]), 0);
+    ck_assert_double_eq(number(s, "seed"), 5);
+    ck_assert_double_eq(number(s, "epochs"), 2);
+    ck_assert_double_eq(number(s, "steps"), 6);
+    ck_assert(json_is_string(json_object_get(s, "isa")));
+    /* Eight test images of ten classes in turn: the last two classes have none. */
+    const json_t *classes = json_object_get(s, "per_class_accuracy");
+    double right = 0;
+    ck_assert_uint_eq(json_object_size(classes), 10);
+    for (int k = 0; k < 8; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "class %d", k);
+        right += number(classes, name);
+    }
+    ck_assert(json_is_null(json_object_get(classes, "class 8")));
+    /* Eighths are exact, in 9 decimal digits, too. */
+    ck_assert_double_eq(right / 8, number(s, "test_accuracy"));
+    weights_of(run, sha);
+    hash_model(run, hash);
+    ck_assert_str_eq(sha, hash);
+    json_decref(s);
+}
+
+/* Lines of metrics.jsonl: each a whole object with the keys of its event. */
+static void check_metrics(const char *run, int *n_logs, int *n_epochs) {
+    static const char *const log_keys[] = {"epoch", "step", "loss", "lr", "images_per_second"};
+    static const char *const epoch_keys[] = {"epoch", "train_loss", "test_loss", "test_accuracy"};
+    char path[64];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", run);
+    char *all = read_whole(path, NULL), *rest = all;
+    *n_logs = *n_epochs = 0;
+    ck_assert_int_eq(all[strlen(all) - 1], '\n');
+    while (*rest) {
+        char *line = strsep(&rest, "\n");
+        json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        ck_assert_msg(json_is_object(object), "%s", line);
+        const char *event = json_string_value(json_object_get(object, "event"));
+        bool log = strcmp(event, "log") == 0;
+        ck_assert_msg(log || strcmp(event, "epoch") == 0, "%s", line);
+        for (int i = 0; i < (log ? 5 : 4); i++) number(object, log ? log_keys[i] : epoch_keys[i]);
+        ++*(log ? n_logs : n_epochs);
+        json_decref(object);
+    }
+    free(all);
+}
+
+START_TEST(run_directory) {
+    static const char *const pictures[] = {"samples.png", "curves.png", "predictions.png",
+                                           "confusion.png"};
+    program p;
+    char sha[65], again[65];
+    int n_logs, n_epochs;
+    write_config("net.ini", 0, NULL);
+    /* Without --out: the next free name, twice. */
+    RUN(&p, "--config", "net.ini", "--epochs", "2", "--seed", "5");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    ck_assert_str_eq(p.err, "");
+    ck_assert_ptr_nonnull(strstr(p.out, "conv1          conv2d       4 x 6 x 6"));
+    ck_assert_ptr_nonnull(strstr(p.out, "[2,     3] loss: "));
+    ck_assert_ptr_nonnull(strstr(p.out, "epoch 2: training loss "));
+    ck_assert_ptr_nonnull(strstr(p.out, "Accuracy of the network on the 8 test images: "));
+    ck_assert_ptr_nonnull(strstr(p.out, "\nrun: runs/net\n"));
+    check_summary("runs/net");
+    check_metrics("runs/net", &n_logs, &n_epochs);
+    ck_assert_int_eq(n_logs, 6);
+    ck_assert_int_eq(n_epochs, 2);
+    for (int i = 0; i < 4; i++) check_png("runs/net", pictures[i]);
+    /* What a run was made from makes it again. */
+    RUN(&p, "--quiet", "--config", "net.ini", "--epochs", "0");
+    ck_assert_int_eq(p.code, 0);
+    ck_assert_str_eq(p.out, "run: runs/net-2\n");
+    RUN(&p, "--quiet", "--config", "runs/net/config.ini", "--out", "again");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    ck_assert_str_eq(p.out, "run: again\n");
+    weights_of("runs/net", sha);
+    weights_of("again", again);
+    ck_assert_str_eq(sha, again);
+    char *first = read_whole("runs/net/config.ini", NULL),
+         *second = read_whole("again/config.ini", NULL);
+    ck_assert_str_eq(first, second);
+    free(first);
+    free(second);
+}
+END_TEST
+
+START_TEST(dry_run) {
+    program p;
+    write_config("dry.ini", 0, NULL);
+    RUN(&p, "--config", "dry.ini", "--dry-run");
+    ck_assert_int_eq(p.code, 0);
+    ck_assert_ptr_nonnull(
+        strstr(p.out, "data       24 training and 8 test images, 3 steps of 8 an epoch\n"));
+    ck_assert_ptr_null(strstr(p.out, "run:"));
+    RUN(&p, "--config", "dry.ini", "--dry-run", "--quiet", "--out", "dry");
+    ck_assert_int_eq(p.code, 0);
+    ck_assert_str_eq(p.out, "");
+    ck_assert_int_ne(access("dry", F_OK), 0);
+    ck_assert_int_ne(access("runs/dry", F_OK), 0);
+}
+END_TEST
+
+/* ---- eval and predict ---- */
+
+static void train_small(const char *run) {
+    program p;
+    write_config("small.ini", 0, NULL);
+    RUN(&p, "--quiet", "--config", "small.ini", "--out", run);
+    ck_assert_msg(p.code == 0, "%s", p.err);
+}
+
+START_TEST(evaluate) {
+    program p;
+    char wanted[128], sha[65];
+    train_small("e");
+    json_t *s = load_json("e", "summary.json");
+    weights_of("e", sha);
+    RUN(&p, "eval", "--model", "e", "--threads", "3", "--isa", "scalar", "--workers", "2");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    snprintf(wanted, sizeof wanted, "Accuracy of the network on the 8 test images: %.2f %%\n",
+             100 * number(s, "test_accuracy"));
+    ck_assert_ptr_eq(strstr(p.out, wanted), p.out);
+    snprintf(wanted, sizeof wanted, "\ntest loss  %.4f\n", number(s, "test_loss"));
+    ck_assert_ptr_nonnull(strstr(p.out, wanted));
+    snprintf(wanted, sizeof wanted, "\nweights    sha256 %s\n", sha);
+    ck_assert_ptr_nonnull(strstr(p.out, wanted));
+    json_decref(s);
+}
+END_TEST
+
+START_TEST(predict) {
+    program p;
+    char again[PROGRAM_TEXT];
+    train_small("p");
+    RUN(&p, "predict", "--model", "p", "--count", "5", "--seed", "3");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    const char *line = strchr(p.out, '\n');
+    ck_assert_int_eq(strncmp(p.out, "image ", 6), 0);
+    for (int i = 0; i < 5; i++, line = strchr(line + 1, '\n')) {
+        int image, truth, predicted;
+        double percent;
+        ck_assert_msg(sscanf(line, "\n%d class %d class %d %lf %%", &image, &truth, &predicted,
+                             &percent) == 4,
+                      "%s", p.out);
+        ck_assert_int_eq(truth, image % 10); /* synthetic: the classes in turn */
+        ck_assert_double_ge(percent, 10);    /* the best of ten */
+        ck_assert_double_le(percent, 100);
+    }
+    ck_assert_str_eq(line, "\npicture: p/predict.png\n");
+    check_png("p", "predict.png");
+    strcpy(again, p.out);
+    RUN(&p, "predict", "--model", "p", "--count", "5", "--seed", "3", "--isa", "scalar");
+    ck_assert_str_eq(p.out, again);
+}
+END_TEST
+
+START_TEST(damaged_model) {
+    program p;
+    size_t bytes;
+    train_small("m");
+    char *model = read_whole("m/model.safetensors", &bytes);
+    write_whole("m/model.safetensors", model, bytes - 4);
+    RUN(&p, "eval", "--model", "m");
+    ck_assert_int_eq(p.code, 1);
+    ck_assert_ptr_eq(
+        strstr(p.err, "trainer: m/model.safetensors: tensor 'fc.bias': data_offsets end at "),
+        p.err);
+    write_whole("m/model.safetensors", model, bytes);
+    free(model);
+    RUN(&p, "eval", "--model", "m", "--set", "network.conv1=conv2d out_channels=5 kernel_size=3");
+    check_failure(
+        &p, 1,
+        "trainer: m/model.safetensors: tensor 'conv1.weight' is 4 x 3 x 3 x 3, the network's is 5 "
+        "x 3 x 3 x 3");
+    RUN(&p, "predict", "--model", "m", "--set", "network.fc=linear out_features=10 bias=false");
+    check_failure(&p, 1, "trainer: m/model.safetensors: has 4 tensors, the network has 3");
+    unlink("m/model.safetensors");
+    RUN(&p, "predict", "--model", "m");
+    check_failure(&p, 1, "trainer: m/model.safetensors: cannot open: No such file or directory");
+}
+END_TEST
+
+/* ---- help ---- */
+
+/* Every section and class that `trainer help` lists has a page. */
+START_TEST(help_pages) {
+    static const char *const commands[] = {"train", "eval", "predict", "bench", "help"};
+    program p, page;
+    int n = 0;
+    RUN(&p, "help");
+    ck_assert_int_eq(p.code, 0);
+    char *rest = strstr(p.out, "Sections of a configuration");
+    ck_assert_ptr_nonnull(rest);
+    while (rest && *rest) {
+        char *line = strsep(&rest, "\n"), *close = strchr(line, ']'), *colon = strchr(line, ':');
+        if (line[0] != ' ' || !close) continue;
+        *close = '\0';
+        RUN(&page, "help", strchr(line, '[') + 1);
+        ck_assert_msg(page.code == 0 && strchr(page.out, '['), "%s: %s%s", line, page.out,
+                      page.err);
+        n++;
+        for (char *words = colon ? colon + 1 : NULL, *word;
+             words && (word = strsep(&words, ","));) {
+            while (*word == ' ') word++;
+            RUN(&page, "help", word);
+            ck_assert_msg(page.code == 0 && strstr(page.out, word), "%s: %s", word, page.err);
+            n++;
+        }
+    }
+    ck_assert_int_ge(n, 9 + 10); /* sections; layers, losses, ... of the first version */
+    for (int i = 0; i < 5; i++) {
+        RUN(&page, "help", commands[i]);
+        ck_assert_int_eq(page.code, 0);
+        ck_assert_ptr_eq(strstr(page.out, "trainer "), page.out);
+    }
+    RUN(&page, "help", "train"); /* a command and a section */
+    ck_assert_ptr_nonnull(strstr(page.out, "--config FILE"));
+    ck_assert_ptr_nonnull(strstr(page.out, "\n[train]\n"));
+    RUN(&page, "--version");
+    ck_assert_int_eq(page.code, 0);
+    ck_assert_str_eq(page.out, "trainer " TR_VERSION "\n");
+}
+END_TEST
+
+/* ---- kill -9 ---- */
+
+/* Look at a file as often as can be: once it is there, it has one size. */
+static void watch(const char *path, pid_t pid, double seconds) {
+    struct stat info;
+    double end = 0;
+    off_t size = 0;
+    while (end == 0 || tr_now() < end) {
+        ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+        if (stat(path, &info)) {
+            ck_assert_msg(end == 0, "%s has gone", path);
+            continue;
+        }
+        if (end == 0) {
+            end = tr_now() + seconds;
+            size = info.st_size;
+        }
+        ck_assert_msg(info.st_size == size, "%s has %lld bytes and %lld", path, (long long)size,
+                      (long long)info.st_size);
+    }
+}
+
+/* A run that does little but write its model, killed at an odd moment: each file that has its final
+ * name is whole. The number of epochs only bounds what a failed test leaves running. */
+START_TEST(killed_run) {
+    program p;
+    char run[32], path[64];
+    struct stat info;
+    snprintf(run, sizeof run, "k%d", _i);
+    snprintf(path, sizeof path, "%s/model.safetensors", run);
+    write_config("kill.ini", 14, "wide = linear out_features=3000\nfc = linear out_features=10");
+    program_start(&p,
+                  (const char *const[]){"--quiet", "--config", "kill.ini", "--epochs", "2000",
+                                        "--out", run, NULL},
+                  NULL);
+    watch(path, p.pid, 0.005 + 0.061 * _i);
+    kill(p.pid, SIGKILL);
+    program_wait(&p);
+    ck_assert_int_eq(p.code, 256 + SIGKILL);
+    ck_assert_int_eq(stat(path, &info), 0);
+    RUN(&p, "eval", "--model", run); /* reads config.ini and the model */
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    check_png(run, "samples.png");
+    snprintf(path, sizeof path, "%s/metrics.jsonl", run);
+    if (stat(path, &info) == 0) {
+        int n_logs, n_epochs;
+        check_metrics(run, &n_logs, &n_epochs);
+    }
+    snprintf(path, sizeof path, "%s/summary.json", run);
+    ck_assert_int_ne(stat(path, &info), 0);
+    RUN(&p, "--config", "kill.ini", "--out", run); /* and is not written over */
+    ck_assert_int_eq(p.code, 2);
+}
+END_TEST
+
+static Suite *run_suite(void) {
+    Suite *suite = suite_create("run");
+    TCase *runs = tcase_create("runs");
+    tcase_set_timeout(runs, 60);
+    tcase_add_test(runs, run_directory);
+    tcase_add_test(runs, dry_run);
+    tcase_add_test(runs, evaluate);
+    tcase_add_test(runs, predict);
+    tcase_add_test(runs, damaged_model);
+    tcase_add_test(runs, help_pages);
+    tcase_add_loop_test(runs, killed_run, 0, 4);
+    suite_add_tcase(suite, runs);
+    return suite;
+}
+
+int main(void) {
+    return program_main(run_suite());
+}

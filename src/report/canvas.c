@@ -15,7 +15,7 @@ enum {
     MAX_PIXELS = 64 << 20, /* of one picture: 256 MiB */
     TEXT_BYTES = 1024,     /* of cleaned text, with its end */
 };
-static const double pixels_per_unit = 2;
+static const double pixels_per_unit = 1.5;
 static const char ellipsis[] = "\xE2\x80\xA6";
 
 const tr_rgb tr_ink = {0.13, 0.15, 0.18};

@@ -53,7 +53,8 @@ static tr_work work_of(const walk *t, const tr_step *step, int n0, int n1) {
     w.first = n0;
     w.n = n1 - n0;
     w.batch = exec->input->n;
-    w.b0 = w.b1 = w.n_blocks = 0;
+    w.b0 = w.b1 = 0;
+    w.n_blocks = step->phase.n_blocks;
     int n_inputs = step->node ? step->node->n_inputs : 2;
     for (int i = 0; i < n_inputs; i++) {
         w.x[i] = value(t, step->x[i], n0, &w.xs[i]);
@@ -139,7 +140,6 @@ static void run_segment(walk *t, int first, int end) {
     if (first < end && p->steps[first].phase.cut == TR_CUT_BLOCKS) {
         const tr_step *step = &p->steps[first];
         tr_work w = work_of(t, step, 0, exec->input->n);
-        w.n_blocks = step->phase.n_blocks;
         w.b0 = (int)tr_part(w.n_blocks, t->rank, exec->active);
         w.b1 = (int)tr_part(w.n_blocks, t->rank + 1, exec->active);
         if (w.b0 < w.b1) step->phase.run(&w);

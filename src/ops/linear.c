@@ -92,10 +92,11 @@ static const tr_real *bias_of(const tr_node *node) {
     return node->n_params > BIAS ? node->param[BIAS].value : NULL;
 }
 
-/* Rows of a run of blocks. */
-static int row_of(const tr_node *node, int block) {
+/* Where block `block` of n begins: blocks are whole blocks of the parameter, so that the thread
+ * that computes with rows is the one that updates them. */
+static int row_of(const tr_node *node, int block, int n) {
     int64_t rows = node->param[WEIGHT].block / out8_of(node);
-    return (int)tr_min(in_of(node), block * rows);
+    return (int)tr_min(in_of(node), tr_part(N_BLOCKS, block, n) * rows);
 }
 
 /* ---- by samples ---- */
@@ -136,10 +137,10 @@ static void dx_of_samples(const tr_work *w) {
 static void forward_rows(const tr_work *w) {
     int out8 = out8_of(w->node);
     for (int b = w->b0; b < w->b1; b++) {
-        int r0 = row_of(w->node, b), r1 = row_of(w->node, b + 1);
+        int r0 = row_of(w->node, b, w->n_blocks), r1 = row_of(w->node, b + 1, w->n_blocks);
         w->kernels->linear(w->n, r1 - r0, out8, w->x[0] + r0, w->xs[0],
                            w->node->param[WEIGHT].value + (int64_t)r0 * out8,
-                           b == N_BLOCKS - 1 ? bias_of(w->node) : NULL, false,
+                           b == w->n_blocks - 1 ? bias_of(w->node) : NULL, false,
                            w->shared + (int64_t)b * w->batch * out8, out8);
     }
 }
@@ -148,7 +149,8 @@ static void forward_rows(const tr_work *w) {
 static void sum_rows(const tr_work *w) {
     int out8 = out8_of(w->node);
     w->kernels->sum_parts(w->n, out8, w->shared + (int64_t)w->first * out8,
-                          (int64_t)w->batch * out8, N_BLOCKS, w->node->epilogue.relu, w->y, w->ys);
+                          (int64_t)w->batch * out8, w->n_blocks, w->node->epilogue.relu, w->y,
+                          w->ys);
 }
 
 static void clean_own(const tr_work *w) {
@@ -156,7 +158,8 @@ static void clean_own(const tr_work *w) {
 }
 
 static void dx_of_rows(const tr_work *w) {
-    int out8 = out8_of(w->node), r0 = row_of(w->node, w->b0), r1 = row_of(w->node, w->b1);
+    int out8 = out8_of(w->node), r0 = row_of(w->node, w->b0, w->n_blocks),
+        r1 = row_of(w->node, w->b1, w->n_blocks);
     w->kernels->linear_dx(w->n, r1 - r0, out8, w->own, out8,
                           w->node->param[WEIGHT].value + (int64_t)r0 * out8, w->dx[0] + r0,
                           w->xs[0]);
@@ -181,16 +184,18 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
     int64_t out8 = out8_of(node);
     bool rows = request->training && request->batch <= SMALL_BATCH &&
                 node->param[WEIGHT].size >= LARGE_MATRIX;
+    /* No more threads than samples take part, and each part of a sum has to be moved. */
+    int n_blocks = (int)tr_min(N_BLOCKS, request->batch);
     out->grad_at[WEIGHT] = out->grad_at[BIAS] = -1;
     if (!rows) {
         out->forward[out->n_forward++] =
             (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
     } else {
-        out->shared_size = N_BLOCKS * request->batch * out8;
+        out->shared_size = n_blocks * request->batch * out8;
         out->forward[out->n_forward++] =
-            (tr_phase){"forward", TR_CUT_BLOCKS, N_BLOCKS, TR_USE_X | TR_USE_SHARED, forward_rows};
+            (tr_phase){"forward", TR_CUT_BLOCKS, n_blocks, TR_USE_X | TR_USE_SHARED, forward_rows};
         out->forward[out->n_forward++] =
-            (tr_phase){"forward sum", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_SHARED, sum_rows};
+            (tr_phase){"forward sum", TR_CUT_SAMPLES, n_blocks, TR_USE_Y | TR_USE_SHARED, sum_rows};
     }
     if (!request->training) return;
     if (!rows) {
@@ -205,7 +210,7 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
             (tr_phase){"relu gradient", TR_CUT_EACH, 0, TR_USE_Y | TR_USE_DY, clean_own};
         if (request->need_dx[0])
             out->backward[out->n_backward++] =
-                (tr_phase){"input gradient", TR_CUT_BLOCKS, N_BLOCKS, TR_USE_DX, dx_of_rows};
+                (tr_phase){"input gradient", TR_CUT_BLOCKS, n_blocks, TR_USE_DX, dx_of_rows};
     }
 }
 

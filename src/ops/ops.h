@@ -91,7 +91,8 @@ enum tr_use { /* what a phase touches: the plan derives lifetimes and barriers f
 typedef struct tr_phase {
     const char *label;
     tr_cut cut;
-    int n_blocks; /* TR_CUT_BLOCKS */
+    int n_blocks; /* TR_CUT_BLOCKS; others may tell themselves something with it (tr_work.n_blocks)
+                   */
     unsigned use;
     void (*run)(const tr_work *w);
 } tr_phase;

@@ -117,8 +117,8 @@ START_TEST(grid_of_n) {
         const char *path = in_folder("grid.png");
         ck_assert_msg(!tr_draw_grid(path, "title", cells, n, columns, &err), "%s", err.text);
         picture p = look(path, 0xff0000);
-        /* Exactly the images: 128 units of two pixels a side. */
-        ck_assert_int_eq((int)(p.share * p.w * p.h + 0.5), n * 256 * 256);
+        /* Exactly the images: 128 units of one and a half pixels a side. */
+        ck_assert_int_eq((int)(p.share * p.w * p.h + 0.5), n * 192 * 192);
     }
 }
 END_TEST
@@ -173,7 +173,7 @@ START_TEST(grid_of_huge_names) {
     picture p = look(in_folder("h.png"), 0xff0000);
     /* A long title widens the picture by a few hundred units and no more. */
     ck_assert_int_lt(p.w, 1300);
-    ck_assert_int_eq((int)(p.share * p.w * p.h + 0.5), 4 * 256 * 256);
+    ck_assert_int_eq((int)(p.share * p.w * p.h + 0.5), 4 * 192 * 192);
 }
 END_TEST
 
@@ -253,7 +253,9 @@ START_TEST(panels_of_few_and_many) {
             !tr_draw_panels(in_folder("n.png"), n % 2 ? huge_text : NULL, panels, n, &err), "%s",
             err.text);
         picture p = look(in_folder("n.png"), 0);
-        if (n > 0) ck_assert_int_le(abs(p.w / n - 1260), 104); /* 630 units each, and the margins */
+        if (n > 0)
+            ck_assert_int_le(abs(p.w / n - 945),
+                             78); /* 630 units of 1.5 pixels each, and the margins */
     }
 }
 END_TEST

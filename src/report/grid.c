@@ -59,6 +59,10 @@ static int draw_image(tr_canvas *canvas, const tr_cell *cell, double x, double y
     x += (IMAGE - w) / 2;
     y += (IMAGE - h) / 2;
     cairo_save(canvas->cr);
+    cairo_user_to_device(canvas->cr, &x, &y); /* on whole pixels, for crisp edges */
+    x = round(x);
+    y = round(y);
+    cairo_device_to_user(canvas->cr, &x, &y);
     cairo_translate(canvas->cr, x, y);
     cairo_scale(canvas->cr, scale, scale);
     cairo_set_source_surface(canvas->cr, surface, 0, 0);

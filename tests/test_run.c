@@ -68,7 +68,7 @@ static void check_summary(const char *run) {
     double right = 0;
     ck_assert_uint_eq(json_object_size(classes), 10);
     for (int k = 0; k < 8; k++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "class %d", k);
         right += number(classes, name);
     }

@@ -84,8 +84,8 @@ typedef struct tr_profile_row {
     double seconds;           /* mean over the threads that took part */
 } tr_profile_row;
 /* Rows in program order, then the weight gradients that are made in the update, then "reduce and
- * update" and "wait", which is what the others leave of the wall clock. Returns their number, at most
- * max. */
+ * update" and "wait", which is what the others leave of the wall clock. Returns their number, at
+ * most max. */
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max);
 
 #endif

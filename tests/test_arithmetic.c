@@ -188,7 +188,8 @@ START_TEST(not_a_number_goes_through) {
                      .relu = true};
         float w[8 + TR_LANES] = {1}, xs[4 + TR_LANES] = {1, NAN, 5, 2};
         uint8_t index[1 + TR_LANES];
-        t->conv(&d, xs, w, NULL, y, index);
+        float scratch[64];
+        t->conv(&d, xs, w, NULL, y, index, scratch);
         ck_assert(isnan(y[0]) && index[0] == 1);
     }
 }

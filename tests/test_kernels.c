@@ -252,9 +252,10 @@ static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride
     int64_t n_x = (int64_t)h * w * c, n_y = (int64_t)(oh / pool) * (ow / pool) * k;
     float *x = input(n_x, what), *weights = forward_weights(&d, what),
           *b = bias ? input(tr_round_up(k, TR_BLOCK8), what) : NULL;
-    outputs y = output(n_y, sizeof *x), index = output(n_y, 1);
-    scalar->conv(&d, x, weights, b, y.a, pool > 1 ? index.a : NULL);
-    t->conv(&d, x, weights, b, y.b, pool > 1 ? index.b : NULL);
+    outputs y = output(n_y, sizeof *x), index = output(n_y, 1),
+            scratch = output(tr_conv_scratch(&d), sizeof *x);
+    scalar->conv(&d, x, weights, b, y.a, pool > 1 ? index.a : NULL, NULL);
+    t->conv(&d, x, weights, b, y.b, pool > 1 ? index.b : NULL, scratch.b);
     compare(y, "conv");
     compare(index, "index of conv");
     if (pool > 1)

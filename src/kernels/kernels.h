@@ -18,6 +18,8 @@
 
 #include "base/base.h"
 
+enum { TR_LARGEST_POOL = 4 }; /* that a convolution takes in */
+
 /* A convolution over one sample. With pool > 1 each output is the maximum over a pool x pool window
  * of the convolution's pixels and oh, ow are multiples of pool: what no window reads is not
  * computed. */
@@ -31,6 +33,12 @@ typedef struct tr_conv {
     int pool;       /* 1: none */
     bool relu;      /* after the pool (the order does not matter) */
 } tr_conv;
+
+/* Elements of scratch that a forward convolution may need, with its slack. */
+static inline int64_t tr_conv_scratch(const tr_conv *d) {
+    bool few = d->k % TR_LANES > 0 && d->k % TR_LANES <= TR_BLOCK8; /* in the last block */
+    return few ? tr_round_up(d->row, TR_BLOCK8 * d->c) * (d->oh - 1 + d->kh) + TR_LANES : 0;
+}
 
 /* A gradient that a pooled convolution must spread: the value, and where its window begins in the
  * input. */
@@ -50,9 +58,9 @@ typedef struct tr_kernels {
 
     /* y[oh/pool][ow/pool][k] = max over the window of (bias + conv), then relu. w: forward layout;
      * bias [k padded to 8] or NULL; index: which pixel of the window was the first largest
-     * [as y], NULL when pool is 1. */
+     * [as y], NULL when pool is 1; scratch: [tr_conv_scratch(d)]. */
     void (*conv)(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
-                 tr_real *y, uint8_t *index);
+                 tr_real *y, uint8_t *index, tr_real *scratch);
     /* dw (forward layout) += the gradient of one sample; pool is 1. */
     void (*conv_dw)(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_real *dw);
 

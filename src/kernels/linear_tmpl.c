@@ -10,7 +10,7 @@ static void linear(int n, int ni, int no, const float *x, int64_t xs, const floa
     for (int o = 0; o < no;) {
         const bool wide = no - o >= TR_LANES;
         const tile_function *table = wide ? tile16_table[0] : tile8_table[0];
-        const int piece = tile_columns(n, (int)tr_min(7, wide ? TR_ACC16 : TR_ACC8));
+        const int piece = even_piece(n, (int)tr_min(7, wide ? TR_ACC16 : TR_ACC8));
         t.w = w + o;
         t.bias = bias ? bias + o : NULL;
         for (int r = 0; r < n;) {
@@ -30,7 +30,7 @@ static void linear_dw(int n, int ni, int no, const float *x, int64_t xs, const f
     for (int o = 0; o < no;) {
         const bool wide = no - o >= TR_LANES;
         const outer_function *table = wide ? outer16_table : outer8_table;
-        const int piece = tile_columns(ni, (int)tr_min(7, wide ? TR_ACC16 : TR_ACC8));
+        const int piece = even_piece(ni, (int)tr_min(7, wide ? TR_ACC16 : TR_ACC8));
         t.dy = dz + o;
         t.valid = wide ? TR_LANES : TR_BLOCK8;
         for (int i = 0; i < ni;) {

@@ -59,7 +59,8 @@ static void pixel(const tr_conv *d, const tr_real *x, const tr_real *w, const tr
 }
 
 static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
-                 tr_real *y, uint8_t *index) {
+                 tr_real *y, uint8_t *index, tr_real *scratch) {
+    (void)scratch;
     int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
     for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
         int lanes = block_lanes(d->k, k0);

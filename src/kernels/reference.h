@@ -13,6 +13,7 @@
 /* The plain versions as compiled for TR_ISA, then those that a template replaces. */
 void TR_NAME(tr_kernels_fill)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_conv)(tr_kernels *table);
+void TR_NAME(tr_kernels_fill_route)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_linear)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_peak)(tr_kernels *table);
 #endif

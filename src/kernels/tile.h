@@ -43,11 +43,4 @@ typedef void (*tile_function)(const tile *t);
 #undef VTYPE
 #undef VTILE
 
-/* How many outputs a row of a tile should have so that n come out in even pieces of at most `most`.
- */
-TR_INLINE int tile_columns(int n, int most) {
-    int pieces = n > most ? (n + most - 1) / most : 1;
-    return (n + pieces - 1) / pieces;
-}
-
 #endif

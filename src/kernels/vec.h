@@ -13,6 +13,12 @@
 #define TR_NAME(f)      TR_PASTE(f, TR_ISA)
 #define TR_INLINE       static inline __attribute__((always_inline))
 
+/* The size of even pieces, of at most `most`, that n is cut into. */
+TR_INLINE int even_piece(int n, int most) {
+    int pieces = n > most ? (n + most - 1) / most : 1;
+    return (n + pieces - 1) / pieces;
+}
+
 /* How many vectors of each width a tile may accumulate in registers: TR_ACC8 and TR_ACC16. */
 #if defined(TR_ISA_AVX2) || defined(TR_ISA_AVX512)
 #include <immintrin.h>
@@ -58,6 +64,38 @@ TR_INLINE float v8_fold(v8 a) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+/* Rows of eight floats, `fs` apart, to their columns, `ts` apart. */
+TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts) {
+    __m256 a0 = v8_load(from), a1 = v8_load(from + fs), a2 = v8_load(from + 2 * fs),
+           a3 = v8_load(from + 3 * fs), a4 = v8_load(from + 4 * fs), a5 = v8_load(from + 5 * fs),
+           a6 = v8_load(from + 6 * fs), a7 = v8_load(from + 7 * fs);
+    __m256 b0 = _mm256_unpacklo_ps(a0, a1), b1 = _mm256_unpackhi_ps(a0, a1),
+           b2 = _mm256_unpacklo_ps(a2, a3), b3 = _mm256_unpackhi_ps(a2, a3),
+           b4 = _mm256_unpacklo_ps(a4, a5), b5 = _mm256_unpackhi_ps(a4, a5),
+           b6 = _mm256_unpacklo_ps(a6, a7), b7 = _mm256_unpackhi_ps(a6, a7);
+    a0 = _mm256_shuffle_ps(b0, b2, 0x44), a1 = _mm256_shuffle_ps(b0, b2, 0xee);
+    a2 = _mm256_shuffle_ps(b1, b3, 0x44), a3 = _mm256_shuffle_ps(b1, b3, 0xee);
+    a4 = _mm256_shuffle_ps(b4, b6, 0x44), a5 = _mm256_shuffle_ps(b4, b6, 0xee);
+    a6 = _mm256_shuffle_ps(b5, b7, 0x44), a7 = _mm256_shuffle_ps(b5, b7, 0xee);
+    v8_store(to, _mm256_permute2f128_ps(a0, a4, 0x20));
+    v8_store(to + ts, _mm256_permute2f128_ps(a1, a5, 0x20));
+    v8_store(to + 2 * ts, _mm256_permute2f128_ps(a2, a6, 0x20));
+    v8_store(to + 3 * ts, _mm256_permute2f128_ps(a3, a7, 0x20));
+    v8_store(to + 4 * ts, _mm256_permute2f128_ps(a0, a4, 0x31));
+    v8_store(to + 5 * ts, _mm256_permute2f128_ps(a1, a5, 0x31));
+    v8_store(to + 6 * ts, _mm256_permute2f128_ps(a2, a6, 0x31));
+    v8_store(to + 7 * ts, _mm256_permute2f128_ps(a3, a7, 0x31));
+}
+/* Eight pixels of three channels, apart. */
+TR_INLINE void v8_apart3(const float *p, v8 *c0, v8 *c1, v8 *c2) {
+    __m256 x = v8_load(p), y = v8_load(p + 8), z = v8_load(p + 16);
+    __m256 p0 = _mm256_blend_ps(_mm256_blend_ps(x, y, 0x92), z, 0x24);
+    __m256 p1 = _mm256_blend_ps(_mm256_blend_ps(x, y, 0x24), z, 0x49);
+    __m256 p2 = _mm256_blend_ps(_mm256_blend_ps(x, y, 0x49), z, 0x92);
+    *c0 = _mm256_permutevar8x32_ps(p0, _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5));
+    *c1 = _mm256_permutevar8x32_ps(p1, _mm256_setr_epi32(1, 4, 7, 2, 5, 0, 3, 6));
+    *c2 = _mm256_permutevar8x32_ps(p2, _mm256_setr_epi32(2, 5, 0, 3, 6, 1, 4, 7));
 }
 #if defined(TR_ISA_AVX512)
 #define TR_ACC8  14
@@ -138,6 +176,26 @@ TR_INLINE float v8_fold(v8 a) {
     float32x2_t t = vadd_f32(vget_low_f32(s), vget_high_f32(s));
     return vget_lane_f32(t, 0) + vget_lane_f32(t, 1);
 }
+TR_INLINE void v4_transpose(const float *from, int64_t fs, float *to, int64_t ts) {
+    float32x4x2_t a = vtrnq_f32(vld1q_f32(from), vld1q_f32(from + fs));
+    float32x4x2_t b = vtrnq_f32(vld1q_f32(from + 2 * fs), vld1q_f32(from + 3 * fs));
+    vst1q_f32(to, vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0])));
+    vst1q_f32(to + ts, vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1])));
+    vst1q_f32(to + 2 * ts, vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0])));
+    vst1q_f32(to + 3 * ts, vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1])));
+}
+TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts) {
+    v4_transpose(from, fs, to, ts);
+    v4_transpose(from + 4, fs, to + 4 * ts, ts);
+    v4_transpose(from + 4 * fs, fs, to + 4, ts);
+    v4_transpose(from + 4 * fs + 4, fs, to + 4 * ts + 4, ts);
+}
+TR_INLINE void v8_apart3(const float *p, v8 *c0, v8 *c1, v8 *c2) {
+    float32x4x3_t a = vld3q_f32(p), b = vld3q_f32(p + 12);
+    *c0 = (v8){a.val[0], b.val[0]};
+    *c1 = (v8){a.val[1], b.val[1]};
+    *c2 = (v8){a.val[2], b.val[2]};
+}
 #endif
 
 #ifdef TR_PAIR /* sixteen lanes as two vectors of eight */
@@ -179,5 +237,8 @@ TR_INLINE v16 v16_max(v16 a, v16 b) {
 #define TR_GRID_3(X, nc) TR_GRID_2(X, nc) TR_COLS_##nc(X, 2)
 #define TR_GRID_4(X, nc) TR_GRID_3(X, nc) TR_COLS_##nc(X, 3)
 #define TR_GRID_5(X, nc) TR_GRID_4(X, nc) TR_COLS_##nc(X, 4)
+#define TR_GRID_6(X, nc) TR_GRID_5(X, nc) TR_COLS_##nc(X, 5)
+#define TR_GRID_7(X, nc) TR_GRID_6(X, nc) TR_COLS_##nc(X, 6)
+#define TR_GRID_8(X, nc) TR_GRID_7(X, nc) TR_COLS_##nc(X, 7)
 
 #endif

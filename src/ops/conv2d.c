@@ -35,7 +35,6 @@ static const tr_key keys[] = {
 enum {
     WEIGHT,
     BIAS,
-    LARGEST_POOL = 4,        /* that the kernels take in */
     SHARED_COPY = 64 * 1024, /* elements from which on the second layout is made once for all */
     SMALLEST_BLOCK = 256,    /* elements of the weights that are worth a thread's while */
     LARGEST_TILE = 2048,     /* elements of the weights that are updated at a time */
@@ -151,7 +150,7 @@ static int shape(tr_node *node, tr_error *err) {
 
 static bool absorb(tr_node *node, const tr_epilogue *e) {
     if (e->pool) {
-        if (node->epilogue.pool || e->pool < 2 || e->pool > LARGEST_POOL) return false;
+        if (node->epilogue.pool || e->pool < 2 || e->pool > TR_LARGEST_POOL) return false;
         node->epilogue.pool = e->pool;
     }
     node->epilogue.relu |= e->relu;
@@ -209,6 +208,11 @@ static void prepare(const tr_work *w) {
 
 /* ---- phases ---- */
 
+/* Elements of scratch that a sample with its border takes. */
+static int64_t border_size(const tr_node *node) {
+    return ((const conv_args *)node->args)->padding ? tr_shape_size(padded_input(node)) : 0;
+}
+
 /* One sample with its border of zeros; the sample itself where there is no padding. */
 static const tr_real *bordered(const tr_work *w, int i) {
     const conv_args *a = w->node->args;
@@ -231,7 +235,8 @@ static void forward(const tr_work *w) {
     const tr_real *bias = a->bias ? w->node->param[BIAS].value : NULL;
     for (int i = 0; i < w->n; i++) {
         w->kernels->conv(&d, bordered(w, i), weight, bias, w->y + i * w->ys,
-                         w->aux[0] ? w->aux[0] + i * w->aux_step[0] : NULL);
+                         w->aux[0] ? w->aux[0] + i * w->aux_step[0] : NULL,
+                         w->scratch + border_size(w->node));
     }
 }
 
@@ -291,20 +296,28 @@ static void mask(const tr_work *w) {
     }
 }
 
+/* The input gradient of the dense way, as a convolution. */
+static tr_conv turned_geometry(const tr_node *node) {
+    const conv_args *a = node->args;
+    tr_shape s = spread_shape(node), in = node->in[0];
+    int64_t row = (int64_t)s.w * s.c;
+    return (tr_conv){.c = s.c,
+                     .k = in.c,
+                     .kh = (int)a->kernel_size,
+                     .run = (int)a->kernel_size * s.c,
+                     .row = row,
+                     .step_w = s.c,
+                     .step_h = row,
+                     .oh = in.h,
+                     .ow = in.w,
+                     .pool = 1};
+}
+
 static void dense_dx(const tr_work *w) {
     const conv_args *a = w->node->args;
-    tr_shape s = spread_shape(w->node), in = w->node->in[0], out = w->node->out;
+    tr_shape s = spread_shape(w->node), out = w->node->out;
     int64_t row = (int64_t)s.w * s.c, shift = a->kernel_size - 1 - a->padding;
-    tr_conv d = {.c = s.c,
-                 .k = in.c,
-                 .kh = (int)a->kernel_size,
-                 .run = (int)a->kernel_size * s.c,
-                 .row = row,
-                 .step_w = s.c,
-                 .step_h = row,
-                 .oh = in.h,
-                 .ow = in.w,
-                 .pool = 1};
+    tr_conv d = turned_geometry(w->node);
     for (int i = 0; i < w->n; i++) {
         memset(w->scratch, 0, (size_t)tr_shape_size(s) * sizeof *w->scratch);
         for (int h = 0; h < out.h; h++) {
@@ -317,7 +330,8 @@ static void dense_dx(const tr_work *w) {
                        (size_t)s.c * sizeof *w->scratch);
             }
         }
-        w->kernels->conv(&d, w->scratch, second_layout(w), NULL, w->dx[0] + i * w->xs[0], NULL);
+        w->kernels->conv(&d, w->scratch, second_layout(w), NULL, w->dx[0] + i * w->xs[0], NULL,
+                         w->scratch + tr_shape_size(s));
     }
 }
 
@@ -363,7 +377,8 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_nod
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     const conv_args *a = node->args;
     bool routed = is_routed(node);
-    tr_shape border = padded_input(node), spread = spread_shape(node);
+    tr_shape border = padded_input(node);
+    tr_conv forwards = geometry(node), backwards = turned_geometry(node);
     int64_t taps = a->kernel_size * a->kernel_size;
     int64_t layout = routed ? taps * border.c * tr_round_up(a->out_channels, TR_BLOCK8)
                             : taps * a->out_channels * tr_round_up(border.c, TR_BLOCK8);
@@ -375,13 +390,14 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
                                                     blocks, TR_USE_SHARED, prepare};
     }
     if (routed) out->aux_bytes[0] = tr_shape_size(node->out) + TR_LANES;
-    if (a->padding) out->scratch_size = tr_shape_size(border);
+    out->scratch_size = border_size(node) + tr_conv_scratch(&forwards);
     out->forward[out->n_forward++] =
         (tr_phase){"forward", TR_CUT_SAMPLES, 0,
                    TR_USE_X | TR_USE_Y | (routed ? TR_USE_AUX0 | TR_USE_SHARED : 0), forward};
     if (!request->training) return;
     if (request->need_dx[0] && !routed)
-        out->scratch_size = tr_max(out->scratch_size, tr_shape_size(spread));
+        out->scratch_size = tr_max(out->scratch_size,
+                                   tr_shape_size(spread_shape(node)) + tr_conv_scratch(&backwards));
     plan_backward(node, request, out);
 }
 

@@ -23,7 +23,8 @@ typedef struct block {
     const float *w;    /* the block's weights */
     const float *bias; /* or NULL */
     int lanes, valid;  /* of the block; those that are channels */
-    bool columnwise;   /* computed from planes */
+    bool columnwise;   /* computed from planes, by way of */
+    float *tiles;      /* [STRIP_ROWS][STRIP_COLUMNS rounded up][8], zero where no channel is */
 } block;
 
 /* Where a strip of pixels goes: floats from one pixel and one row to the next. */
@@ -100,10 +101,10 @@ static void make_planes(const tr_conv *d, const float *x, float *planes) {
     }
 }
 
-static void strip_of_columns(const block *b, int h, int c, int rows, int columns,
-                             const target *to) {
+/* A strip as tiles[row][vector of pixels][channel of 8][COLUMNS], each row of `vectors`. */
+static void strip_of_tiles(const block *b, int h, int c, int rows, int vectors, float floor,
+                           float *tiles) {
     const tr_conv *d = b->d;
-    float tiles[4 * TR_BLOCK8 * COLUMNS] = {0};
     column_tile t = {.c = d->c,
                      .kh = d->kh,
                      .kw = d->run / d->c,
@@ -111,28 +112,33 @@ static void strip_of_columns(const block *b, int h, int c, int rows, int columns
                      .plane = plane_size(d),
                      .w = b->w,
                      .bias = b->bias,
-                     .floor = to->floor,
+                     .floor = floor,
                      .y = tiles};
     const float *x = b->x + h * t.row + c;
-    const int across = (columns + COLUMNS - 1) / COLUMNS, n = rows * across;
+    const int n = rows * vectors;
     for (int i = 0, log; i < n; i += 1 << log) {
         for (log = columns_most(b->valid); 1 << log > n - i;) log--;
         for (int v = 0; v < 1 << log; v++)
-            t.x[v] = x + (i + v) / across * t.row + (i + v) % across * COLUMNS;
+            t.x[v] = x + (i + v) / vectors * t.row + (i + v) % vectors * COLUMNS;
         columns_table[b->valid - 1][log](&t);
-        for (int v = 0; v < 1 << log; v++) {
-            const int first = (i + v) % across * COLUMNS;
-            const int end = (int)tr_min(COLUMNS, columns - first);
-            const float *from = tiles + v * TR_BLOCK8 * COLUMNS;
-            float *y = to->y + (i + v) / across * to->row + first * to->pixel;
-            int p = 0;
-            for (; p + 8 <= end; p += 8)
-                v8_transpose(from + p, COLUMNS, y + p * to->pixel, to->pixel);
-            if (p == end) continue;
-            float last[8 * 8];
-            v8_transpose(from + p, COLUMNS, last, 8);
-            for (int j = 0; p < end; p++, j++) v8_store(y + p * to->pixel, v8_load(last + 8 * j));
-        }
+        t.y += TR_BLOCK8 * COLUMNS << log;
+    }
+}
+
+static void strip_of_columns(const block *b, int h, int c, int rows, int columns,
+                             const target *to) {
+    const int vectors = (columns + COLUMNS - 1) / COLUMNS;
+    strip_of_tiles(b, h, c, rows, vectors, to->floor, b->tiles);
+    const float *from = b->tiles;
+    for (int i = 0; i < rows * vectors; i++, from += TR_BLOCK8 * COLUMNS) {
+        const int first = i % vectors * COLUMNS, end = (int)tr_min(COLUMNS, columns - first);
+        float *y = to->y + i / vectors * to->row + first * to->pixel;
+        int p = 0;
+        for (; p + 8 <= end; p += 8) v8_transpose(from + p, COLUMNS, y + p * to->pixel, to->pixel);
+        if (p == end) continue;
+        float last[8 * 8];
+        v8_transpose(from + p, COLUMNS, last, 8);
+        for (int j = 0; p < end; p++, j++) v8_store(y + p * to->pixel, v8_load(last + 8 * j));
     }
 }
 
@@ -142,40 +148,76 @@ static void strip(const block *b, int h, int c, int rows, int columns, const tar
     (b->columnwise ? strip_of_columns : strip_of_channels)(b, h, c, rows, columns, to);
 }
 
+/* Up to eight channels of a window, `valid` of them the block's. Where the block is all there is,
+ * what is too much is written again by the next window, or slack. */
+TR_INLINE void put_window(const tr_conv *d, v8 best, v8 at, int valid, float *y, uint8_t *index) {
+    if (valid >= 8 || d->k <= 8) {
+        v8_store(y, best);
+        v8_store_bytes(index, at);
+        return;
+    }
+    float values[8];
+    uint8_t bytes[8];
+    v8_store(values, best);
+    v8_store_bytes(bytes, at);
+    memcpy(y, values, (size_t)valid * sizeof *values);
+    memcpy(index, bytes, (size_t)valid);
+}
+
 /* Windows of a strip in `buffer` -> one row of outputs (columns / pool of them). */
-TR_INLINE void pool_strip(const tr_conv *d, const float *buffer, int columns, int lanes, int valid,
-                          bool alone, v8 low, float *y, uint8_t *index) {
+TR_INLINE void pool_strip(const block *b, const float *buffer, int columns, v8 low, float *y,
+                          uint8_t *index) {
+    const tr_conv *d = b->d;
     for (int c = 0; c < columns; c += d->pool, y += d->k, index += d->k) {
-        for (int half = 0; half < valid; half += 8) {
-            const float *p = buffer + c * lanes + half;
+        for (int half = 0; half < b->valid; half += 8) {
+            const float *p = buffer + c * b->lanes + half;
             v8 best = v8_load(p), at = v8_zero();
             int q = 1;
             for (int j = 1; j < d->pool; j++, q++)
-                v8_take(&best, &at, v8_load(p + j * lanes), (float)q);
+                v8_take(&best, &at, v8_load(p + j * b->lanes), (float)q);
             for (int i = 1; i < d->pool; i++) {
-                p += columns * lanes;
+                p += columns * b->lanes;
                 for (int j = 0; j < d->pool; j++, q++)
-                    v8_take(&best, &at, v8_load(p + j * lanes), (float)q);
+                    v8_take(&best, &at, v8_load(p + j * b->lanes), (float)q);
             }
-            best = v8_max(low, best);
-            if (valid - half >= 8 || alone) { /* what is too much is written again, or slack */
-                v8_store(y + half, best);
-                v8_store_bytes(index + half, at);
-            } else {
-                float values[8];
-                uint8_t bytes[8];
-                v8_store(values, best);
-                v8_store_bytes(bytes, at);
-                memcpy(y + half, values, (size_t)(valid - half) * sizeof *values);
-                memcpy(index + half, bytes, (size_t)(valid - half));
-            }
+            put_window(d, v8_max(low, best), at, b->valid - half, y + half, index + half);
         }
+    }
+}
+
+/* The same for windows of 2 x 2 and columns, before they are turned: a quarter as many to turn. */
+static void pool2_of_columns(const block *b, int h, int c, int columns, v8 low, float *y,
+                             uint8_t *index) {
+    enum { WIDE = 2 * 8 }; /* columns of eight windows */
+    const tr_conv *d = b->d;
+    const int vectors = (int)tr_round_up(columns, WIDE) / COLUMNS;
+    const int64_t second = vectors * TR_BLOCK8 * COLUMNS; /* row */
+    strip_of_tiles(b, h, c, 2, vectors, -INFINITY, b->tiles);
+    for (int first = 0; first < columns; first += WIDE) {
+        const float *p = b->tiles + first / COLUMNS * TR_BLOCK8 * COLUMNS;
+        float best[TR_BLOCK8 * 8] = {0}, at[TR_BLOCK8 * 8] = {0};
+        for (int k = 0; k < b->valid; k++, p += COLUMNS) {
+            const float *p8 = p + (COLUMNS > 8 ? 8 : TR_BLOCK8 * COLUMNS);
+            v8 a0, a1, b0, b1, winner = v8_zero();
+            v8_apart2(v8_load(p), v8_load(p8), &a0, &a1);
+            v8_apart2(v8_load(p + second), v8_load(p8 + second), &b0, &b1);
+            v8_take(&a0, &winner, a1, 1);
+            v8_take(&a0, &winner, b0, 2);
+            v8_take(&a0, &winner, b1, 3);
+            v8_store(best + 8 * k, v8_max(low, a0));
+            v8_store(at + 8 * k, winner);
+        }
+        v8_transpose(best, 8, best, 8);
+        v8_transpose(at, 8, at, 8);
+        for (int i = 0; i < 8 && first + 2 * i < columns; i++, y += d->k, index += d->k)
+            put_window(d, v8_load(best + 8 * i), v8_load(at + 8 * i), b->valid, y, index);
     }
 }
 
 static void conv(const tr_conv *d, const float *x, const float *w, const float *bias, float *y,
                  uint8_t *index, float *planes) {
     float buffer[STRIP_ROWS * STRIP_COLUMNS * TR_LANES];
+    float tiles[STRIP_ROWS * (STRIP_COLUMNS + TR_LANES) * TR_BLOCK8];
     const float floor = d->relu ? 0.0f : -INFINITY;
     const int height = d->pool > 1 ? d->pool : 2;
     const int pw = d->ow / d->pool;
@@ -189,7 +231,9 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
         b.columnwise = pays_by_columns(d, b.lanes, b.valid);
         if (b.columnwise) {
             make_planes(d, x, planes);
+            memset(tiles, 0, sizeof tiles);
             b.x = planes;
+            b.tiles = tiles;
         }
         for (int h = 0; h < d->oh; h += height) {
             const int rows = (int)tr_min(height, d->oh - h);
@@ -198,9 +242,12 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
                 target to = {buffer, b.lanes, (int64_t)columns * b.lanes, -INFINITY};
                 if (d->pool > 1) {
                     int64_t o = (int64_t)(h / d->pool * pw + c / d->pool) * d->k + k0;
+                    if (b.columnwise && d->pool == 2) {
+                        pool2_of_columns(&b, h, c, columns, v8_all(floor), y + o, index + o);
+                        continue;
+                    }
                     strip(&b, h, c, rows, columns, &to);
-                    pool_strip(d, buffer, columns, b.lanes, b.valid, d->k <= 8, v8_all(floor),
-                               y + o, index + o);
+                    pool_strip(&b, buffer, columns, v8_all(floor), y + o, index + o);
                     continue;
                 }
                 float *yp = y + ((int64_t)h * d->ow + c) * d->k + k0;

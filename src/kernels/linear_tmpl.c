@@ -1,5 +1,5 @@
-/* Linear layers in vectors: forward, input gradient and weight gradient on the tiles of this room.
- */
+/* Linear layers in vectors: forward, input gradient and weight gradient on the tiles of this room,
+ * and the sums of rows that are gradients of biases. */
 #include "kernels/outer.h"
 #include "kernels/reference.h"
 #include "kernels/tile.h"
@@ -87,8 +87,23 @@ static void linear_dx(int n, int ni, int no, const float *dz, int64_t zs, const 
         table[tr_min(4, n - r)](ni, no, dz + r * zs, zs, w, dx + r * xs, xs);
 }
 
+static void row_sum(int64_t n, int k, const float *dy, const float *y, int64_t step, float *sum) {
+    for (int o = 0; o < k; o += 8) {
+        v8 a = v8_load(sum + o);
+        if (y == NULL) {
+            for (int64_t r = 0; r < n; r++) a = v8_add(a, v8_load(dy + r * step + o));
+        } else {
+            for (int64_t r = 0; r < n; r++)
+                a = v8_add(a,
+                           v8_where_above0(v8_load(y + r * step + o), v8_load(dy + r * step + o)));
+        }
+        v8_store(sum + o, v8_first(a, k - o));
+    }
+}
+
 void TR_NAME(tr_kernels_fill_linear)(tr_kernels *t) {
     t->linear = linear;
     t->linear_dx = linear_dx;
     t->linear_dw = linear_dw;
+    t->row_sum = row_sum;
 }

@@ -42,6 +42,13 @@ TR_INLINE v8 v8_fma(v8 a, v8 b, v8 c) {
 TR_INLINE v8 v8_max(v8 a, v8 b) {
     return _mm256_max_ps(a, b);
 }
+TR_INLINE v8 v8_add(v8 a, v8 b) {
+    return _mm256_add_ps(a, b);
+}
+/* a where y is above zero, else zero */
+TR_INLINE v8 v8_where_above0(v8 y, v8 a) {
+    return _mm256_and_ps(a, _mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ));
+}
 /* lanes 0..n-1 of a, zero in the others */
 TR_INLINE v8 v8_first(v8 a, int n) {
     __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -86,6 +93,13 @@ TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts
     v8_store(to + 5 * ts, _mm256_permute2f128_ps(a1, a5, 0x31));
     v8_store(to + 6 * ts, _mm256_permute2f128_ps(a2, a6, 0x31));
     v8_store(to + 7 * ts, _mm256_permute2f128_ps(a3, a7, 0x31));
+}
+/* Sixteen floats, those at even places and those at odd ones. */
+TR_INLINE void v8_apart2(v8 a, v8 b, v8 *even, v8 *odd) {
+    __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    __m256d o = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
 /* Eight pixels of three channels, apart. */
 TR_INLINE void v8_apart3(const float *p, v8 *c0, v8 *c1, v8 *c2) {
@@ -154,6 +168,13 @@ TR_INLINE float32x4_t v4_max(float32x4_t a, float32x4_t b) {
 TR_INLINE v8 v8_max(v8 a, v8 b) {
     return (v8){v4_max(a.a, b.a), v4_max(a.b, b.b)};
 }
+TR_INLINE v8 v8_add(v8 a, v8 b) {
+    return (v8){vaddq_f32(a.a, b.a), vaddq_f32(a.b, b.b)};
+}
+TR_INLINE v8 v8_where_above0(v8 y, v8 a) {
+    return (v8){vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(y.a), vreinterpretq_u32_f32(a.a))),
+                vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(y.b), vreinterpretq_u32_f32(a.b)))};
+}
 TR_INLINE v8 v8_first(v8 a, int n) {
     float t[8];
     v8_store(t, a);
@@ -189,6 +210,11 @@ TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts
     v4_transpose(from + 4, fs, to + 4 * ts, ts);
     v4_transpose(from + 4 * fs, fs, to + 4, ts);
     v4_transpose(from + 4 * fs + 4, fs, to + 4 * ts + 4, ts);
+}
+TR_INLINE void v8_apart2(v8 a, v8 b, v8 *even, v8 *odd) {
+    float32x4x2_t l = vuzpq_f32(a.a, a.b), h = vuzpq_f32(b.a, b.b);
+    *even = (v8){l.val[0], h.val[0]};
+    *odd = (v8){l.val[1], h.val[1]};
 }
 TR_INLINE void v8_apart3(const float *p, v8 *c0, v8 *c1, v8 *c2) {
     float32x4x3_t a = vld3q_f32(p), b = vld3q_f32(p + 12);

@@ -232,6 +232,32 @@ static inline void tr_pause(void) {
 #endif
 }
 
+/* Ask for the lines of `bytes` bytes: to read, or to write, which takes them from other caches.
+ * Only a hint. As asm, because gcc finds that a function of __builtin_prefetch alone has no effect
+ * and drops the calls. */
+static inline void tr_prefetch(const void *from, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
+        const char *line = (const char *)from + i;
+#if defined(__x86_64__) || defined(__i386__)
+        __asm__ volatile("prefetcht0 %0" : : "m"(*line));
+#else
+        __asm__ volatile("" : : "r"(line));
+        __builtin_prefetch(line, 0);
+#endif
+    }
+}
+static inline void tr_prefetch_to_write(void *to, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
+        char *line = (char *)to + i;
+#if defined(__x86_64__) /* every one has it, as a no-op at least; gcc hides it behind an option */
+        __asm__ volatile("prefetchw %0" : : "m"(*line));
+#else
+        __asm__ volatile("" : : "r"(line));
+        __builtin_prefetch(line, 1);
+#endif
+    }
+}
+
 /* Is standard output / error a terminal; its width in columns (80 where unknown). */
 bool tr_is_terminal(int descriptor);
 int tr_terminal_width(int descriptor);

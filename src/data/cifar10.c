@@ -51,7 +51,7 @@ static int sample(const tr_dataset *set, int i, const unsigned char **pixels, in
 
 static void prefetch(const tr_dataset *set, int i) {
     const unsigned char *record = record_of(set, i);
-    for (int at = 0; at < RECORD; at += TR_ALIGN) __builtin_prefetch(record + at);
+    tr_prefetch(record, RECORD);
 }
 
 static void close_set(tr_dataset *set) {

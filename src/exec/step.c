@@ -100,6 +100,58 @@ static void run_shards(const walk *t, const tr_step *step, int64_t s0, int64_t s
     }
 }
 
+static const tr_real *term(const walk *t, tr_tree_term x, int64_t at) {
+    const tr_exec *exec = t->exec;
+    if (x.thread == TR_TREE_TEMPORARY) return t->me->tiles + (1 + x.slot) * exec->tile;
+    return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
+}
+
+/* The elements of a parameter that are this thread's: the same in each step, so that a block of
+ * weights stays in one core's cache. */
+static void own_elements(const walk *t, const tr_param *param, int64_t *e0, int64_t *e1) {
+    int64_t n_blocks = (param->size + param->block - 1) / param->block;
+    *e0 = tr_part(n_blocks, t->rank, t->exec->active) * param->block;
+    *e1 = tr_min(param->size, tr_part(n_blocks, t->rank + 1, t->exec->active) * param->block);
+}
+
+/* Lines of this thread's part of the update that lie in other caches: small parameters, because
+ * every thread reads them; the beginning of large ones, because a processor that reads up to it
+ * reads ahead, within a page; and the gradients that other threads summed. */
+static void prefetch_update(const walk *t, const tr_node *node) {
+    enum { SMALL = 4096, PAGE = 4096 };
+    const tr_exec *exec = t->exec;
+    const tr_program *p = exec->program;
+    for (int k = 0; k < node->n_params; k++) {
+        const tr_param *param = &node->param[k];
+        int64_t e0, e1, place = p->plans[node->id].grad_at[k];
+        own_elements(t, param, &e0, &e1);
+        if (e0 >= e1) continue;
+        int64_t bytes = (e1 - e0) * (int64_t)sizeof(tr_real);
+        if (param->size > SMALL) bytes = tr_min(bytes, PAGE);
+        tr_prefetch_to_write(param->value + e0, bytes);
+        for (int i = 0; i < TR_MAX_STATE; i++) {
+            if (exec->state[i] && param->size > SMALL)
+                tr_prefetch_to_write(exec->state[i] + (param->value - exec->graph->parameters) + e0,
+                                     bytes);
+        }
+        for (int a = 0; place >= 0 && a < exec->rest.n_adds; a++) {
+            tr_tree_term right = exec->rest.adds[a].right;
+            if (right.thread == TR_TREE_TEMPORARY || right.thread == t->rank) continue;
+            tr_prefetch(term(t, right, p->grad_at[node->id] + place + e0), bytes);
+        }
+    }
+}
+
+/* The last phase is the only one that still writes gradients or reads parameters: of its own node.
+ * The lines of all others come while it works; where another thread is behind, some in vain. */
+static void prefetch_others(const walk *t) {
+    const tr_program *p = t->exec->program;
+    for (int i = 1; i < t->exec->graph->n_nodes; i++) {
+        const tr_node *node = p->updates[i].node;
+        if (node && node != p->steps[p->n_steps - 1].node) prefetch_update(t, node);
+    }
+}
+
 static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     const tr_exec *exec = t->exec;
     const tr_input *input = exec->input;
@@ -107,6 +159,8 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     t->chunk0 = n0;
     for (int i = first; i < end; i++) {
         const tr_step *step = &exec->program->steps[i];
+        bool last = i == exec->program->n_steps - 1 && s1 == t->shard1;
+        if (last && exec->options.training && exec->active > 1) prefetch_others(t);
         if (step->phase.cut == TR_CUT_SHARDS) {
             run_shards(t, step, s0, s1);
         } else if (step->node == &exec->graph->nodes[0]) {
@@ -159,12 +213,6 @@ static void run_segment(walk *t, int first, int end) {
     t->done = before; /* the next segment's sums are other layers' */
 }
 
-static const tr_real *term(const walk *t, tr_tree_term x, int64_t at) {
-    const tr_exec *exec = t->exec;
-    if (x.thread == TR_TREE_TEMPORARY) return t->me->tiles + (1 + x.slot) * exec->tile;
-    return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
-}
-
 /* The gradient of the elements e0..e1-1 of a parameter over the whole batch. */
 static const tr_real *gradient(walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
     const tr_exec *exec = t->exec;
@@ -198,50 +246,10 @@ static void update_tile(walk *t, const tr_work *w, int param, int64_t e0, int64_
     exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
 }
 
-/* The elements of a parameter that are this thread's: the same in each step, so that a block of
- * weights stays in one core's cache. */
-static void own_elements(const walk *t, const tr_param *param, int64_t *e0, int64_t *e1) {
-    int64_t n_blocks = (param->size + param->block - 1) / param->block;
-    *e0 = tr_part(n_blocks, t->rank, t->exec->active) * param->block;
-    *e1 = tr_min(param->size, tr_part(n_blocks, t->rank + 1, t->exec->active) * param->block);
-}
-
-static void prefetch(const tr_real *from, int64_t n, bool to_write) {
-    for (int64_t i = 0; i < n; i += TR_ALIGN / (int64_t)sizeof *from) {
-        if (to_write)
-            __builtin_prefetch(from + i, 1);
-        else
-            __builtin_prefetch(from + i, 0);
-    }
-}
-
-/* Small parameters are read by every thread, so their lines, and the gradients that other threads
- * summed, lie in other caches. Ask for all of them at once and work on the large ones meanwhile. */
-static void prefetch_update(const walk *t) {
-    enum { SMALL = 4096 };
-    const tr_exec *exec = t->exec;
-    const tr_program *p = exec->program;
-    for (int i = 1; i < exec->graph->n_nodes; i++) {
-        const tr_node *node = p->updates[i].node;
-        for (int k = 0; node && k < node->n_params; k++) {
-            int64_t e0, e1;
-            own_elements(t, &node->param[k], &e0, &e1);
-            if (e0 >= e1 || node->param[k].size > SMALL) continue;
-            prefetch(node->param[k].value + e0, e1 - e0, true);
-            if (p->plans[i].grad_at[k] < 0) continue;
-            for (int a = 0; a < exec->rest.n_adds; a++) {
-                tr_tree_term right = exec->rest.adds[a].right;
-                if (right.thread == TR_TREE_TEMPORARY || right.thread == t->rank) continue;
-                prefetch(term(t, right, p->grad_at[i] + p->plans[i].grad_at[k] + e0), e1 - e0,
-                         false);
-            }
-        }
-    }
-}
-
 static void update(walk *t) {
     const tr_exec *exec = t->exec;
-    if (exec->active > 1) prefetch_update(t);
+    const tr_node *last = exec->program->steps[exec->program->n_steps - 1].node;
+    if (exec->active > 1 && last) prefetch_update(t, last);
     for (int i = exec->graph->n_nodes - 1; i > 0; i--) {
         const tr_step *step = &exec->program->updates[i];
         if (step->node == NULL) continue;

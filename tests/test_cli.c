@@ -28,7 +28,7 @@ static const fault config_faults[] = {
     {20, "[loader]", "t.ini:20: loader: section given twice (first on line 7)"},
     {20, "[train", "t.ini:20: the section heading '[train' has no ']'"},
     {9, "shufle = true", "t.ini:9: loader.shufle: unknown key (did you mean 'shuffle'?)"},
-    {21, "turns = 1", "t.ini:21: train.turns: unknown key, allowed are epochs, seed, log_every"},
+    {21, "turns = 1", "t.ini:21: train.turns: unknown key, allowed are epochs, seed, generator, log_every"},
     {9, "batch_size = 9", "t.ini:9: loader.batch_size: given twice (first on line 8)"},
     {19, "lr", "t.ini:19: 'lr' is neither [section] nor key = value"},
     {19, "lr: 0.1", "t.ini:19: 'lr:' should be 'lr ='"},

@@ -141,7 +141,7 @@ static void run_steps(tr_team *team, void *arg) {
 
 /* The run of one network from the same start, on n threads. */
 static uint64_t bits_of(run *r, int n_threads) {
-    tr_graph_init(r->graph, 5);
+    tr_graph_init(r->graph, TR_PHILOX, 5);
     r->code = TR_OK;
     r->err = (tr_error){0};
     on_team(n_threads, run_steps, r);
@@ -343,7 +343,7 @@ START_TEST(evaluation_is_forward_alone) {
     e.graph = graph_of(lenet_layers, image, 10);
     e.options = (tr_exec_options){.batch = 100, .kernels = kernels_of("auto")};
     e.input = (tr_input){.n = 99, .x = pixels, .stride = stride_of(image), .labels = labels};
-    tr_graph_init(e.graph, 2);
+    tr_graph_init(e.graph, TR_PHILOX, 2);
     on_team(2, evaluate, &e);
     ck_assert_msg(e.err.code == TR_OK, "%s", e.err.text);
     double loss = 0;

@@ -266,7 +266,7 @@ START_TEST(gradients) {
     c.input = (tr_input){.n = n->batch, .x = c.x, .stride = stride, .labels = labels};
     c.gradients = tr_alloc((size_t)tr_graph_count(graph), sizeof *c.gradients, NULL);
     c.input_gradients = tr_alloc((size_t)(n->batch * size), sizeof *c.input_gradients, NULL);
-    tr_graph_init(graph, 100 + (uint64_t)_i);
+    tr_graph_init(graph, TR_PHILOX, 100 + (uint64_t)_i);
     on_team(n->threads, run_check, &c);
     ck_assert_msg(c.err.code == TR_OK, "%s: %s", n->name, c.err.text);
     ck_assert_msg(c.fault[0] == '\0', "%s: %s", n->name, c.fault);

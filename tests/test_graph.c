@@ -302,10 +302,10 @@ END_TEST
 /* The layout of the weights, but not their values, depends on what a layer took in. */
 START_TEST(initial_values) {
     tr_graph *graph = layout(_i), *again = layout(_i), *other = layout(_i);
-    tr_graph_init(graph, 7);
-    tr_graph_init(again, 1);
-    tr_graph_init(again, 7);
-    tr_graph_init(other, 8);
+    tr_graph_init(graph, TR_PHILOX, 7);
+    tr_graph_init(again, TR_PHILOX, 1);
+    tr_graph_init(again, TR_PHILOX, 7);
+    tr_graph_init(other, TR_PHILOX, 8);
     size_t bytes = (size_t)graph->n_elements * sizeof *graph->parameters;
     ck_assert_mem_eq(graph->parameters, again->parameters, bytes);
     ck_assert_mem_ne(graph->parameters, other->parameters, bytes);
@@ -345,7 +345,7 @@ START_TEST(parameters_draw_their_own) {
     double first[16]; /* of each parameter, as a share of its bound */
     int n = 0;
     tr_graph *graph = graph_of(lenet_layers, image, 10);
-    tr_graph_init(graph, 3);
+    tr_graph_init(graph, TR_PHILOX, 3);
     for (int i = 0; i < graph->n_nodes; i++) {
         for (int p = 0; p < graph->nodes[i].n_params; p++) {
             const tr_param *param = &graph->nodes[i].param[p];
@@ -367,8 +367,8 @@ START_TEST(initial_values_ignore_fusion) {
                  "end = flatten\n",
                  image, 0);
     float a[17 * 27], b[17 * 27];
-    tr_graph_init(plain, 3);
-    tr_graph_init(pooled, 3);
+    tr_graph_init(plain, TR_PHILOX, 3);
+    tr_graph_init(pooled, TR_PHILOX, 3);
     tr_param_get(node_of(plain, "c"), 0, a);
     tr_param_get(node_of(pooled, "c"), 0, b);
     ck_assert_mem_eq(a, b, sizeof a);

@@ -21,6 +21,8 @@ Format, one item a line, white space between words, `#` starts a comment line:
       VALUE VALUE ...                      PyTorch's shapes), on lines of at most 100 columns
     end
 
+random.txt holds PyTorch's first weights and orders; 9 digits are enough to tell floats apart.
+
 Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
 given to backward), grad_input, and the parameters' gradients (grad.conv1.weight).
 """
@@ -381,6 +383,29 @@ def sgd_cases():
     ]]
 
 
+# ---- random numbers ----
+
+def random_case(name, seed, n):
+    """First weights and three epochs' order of n samples after manual_seed(seed), given in words of
+    16 bits, the lowest first."""
+    torch.manual_seed(seed)
+    net = torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(2, 3, 3), "fc1": torch.nn.Linear(27, 5),
+                               "fc2": torch.nn.Linear(5, 4, bias=False)})
+    loader = torch.utils.data.DataLoader(torch.arange(n), shuffle=True)
+    tensors = {"seed": torch.tensor([seed >> bit & 0xffff for bit in range(0, 64, 16)])}
+    tensors.update((key, value.detach()) for key, value in net.named_parameters())
+    for epoch in range(3):
+        tensors[f"order{epoch}"] = torch.tensor([int(i) for i in loader])
+    return case(name, ["layer conv1 = conv2d out_channels=3 kernel_size=3",
+                       "layer flatten = flatten", "layer fc1 = linear out_features=5",
+                       "layer fc2 = linear out_features=4 bias=false"], tensors)
+
+
+def random_cases():
+    return [random_case("seed_0", 0, 1), random_case("seed_1", 1, 2), random_case("seed_7", 7, 1000),
+            random_case("all_ones", 2 ** 32 - 1, 10), random_case("past_32_bits", 2 ** 40 + 5, 3)]
+
+
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests" / "reference"
@@ -389,7 +414,7 @@ def main():
             ("conv2d", conv2d_cases), ("max_pool2d", max_pool2d_cases), ("relu", relu_cases),
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
             ("add", add_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
-            ("sgd", sgd_cases)]:
+            ("sgd", sgd_cases), ("random", random_cases)]:
         (folder / (name + ".txt")).write_text(HEADER + "\n" + "\n".join(cases()), "ascii")
 
 

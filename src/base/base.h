@@ -123,6 +123,24 @@ uint64_t tr_random_below(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b,
 /* order[0..n) := a random permutation of 0..n-1 that depends on (seed, stream, a) alone. */
 void tr_permutation(uint64_t seed, uint32_t stream, uint32_t a, uint32_t *order, uint32_t n);
 
+/* ---- PyTorch's random numbers (mt19937.c) ---- */
+
+typedef enum tr_generator { TR_PHILOX, TR_TORCH } tr_generator; /* what draws */
+
+enum { TR_MT19937_WORDS = 624 };
+typedef struct tr_mt19937 {
+    uint32_t state[TR_MT19937_WORDS];
+    int next;
+} tr_mt19937;
+void tr_mt19937_seed(tr_mt19937 *g, uint32_t seed);
+uint32_t tr_mt19937_next(tr_mt19937 *g);
+/* order[0..n) := the order of the samples in epoch `epoch` (from 0) of a
+ * torch.utils.data.DataLoader(shuffle=True) after torch.manual_seed(seed) and `n_before` numbers
+ * drawn since, one for each initial weight. Takes time in n_before + epoch + n. PyTorch has another
+ * rule for more than 2^32 / 20 samples. */
+void tr_torch_permutation(uint64_t seed, int64_t n_before, uint32_t epoch, uint32_t *order,
+                          uint32_t n);
+
 /* ---- argument schemas (schema.c) ----
  * A table of keys describes the arguments of a layer, optimizer, data set or section. From it come
  * parsing, defaults, error messages, `trainer help` and the effective configuration. */

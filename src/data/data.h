@@ -89,8 +89,10 @@ typedef struct tr_batch {
 
 typedef struct tr_loader_options {
     tr_loader_args args; /* with workers >= 0 */
+    tr_generator generator;
     uint64_t seed;
-    int64_t stride; /* floats from one sample of a batch to the next, >= h*w*c */
+    int64_t n_before; /* TR_TORCH: numbers drawn before the first epoch, for the weights */
+    int64_t stride;   /* floats from one sample of a batch to the next, >= h*w*c */
     /* workers = 0 only: leave batches undecoded, for the team to decode its own samples. */
     bool lazy;
     /* Called once at the start of each worker, for binding; may be NULL. */

@@ -56,7 +56,9 @@ struct slot {
 struct tr_loader {
     const tr_dataset *dataset;
     tr_pipeline pipeline;
+    tr_generator generator;
     uint64_t seed;
+    int64_t n_before;
     int64_t stride, batch_size, length;
     bool shuffle, lazy;
 
@@ -176,7 +178,9 @@ int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
     if (!loader) return TR_ENOMEM;
     loader->dataset = dataset;
     loader->pipeline = *pipeline;
+    loader->generator = options->generator;
     loader->seed = options->seed;
+    loader->n_before = options->n_before;
     loader->stride = options->stride;
     loader->batch_size = tr_min(args->batch_size, n);
     loader->length = n / loader->batch_size;
@@ -218,9 +222,11 @@ int tr_loader_begin(tr_loader *loader, int64_t epoch, tr_error *err) {
                        (unsigned long)UINT32_MAX);
     /* A batch that the consumer still holds is taken back. */
     for (int i = 0; i < loader->n_slots; i++) loader->slots[i].held = false;
-    if (loader->shuffle)
-        tr_permutation(loader->seed, TR_STREAM_SHUFFLE, (uint32_t)epoch, loader->order,
-                       (uint32_t)loader->dataset->n);
+    uint32_t n = (uint32_t)loader->dataset->n;
+    if (loader->shuffle && loader->generator == TR_TORCH)
+        tr_torch_permutation(loader->seed, loader->n_before, (uint32_t)epoch, loader->order, n);
+    else if (loader->shuffle)
+        tr_permutation(loader->seed, TR_STREAM_SHUFFLE, (uint32_t)epoch, loader->order, n);
     loader->next = 0;
     loader->running = true;
     if (loader->ring) tr_ring_begin(loader->ring, loader->length);

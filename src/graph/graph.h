@@ -41,8 +41,10 @@ char *tr_param_name(const tr_node *node, int param, char *out);
 /* To and from PyTorch's order; float outside whatever tr_real is. */
 void tr_param_get(const tr_node *node, int param, float *out);
 void tr_param_set(tr_node *node, int param, const float *in);
-/* Initial values: PyTorch's distributions, drawn from (seed, parameter, element) alone. */
-void tr_graph_init(tr_graph *graph, uint64_t seed);
+/* Initial values: PyTorch's distributions. TR_PHILOX draws them from (seed, parameter, element)
+ * alone; TR_TORCH gives those of PyTorch's layers, made in the same order after
+ * torch.manual_seed(seed). */
+void tr_graph_init(tr_graph *graph, tr_generator generator, uint64_t seed);
 
 /* Private steps of tr_graph_create, shown for the tests. */
 void tr_graph_fuse(tr_graph *graph);

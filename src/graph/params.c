@@ -42,7 +42,24 @@ void tr_param_set(tr_node *node, int param, const float *in) {
     for (int64_t i = 0; i < n; i++) p->value[p->place(node, i)] = (tr_real)in[i];
 }
 
-void tr_graph_init(tr_graph *graph, uint64_t seed) {
+static void init_torch(tr_graph *graph, uint64_t seed) {
+    tr_mt19937 g;
+    tr_mt19937_seed(&g, (uint32_t)seed);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        tr_node *node = &graph->nodes[i];
+        for (int p = 0; p < node->n_params; p++) {
+            tr_param *param = &node->param[p];
+            int64_t n = tr_param_count(param);
+            double bound = (double)(float)param->bound;
+            for (int64_t e = 0; e < n; e++) {
+                double u = (tr_mt19937_next(&g) & 0xffffff) * 0x1p-24;
+                param->value[param->place(node, e)] = (tr_real)(float)(u * (2 * bound) - bound);
+            }
+        }
+    }
+}
+
+static void init_philox(tr_graph *graph, uint64_t seed) {
     uint32_t number = 0;
     for (int i = 0; i < graph->n_nodes; i++) {
         tr_node *node = &graph->nodes[i];
@@ -56,4 +73,8 @@ void tr_graph_init(tr_graph *graph, uint64_t seed) {
             }
         }
     }
+}
+
+void tr_graph_init(tr_graph *graph, tr_generator generator, uint64_t seed) {
+    (generator == TR_TORCH ? init_torch : init_philox)(graph, seed);
 }

@@ -10,6 +10,7 @@
 
 typedef struct tr_train_args { /* [train] */
     int64_t epochs, seed, log_every;
+    int generator;
 } tr_train_args;
 
 typedef struct tr_run_args { /* [run] */

@@ -73,7 +73,9 @@ static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_err
     if (with_training && (code = check_loader(s, err))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
     if ((code = tr_graph_create(doc, image, s->test.n_classes, &s->graph, err))) return code;
-    if (with_training) tr_graph_init(s->graph, (uint64_t)s->experiment.train.seed);
+    const tr_train_args *train = &s->experiment.train;
+    if (with_training)
+        tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
     if ((code = tr_topology_load(NULL, &s->topology, err))) return code;
     return tr_session_place(s, s->experiment.run.threads, err);
 }
@@ -239,7 +241,9 @@ int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader
                  tr_feed *out, tr_error *err) {
     int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
     tr_loader_options options = {.args = *args,
+                                 .generator = (tr_generator)s->experiment.train.generator,
                                  .seed = (uint64_t)s->experiment.train.seed,
+                                 .n_before = tr_graph_count(s->graph),
                                  .stride = tr_round_up(size, TR_LANES) + TR_LANES,
                                  .lazy = s->workers == 0,
                                  .worker_start = bind_worker,

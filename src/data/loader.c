@@ -23,6 +23,8 @@ enum {
     AUTO_SAMPLES = 256,
     AUTO_BYTES = 4 << 20,
     MIN_SLOTS = 2, /* one batch in use while the next is made */
+    AHEAD =
+        2, /* samples that a worker asks for early: memory takes about as long as decoding one */
 };
 
 static const tr_key loader_keys[] = {
@@ -75,11 +77,20 @@ struct tr_loader {
     int64_t n_batches, n_samples; /* handed out */
 };
 
-/* Samples n0..n1-1 of a slot, the first of them to x. */
-static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x,
-                  int64_t stride, const atomic_bool *canceled, tr_error *err) {
+/* The bytes of the sample at this place of the epoch will be wanted soon. */
+static void ask_for(const tr_loader *loader, int64_t place) {
     const tr_dataset *set = loader->dataset;
+    if (set->prefetch && place < set->n) set->prefetch(set, (int)loader->order[place]);
+}
+
+/* Samples n0..n1-1 of a slot, the first of them to x. `ahead`: how far ahead to ask for more, or
+ * 0. */
+static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x,
+                  int64_t stride, int ahead, const atomic_bool *canceled, tr_error *err) {
+    const tr_dataset *set = loader->dataset;
+    int64_t first = slot->batch.index * loader->batch_size;
     for (int i = n0; i < n1; i++) {
+        if (ahead) ask_for(loader, first + i + ahead);
         if (canceled && atomic_load_explicit(canceled, memory_order_relaxed)) return TR_ECANCELED;
         const unsigned char *pixels = NULL;
         int label = 0;
@@ -108,7 +119,7 @@ static bool make_batch(void *arg, int index, int64_t number, const atomic_bool *
     tr_loader *loader = arg;
     struct slot *slot = &loader->slots[index];
     address(loader, slot, number);
-    return decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, canceled,
+    return decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, AHEAD, canceled,
                   &slot->error) != TR_ECANCELED;
 }
 
@@ -246,7 +257,7 @@ int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err) {
         address(loader, slot, number);
         if (!loader->lazy) {
             uint64_t start = tr_now_ns();
-            decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, NULL,
+            decode(loader, slot, 0, slot->batch.n, slot->batch.x, loader->stride, AHEAD, NULL,
                    &slot->error);
             loader->consumer_wait_ns += tr_now_ns() - start;
         }
@@ -276,9 +287,8 @@ int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, fl
     assert(0 <= n0 && n0 <= n1 && n1 <= batch->n && !batch->decoded);
     /* The same thread will probably want the same places of the next batch. */
     int64_t next = (batch->index + 1) * loader->batch_size;
-    for (int i = n0; loader->dataset->prefetch && i < n1 && next + i < loader->dataset->n; i++)
-        loader->dataset->prefetch(loader->dataset, (int)loader->order[next + i]);
-    return decode(loader, (struct slot *)batch, n0, n1, x, stride, NULL, err);
+    for (int i = n0; i < n1; i++) ask_for(loader, next + i);
+    return decode(loader, (struct slot *)batch, n0, n1, x, stride, 0, NULL, err);
 }
 
 void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out) {

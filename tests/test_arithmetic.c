@@ -34,7 +34,7 @@ static float fused(float a, float b, float c) {
         w[i] = b;
         bias[i] = c;
     }
-    scalar->linear(1, 1, 8, &a, 1, w, bias, false, y, 8);
+    scalar->linear(1, 1, 8, &a, 1, w, 1, 8, bias, false, y, 8);
     return y[0];
 }
 

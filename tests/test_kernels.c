@@ -314,12 +314,14 @@ START_TEST(linear) {
         kind k = (kind)below(N_KINDS);
         snprintf(label, sizeof label, "%s: linear %d x %d to %d, relu %d, bias %d, data %d",
                  t->name, n, ni, no, relu, bias, (int)k);
-        float *x = input(n * xs, k), *w = input((int64_t)ni * no, k),
+        int per_block = 1 + below(ni + 2);
+        int64_t apart = (int64_t)per_block * no + 8 * below(3);
+        float *x = input(n * xs, k), *w = input((int64_t)(ni / per_block + 1) * apart, k),
               *b = bias ? input(no, k) : NULL, *dz = input(n * ys, k);
         outputs y = output(n * ys, sizeof *x), dx = output(n * xs, sizeof *x),
                 dw = output((int64_t)ni * no, sizeof *x);
-        scalar->linear(n, ni, no, x, xs, w, b, relu, y.a, ys);
-        t->linear(n, ni, no, x, xs, w, b, relu, y.b, ys);
+        scalar->linear(n, ni, no, x, xs, w, per_block, apart, b, relu, y.a, ys);
+        t->linear(n, ni, no, x, xs, w, per_block, apart, b, relu, y.b, ys);
         compare(y, "linear");
         scalar->linear_dx(n, ni, no, dz, ys, w, dx.a, xs);
         t->linear_dx(n, ni, no, dz, ys, w, dx.b, xs);

@@ -22,12 +22,13 @@ typedef float tr_real;
 #endif
 
 enum {
-    TR_ALIGN = 64, /* bytes: a cache line, an AVX-512 vector */
-    TR_LANES = 16, /* elements of the widest vector: buffers carry this much slack */
-    TR_BLOCK8 = 8, /* rows of weights are padded to this many elements */
-    TR_TEXT = 256, /* bytes of a string argument, with its end */
-    TR_FLOATS = 8, /* numbers in a list argument */
-    TR_NAME = 96,  /* bytes of a layer's or parameter's name, with its end */
+    TR_ALIGN = 64,  /* bytes: a cache line, an AVX-512 vector */
+    TR_PAGE = 4096, /* bytes: what a processor reads ahead within */
+    TR_LANES = 16,  /* elements of the widest vector: buffers carry this much slack */
+    TR_BLOCK8 = 8,  /* rows of weights are padded to this many elements */
+    TR_TEXT = 256,  /* bytes of a string argument, with its end */
+    TR_FLOATS = 8,  /* numbers in a list argument */
+    TR_NAME = 96,   /* bytes of a layer's or parameter's name, with its end */
 };
 
 /* ---- errors (error.c) ---- */

@@ -11,6 +11,8 @@
 #include "base/base.h"
 
 /* Allocations left before one fails; negative: none fails. */
+enum { LARGE = 16 * TR_PAGE }; /* from here on memory begins at a page */
+
 static atomic_long left_before_failure = -1;
 
 void tr_alloc_fail_after(long n) {
@@ -25,10 +27,12 @@ static bool must_fail(void) {
 }
 
 void *tr_alloc(size_t count, size_t size, tr_error *err) {
-    /* From the front: up to TR_ALIGN - 1 bytes to align, the address of the whole, the block,
+    /* From the front: up to align - 1 bytes to align, the address of the whole, the block,
      * slack. */
-    const size_t extra = TR_ALIGN + sizeof(void *) + TR_ALIGN;
     size_t bytes, total;
+    bool large = tr_mul(count, size, &bytes) && bytes >= LARGE;
+    const size_t align = large ? TR_PAGE : TR_ALIGN;
+    const size_t extra = align + sizeof(void *) + TR_ALIGN;
     if (!tr_mul(count, size, &bytes) || !tr_add(bytes, extra, &total) || total > PTRDIFF_MAX) {
         tr_fail(err, TR_ENOMEM, "out of memory: %zu x %zu bytes do not fit the address space",
                 count, size);
@@ -40,7 +44,7 @@ void *tr_alloc(size_t count, size_t size, tr_error *err) {
         return NULL;
     }
     uintptr_t first = (uintptr_t)whole + sizeof(void *);
-    size_t shift = (TR_ALIGN - first % TR_ALIGN) % TR_ALIGN;
+    size_t shift = (align - first % align) % align;
     char *block = whole + sizeof(void *) + shift;
     memcpy(block - sizeof(void *), &whole, sizeof(void *));
     return block;

@@ -106,34 +106,28 @@ static const tr_real *term(const walk *t, tr_tree_term x, int64_t at) {
     return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
 }
 
-/* The elements of a parameter that are this thread's: the same in each step, so that a block of
+/* The blocks of a parameter that are this thread's: the same in each step, so that a block of
  * weights stays in one core's cache. */
-static void own_elements(const walk *t, const tr_param *param, int64_t *e0, int64_t *e1) {
+static void own_blocks(const walk *t, const tr_param *param, int64_t *b0, int64_t *b1) {
     int64_t n_blocks = (param->size + param->block - 1) / param->block;
-    *e0 = tr_part(n_blocks, t->rank, t->exec->active) * param->block;
-    *e1 = tr_min(param->size, tr_part(n_blocks, t->rank + 1, t->exec->active) * param->block);
+    *b0 = tr_part(n_blocks, t->rank, t->exec->active);
+    *b1 = tr_part(n_blocks, t->rank + 1, t->exec->active);
 }
 
-/* Lines of this thread's part of the update that lie in other caches: small parameters, because
- * every thread reads them; the beginning of large ones, because a processor that reads up to it
- * reads ahead, within a page; and the gradients that other threads summed. */
+/* Lines of this thread's part of the update that lie in other caches: small parameters, which every
+ * thread reads, and the gradients that other threads summed. */
 static void prefetch_update(const walk *t, const tr_node *node) {
-    enum { SMALL = 4096, PAGE = 4096 };
+    enum { SMALL = 4096 };
     const tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
     for (int k = 0; k < node->n_params; k++) {
         const tr_param *param = &node->param[k];
-        int64_t e0, e1, place = p->plans[node->id].grad_at[k];
-        own_elements(t, param, &e0, &e1);
-        if (e0 >= e1) continue;
+        int64_t b0, b1, place = p->plans[node->id].grad_at[k];
+        own_blocks(t, param, &b0, &b1);
+        if (b0 == b1 || param->size > SMALL) continue;
+        int64_t e0 = b0 * param->block, e1 = tr_min(b1 * param->block, param->size);
         int64_t bytes = (e1 - e0) * (int64_t)sizeof(tr_real);
-        if (param->size > SMALL) bytes = tr_min(bytes, PAGE);
         tr_prefetch_to_write(param->value + e0, bytes);
-        for (int i = 0; i < TR_MAX_STATE; i++) {
-            if (exec->state[i] && param->size > SMALL)
-                tr_prefetch_to_write(exec->state[i] + (param->value - exec->graph->parameters) + e0,
-                                     bytes);
-        }
         for (int a = 0; place >= 0 && a < exec->rest.n_adds; a++) {
             tr_tree_term right = exec->rest.adds[a].right;
             if (right.thread == TR_TREE_TEMPORARY || right.thread == t->rank) continue;
@@ -256,10 +250,13 @@ static void update(walk *t) {
         tr_work w = work_of(t, step, 0, exec->input->n);
         for (int p = 0; p < step->node->n_params; p++) {
             const tr_param *param = &step->node->param[p];
-            int64_t e0, e1;
-            own_elements(t, param, &e0, &e1);
-            for (int64_t e = e0; e < e1; e += param->tile)
-                update_tile(t, &w, p, e, tr_min(e + param->tile, e1));
+            int64_t b0, b1;
+            own_blocks(t, param, &b0, &b1);
+            for (int64_t b = b0; b < b1; b++) {
+                int64_t e1 = tr_min(b * param->block + param->used, param->size);
+                for (int64_t e = b * param->block; e < e1; e += param->tile)
+                    update_tile(t, &w, p, e, tr_min(e + param->tile, e1));
+            }
         }
     }
     charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));

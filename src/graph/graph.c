@@ -211,18 +211,26 @@ static int check_read(const tr_graph *graph, tr_error *err) {
     return TR_OK;
 }
 
+/* Room for a parameter from element *at on; where its blocks are pages, it has its pages alone. */
+static int64_t take_room(const tr_param *param, int64_t *at) {
+    const int64_t page = TR_PAGE / (int64_t)sizeof(tr_real), unit = param->block % page ? 1 : page;
+    int64_t first = tr_round_up(*at, unit);
+    *at = tr_round_up(first + tr_round_up(param->size, TR_LANES) + TR_LANES, unit);
+    return first;
+}
+
 static int allocate(tr_graph *graph, tr_error *err) {
     for (int i = 0; i < graph->n_nodes; i++) {
         for (int p = 0; p < graph->nodes[i].n_params; p++)
-            graph->n_elements += tr_round_up(graph->nodes[i].param[p].size, TR_LANES) + TR_LANES;
+            take_room(&graph->nodes[i].param[p], &graph->n_elements);
     }
     graph->parameters = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
     if (graph->parameters == NULL) return TR_ENOMEM;
-    tr_real *at = graph->parameters;
+    int64_t at = 0;
     for (int i = 0; i < graph->n_nodes; i++) {
         for (int p = 0; p < graph->nodes[i].n_params; p++) {
-            graph->nodes[i].param[p].value = at;
-            at += tr_round_up(graph->nodes[i].param[p].size, TR_LANES) + TR_LANES;
+            tr_param *param = &graph->nodes[i].param[p];
+            param->value = graph->parameters + take_room(param, &at);
         }
     }
     return TR_OK;

@@ -45,6 +45,7 @@ static void strip_of_channels(const block *b, int h, int c, int rows, int column
               .below = d->step_h,
               .kh = d->kh,
               .run = d->run,
+              .last = d->run,
               .row = d->row,
               .w = b->w,
               .ws = b->lanes,

@@ -75,10 +75,11 @@ typedef struct tr_kernels {
     void (*route_dx)(const tr_conv *d, const tr_route *routes, const int32_t *counts,
                      const tr_real *w, tr_real *dx, int64_t n_dx);
 
-    /* y[n][no] = relu?(bias + x[n][ni] w[ni][no]); no a multiple of 8, rows of w are no apart; bias
-     * NULL: zero; xs, ys: elements between rows. */
-    void (*linear)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w,
-                   const tr_real *bias, bool relu, tr_real *y, int64_t ys);
+    /* y[n][no] = relu?(bias + x[n][ni] w[ni][no]); no a multiple of 8; the rows of w lie in blocks
+     * of `rows` rows (the last may have fewer) that are `apart` elements apart; bias NULL: zero;
+     * xs, ys: elements between rows. */
+    void (*linear)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w, int rows,
+                   int64_t apart, const tr_real *bias, bool relu, tr_real *y, int64_t ys);
     /* dx[n][ni] = dz[n][no] w^T, eight lanes a sum (lane of o is o % 8, folded as in tr_fold8). */
     void (*linear_dx)(int n, int ni, int no, const tr_real *dz, int64_t zs, const tr_real *w,
                       tr_real *dx, int64_t xs);

@@ -4,9 +4,18 @@
 #include "kernels/reference.h"
 #include "kernels/tile.h"
 
-static void linear(int n, int ni, int no, const float *x, int64_t xs, const float *w,
-                   const float *bias, bool relu, float *y, int64_t ys) {
-    tile t = {.step = xs, .kh = 1, .run = ni, .ws = no, .floor = relu ? 0.0f : -INFINITY, .ys = ys};
+static void linear(int n, int ni, int no, const float *x, int64_t xs, const float *w, int rows,
+                   int64_t apart, const float *bias, bool relu, float *y, int64_t ys) {
+    const int blocks = (ni + rows - 1) / rows;
+    tile t = {.step = xs,
+              .kh = blocks,
+              .run = rows,
+              .last = ni - (blocks - 1) * rows,
+              .row = rows,
+              .ws = no,
+              .w_skip = apart - (int64_t)rows * no,
+              .floor = relu ? 0.0f : -INFINITY,
+              .ys = ys};
     for (int o = 0; o < no;) {
         const bool wide = no - o >= TR_LANES;
         const tile_function *table = wide ? tile16_table[0] : tile8_table[0];
@@ -14,11 +23,11 @@ static void linear(int n, int ni, int no, const float *x, int64_t xs, const floa
         t.w = w + o;
         t.bias = bias ? bias + o : NULL;
         for (int r = 0; r < n;) {
-            int rows = (int)tr_min(piece, n - r);
+            int samples = (int)tr_min(piece, n - r);
             t.x = x + r * xs;
             t.y = y + r * ys + o;
-            table[rows](&t);
-            r += rows;
+            table[samples](&t);
+            r += samples;
         }
         o += wide ? TR_LANES : TR_BLOCK8;
     }

@@ -158,14 +158,14 @@ static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *co
     }
 }
 
-static void linear(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w,
-                   const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
+static void linear(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w, int rows,
+                   int64_t apart, const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
     for (int r = 0; r < n; r++) {
         tr_real *yr = y + r * ys;
         for (int o = 0; o < no; o++) yr[o] = bias ? bias[o] : 0;
         for (int i = 0; i < ni; i++) {
-            for (int o = 0; o < no; o++)
-                yr[o] = fused(x[r * xs + i], w[(int64_t)i * no + o], yr[o]);
+            const tr_real *row = w + i / rows * apart + (int64_t)(i % rows) * no;
+            for (int o = 0; o < no; o++) yr[o] = fused(x[r * xs + i], row[o], yr[o]);
         }
         for (int o = 0; relu && o < no; o++) yr[o] = relu_of(yr[o]);
     }

@@ -16,10 +16,11 @@ typedef struct tile {
     const float *x; /* window of the first output */
     int64_t step,
         below;         /* to the window of the next output, of the same output in the second row */
-    int kh, run;       /* rows of the window and elements in each */
+    int kh, run, last; /* rows of the window, elements in each, and in the last */
     int64_t row;       /* from one row of the window to the next */
     const float *w;    /* vector of weights of the first element */
     int64_t ws;        /* to the vector of the next */
+    int64_t w_skip;    /* more between rows */
     const float *bias; /* vector, or NULL */
     float floor;       /* 0 for relu, -INFINITY for none */
     float *y;          /* vector of the first output */

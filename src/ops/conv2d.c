@@ -132,8 +132,9 @@ static int shape(tr_node *node, tr_error *err) {
                                      .n_dims = 4,
                                      .dim = {k, c, s, s},
                                      .size = size,
-                                     .tile = tr_min(piece, LARGEST_TILE),
                                      .block = piece,
+                                     .used = piece,
+                                     .tile = tr_min(piece, LARGEST_TILE),
                                      .bound = bound,
                                      .place = is_routed(node) ? place_routed : place_dense};
     int64_t k8 = tr_round_up(k, TR_BLOCK8);
@@ -141,8 +142,9 @@ static int shape(tr_node *node, tr_error *err) {
                                    .n_dims = 1,
                                    .dim = {k},
                                    .size = k8,
-                                   .tile = k8,
                                    .block = k8,
+                                   .used = k8,
+                                   .tile = k8,
                                    .bound = bound,
                                    .place = tr_place_same};
     return TR_OK;

@@ -41,11 +41,21 @@ static int out8_of(const tr_node *node) {
     return (int)tr_round_up(((const linear_args *)node->args)->out_features, TR_BLOCK8);
 }
 
+/* Rows of a block of weights. */
+static int rows_of(const tr_node *node) {
+    return (in_of(node) + N_BLOCKS - 1) / N_BLOCKS;
+}
+/* Where row r of the weights begins. */
+static int64_t row_at(const tr_node *node, int r) {
+    int rows = rows_of(node);
+    return r / rows * node->param[WEIGHT].block + (int64_t)(r % rows) * out8_of(node);
+}
+
 /* PyTorch's feature (c, h, w) of a flattened image lies at (h, w, c). */
 static int64_t place_weight(const tr_node *node, int64_t i) {
     tr_shape s = node->in[0];
     int64_t f = i % in_of(node), o = i / in_of(node), area = (int64_t)s.h * s.w;
-    return (f % area * s.c + f / area) * out8_of(node) + o;
+    return row_at(node, (int)(f % area * s.c + f / area)) + o;
 }
 
 static int shape(tr_node *node, tr_error *err) {
@@ -55,23 +65,28 @@ static int shape(tr_node *node, tr_error *err) {
     int64_t in = in_of(node), out8 = out8_of(node);
     if (in * out8 > INT32_MAX / 4)
         return tr_fail_at(err, node->where, node->name, "the layer would have too many weights");
+    int64_t rows = rows_of(node), n_blocks = (in + rows - 1) / rows, block = rows * out8;
+    if (in * out8 >= LARGE_MATRIX) block = tr_round_up(block, TR_PAGE / (int64_t)sizeof(tr_real));
     node->own = (tr_shape){true, 1, 1, (int)a->out_features};
     double bound = 1 / sqrt((double)in); /* kaiming_uniform with a = sqrt(5) */
     node->n_params = 1 + a->bias;
-    node->param[WEIGHT] = (tr_param){.role = "weight",
-                                     .n_dims = 2,
-                                     .dim = {a->out_features, in},
-                                     .size = in * out8,
-                                     .tile = TILE_ROWS * out8,
-                                     .block = (in + N_BLOCKS - 1) / N_BLOCKS * out8,
-                                     .bound = bound,
-                                     .place = place_weight};
+    node->param[WEIGHT] =
+        (tr_param){.role = "weight",
+                   .n_dims = 2,
+                   .dim = {a->out_features, in},
+                   .size = (n_blocks - 1) * block + (in - (n_blocks - 1) * rows) * out8,
+                   .block = block,
+                   .used = rows * out8,
+                   .tile = TILE_ROWS * out8,
+                   .bound = bound,
+                   .place = place_weight};
     node->param[BIAS] = (tr_param){.role = "bias",
                                    .n_dims = 1,
                                    .dim = {a->out_features},
                                    .size = out8,
-                                   .tile = out8,
                                    .block = out8,
+                                   .used = out8,
+                                   .tile = out8,
                                    .bound = bound,
                                    .place = tr_place_same};
     return TR_OK;
@@ -95,16 +110,16 @@ static const tr_real *bias_of(const tr_node *node) {
 /* Where block `block` of n begins: blocks are whole blocks of the parameter, so that the thread
  * that computes with rows is the one that updates them. */
 static int row_of(const tr_node *node, int block, int n) {
-    int64_t rows = node->param[WEIGHT].block / out8_of(node);
-    return (int)tr_min(in_of(node), tr_part(N_BLOCKS, block, n) * rows);
+    return (int)tr_min(in_of(node), tr_part(N_BLOCKS, block, n) * rows_of(node));
 }
 
 /* ---- by samples ---- */
 
 static void forward(const tr_work *w) {
-    w->kernels->linear(w->n, in_of(w->node), out8_of(w->node), w->x[0], w->xs[0],
-                       w->node->param[WEIGHT].value, bias_of(w->node), w->node->epilogue.relu, w->y,
-                       w->ys);
+    const tr_param *weight = &w->node->param[WEIGHT];
+    w->kernels->linear(w->n, in_of(w->node), out8_of(w->node), w->x[0], w->xs[0], weight->value,
+                       rows_of(w->node), weight->block, bias_of(w->node), w->node->epilogue.relu,
+                       w->y, w->ys);
 }
 
 /* The gradient before the relu, zero in the padding, from dy to `to`. */
@@ -125,9 +140,16 @@ static void clean(const tr_work *w) {
     before_relu(w, w->dy, w->ys);
 }
 
+/* Features r0..r1-1 of the input gradient, from the gradient z; r0 begins a block. */
+static void dx_of(const tr_work *w, const tr_real *z, int64_t zs, int r0, int r1) {
+    for (int rows = rows_of(w->node); r0 < r1; r0 += rows)
+        w->kernels->linear_dx(w->n, (int)tr_min(rows, r1 - r0), out8_of(w->node), z, zs,
+                              w->node->param[WEIGHT].value + row_at(w->node, r0), w->dx[0] + r0,
+                              w->xs[0]);
+}
+
 static void dx_of_samples(const tr_work *w) {
-    w->kernels->linear_dx(w->n, in_of(w->node), out8_of(w->node), w->dy, w->ys,
-                          w->node->param[WEIGHT].value, w->dx[0], w->xs[0]);
+    dx_of(w, w->dy, w->ys, 0, in_of(w->node));
 }
 
 /* ---- by rows ---- */
@@ -135,11 +157,12 @@ static void dx_of_samples(const tr_work *w) {
 /* The bias is in the last part: the thread that updates it (the last) is the only one to read it.
  */
 static void forward_rows(const tr_work *w) {
+    const tr_param *weight = &w->node->param[WEIGHT];
     int out8 = out8_of(w->node);
     for (int b = w->b0; b < w->b1; b++) {
         int r0 = row_of(w->node, b, w->n_blocks), r1 = row_of(w->node, b + 1, w->n_blocks);
         w->kernels->linear(w->n, r1 - r0, out8, w->x[0] + r0, w->xs[0],
-                           w->node->param[WEIGHT].value + (int64_t)r0 * out8,
+                           weight->value + row_at(w->node, r0), rows_of(w->node), weight->block,
                            b == w->n_blocks - 1 ? bias_of(w->node) : NULL, false,
                            w->shared + (int64_t)b * w->batch * out8, out8);
     }
@@ -158,11 +181,8 @@ static void clean_own(const tr_work *w) {
 }
 
 static void dx_of_rows(const tr_work *w) {
-    int out8 = out8_of(w->node), r0 = row_of(w->node, w->b0, w->n_blocks),
-        r1 = row_of(w->node, w->b1, w->n_blocks);
-    w->kernels->linear_dx(w->n, r1 - r0, out8, w->own, out8,
-                          w->node->param[WEIGHT].value + (int64_t)r0 * out8, w->dx[0] + r0,
-                          w->xs[0]);
+    dx_of(w, w->own, out8_of(w->node), row_of(w->node, w->b0, w->n_blocks),
+          row_of(w->node, w->b1, w->n_blocks));
 }
 
 /* ---- both ---- */
@@ -176,8 +196,9 @@ static void grad(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g
         w->kernels->row_sum(w->n, out8, z, NULL, zs, g);
         return;
     }
-    w->kernels->linear_dw(w->n, (int)((e1 - e0) / out8), out8, w->x[0] + e0 / out8, w->xs[0], z, zs,
-                          g);
+    int64_t block = w->node->param[WEIGHT].block;
+    int64_t first = e0 / block * rows_of(w->node) + e0 % block / out8;
+    w->kernels->linear_dw(w->n, (int)((e1 - e0) / out8), out8, w->x[0] + first, w->xs[0], z, zs, g);
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {

@@ -38,10 +38,12 @@ typedef struct tr_work tr_work;
 typedef struct tr_param {
     const char *role; /* "weight", "bias": the name is node.role */
     int n_dims;
-    int64_t dim[4];      /* PyTorch's shape */
-    int64_t size;        /* elements inside, a multiple of 8 */
-    int64_t tile, block; /* gradient and update go tile by tile; a block is what one thread does */
-    double bound;        /* initial values are uniform in [-bound, bound) */
+    int64_t dim[4]; /* PyTorch's shape */
+    int64_t size;   /* elements inside, a multiple of 8 */
+    /* One thread updates a block, the first `used` elements of each `block`, tile by tile; the rest
+     * stays zero. Blocks of whole pages keep what one processor reads ahead out of another's. */
+    int64_t block, used, tile;
+    double bound; /* initial values are uniform in [-bound, bound) */
     /* Where element i of PyTorch's order is inside. */
     int64_t (*place)(const tr_node *node, int64_t i);
     tr_real *value; /* [size], the graph's */

@@ -262,6 +262,8 @@ static const char *const layouts[] = {
     "c = conv2d out_channels=5 kernel_size=4 bias=false\np = max_pool2d kernel_size=3\n",
     "f = flatten\nl = linear out_features=7\nm = linear out_features=16 bias=false\n",
     "p = max_pool2d kernel_size=4\nf = flatten\nl = linear out_features=13\n",
+    "p = max_pool2d kernel_size=2\nf = flatten\nl = linear out_features=50\nm = linear "
+    "out_features=85\n",
 };
 enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
 
@@ -290,6 +292,10 @@ START_TEST(get_what_was_set) {
             ck_assert_int_eq(filled, n);
             ck_assert_int_eq(param->size % TR_BLOCK8, 0);
             ck_assert_int_eq(param->block % TR_BLOCK8, 0);
+            ck_assert_int_le(param->used, param->block);
+            /* Blocks of pages lie on pages. */
+            if (param->block * (int64_t)sizeof(tr_real) % TR_PAGE == 0)
+                ck_assert_int_eq((int64_t)((uintptr_t)param->value % TR_PAGE), 0);
             ck_assert_int_gt(param->tile, 0);
             tr_free(in);
             tr_free(out);

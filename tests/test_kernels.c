@@ -253,11 +253,12 @@ static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride
     float *x = input(n_x, what), *weights = forward_weights(&d, what),
           *b = bias ? input(tr_round_up(k, TR_BLOCK8), what) : NULL;
     outputs y = output(n_y, sizeof *x), index = output(n_y, 1),
-            scratch = output(tr_conv_scratch(&d), sizeof *x);
+            scratch = output(tr_max(0, tr_conv_scratch(&d) - TR_LANES), sizeof *x);
     scalar->conv(&d, x, weights, b, y.a, pool > 1 ? index.a : NULL, NULL);
     t->conv(&d, x, weights, b, y.b, pool > 1 ? index.b : NULL, scratch.b);
     compare(y, "conv");
     compare(index, "index of conv");
+    check_guard(scratch.b, scratch.n, scratch.size, "scratch of conv");
     if (pool > 1)
         check_routes(t, &d, x, n_x, y.a, index.a, what);
     else

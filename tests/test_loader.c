@@ -21,18 +21,26 @@ struct source {
     unsigned char pixels[MOST][FLOATS];
     atomic_int fail_at; /* sample that cannot be read, or -1 */
     int sleep_us;       /* of each call */
-    atomic_int calls;
+    atomic_int calls, hints, late_hints;
+    atomic_bool had[MOST]; /* samples that were read */
 };
 
 static int source_sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
                          tr_error *err) {
     struct source *source = set->state;
     atomic_fetch_add(&source->calls, 1);
+    atomic_store(&source->had[i], true);
     if (source->sleep_us > 0) usleep((useconds_t)source->sleep_us);
     if (i == source->fail_at) return tr_fail(err, TR_EDATA, "sample %d is damaged", i);
     *pixels = source->pixels[i];
     *label = i % CLASSES;
     return TR_OK;
+}
+
+static void source_prefetch(const tr_dataset *set, int i) {
+    struct source *source = set->state;
+    atomic_fetch_add(&source->hints, 1);
+    if (atomic_load(&source->had[i])) atomic_fetch_add(&source->late_hints, 1);
 }
 
 static struct source source;
@@ -47,6 +55,7 @@ static void make_set(int n) {
                        .c = C,
                        .n_classes = CLASSES,
                        .sample = source_sample,
+                       .prefetch = source_prefetch,
                        .state = &source};
     source.fail_at = -1;
     source.sleep_us = 0;
@@ -228,6 +237,25 @@ START_TEST(test_batches_are_pure) {
         ck_assert_mem_eq(seen, expected[epoch], 103 * sizeof seen[0]);
     }
     tr_loader_free(lazy);
+}
+END_TEST
+
+/* Each sample but the first ones of an epoch is asked for once, before it is read. */
+START_TEST(test_hints) {
+    static uint32_t seen[MOST];
+    for (int way = 0; way < 3; way++) { /* lazy, no workers, one worker */
+        make_set(103);
+        atomic_store(&source.hints, 0);
+        tr_loader *loader = make(
+            (tr_loader_options){.args = {.batch_size = 4, .shuffle = true, .workers = way == 2},
+                                .seed = 42,
+                                .lazy = way == 0});
+        for (int i = 0; i < MOST; i++) atomic_store(&source.had[i], false);
+        read_epoch(loader, 0, seen);
+        tr_loader_free(loader);
+        ck_assert_int_eq(source.hints, 103 - (way == 0 ? 4 : 2));
+        ck_assert_int_eq(source.late_hints, 0);
+    }
 }
 END_TEST
 
@@ -569,6 +597,7 @@ static Suite *loader_suite(void) {
     Suite *suite = suite_create("loader");
     TCase *batches = tcase_create("batches");
     tcase_add_test(batches, test_length_and_last_batch);
+    tcase_add_test(batches, test_hints);
     tcase_add_test(batches, test_order_without_shuffle);
     tcase_add_test(batches, test_shuffle_takes_each_sample_once);
     tcase_add_test(batches, test_batches_are_pure);

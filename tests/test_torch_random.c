@@ -47,9 +47,11 @@ static tr_graph *network(const tr_reference_case *c) {
     return graph;
 }
 
+enum { DRAWN = 5 }; /* cases of weights and orders */
+
 START_TEST(first_weights) {
     int compared = 0;
-    for (int i = 0; i < file->n_cases; i++) {
+    for (int i = 0; i < DRAWN; i++) {
         const tr_reference_case *c = &file->cases[i];
         tr_graph *graph = network(c);
         tr_graph_init(graph, TR_TORCH, seed_of(c));
@@ -70,13 +72,13 @@ START_TEST(first_weights) {
         }
         tr_graph_free(graph);
     }
-    ck_assert_int_eq(compared, 5 * (57 + 140 + 20));
+    ck_assert_int_eq(compared, DRAWN * (57 + 140 + 20));
 }
 END_TEST
 
 START_TEST(orders) {
     enum { WEIGHTS = 57 + 140 + 20 };
-    for (int i = 0; i < file->n_cases; i++) {
+    for (int i = 0; i < DRAWN; i++) {
         const tr_reference_case *c = &file->cases[i];
         for (uint32_t epoch = 0; epoch < 3; epoch++) {
             char name[16];

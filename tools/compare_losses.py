@@ -3,13 +3,13 @@
 
     python3 tools/compare_losses.py [SEED [DATA_DIR]]      default: 1 data/cifar-10-batches-bin
 
-With generator = torch, as in configs/lenet.ini, trainer starts from the weights that PyTorch draws
-after torch.manual_seed(SEED) and takes the images in the order of its DataLoader(shuffle=True). What
+With generator = torch, as in configs/lenet.ini, trainer starts from the weights that PyTorch
+draws after torch.manual_seed(SEED) and takes the images as its DataLoader(shuffle=True) does. What
 differs is the order in which sums are added up. Such differences grow from step to step, so expect
 the first lines to agree to three digits and the last ones to the noise between two seeds.
 
-Needs PyTorch (Debian: python3-torch), CIFAR-10 (tools/fetch-cifar10.sh) and build/trainer; takes one
-to three minutes, nearly all of them PyTorch's.
+Needs PyTorch (Debian: python3-torch), CIFAR-10 (tools/fetch-cifar10.sh) and build/trainer; takes
+one to three minutes, nearly all of them PyTorch's.
 """
 import json
 import pathlib
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from compare_pytorch import RECORD, Net, read_images
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-EPOCHS, LOG_EVERY = 2, 2000  # as configs/lenet.ini has them
+EPOCHS, LOG_EVERY = 2, 2000
 
 
 def read_tests(folder):
@@ -65,7 +65,9 @@ def train_pytorch(seed, folder):
 def train_trainer(seed, folder):
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([ROOT / "build" / "trainer", "--config", ROOT / "configs" / "lenet.ini",
-                        "--seed", str(seed), "--data", folder, "--out", scratch + "/run", "--quiet"],
+                        "--epochs", str(EPOCHS), "--set", f"train.log_every={LOG_EVERY}",
+                        "--set", "train.generator=torch", "--seed", str(seed), "--data", folder,
+                        "--out", scratch + "/run", "--quiet"],
                        check=True, stdout=subprocess.DEVNULL)
         lines = pathlib.Path(scratch, "run", "metrics.jsonl").read_text().splitlines()
     for event in map(json.loads, lines):

@@ -21,7 +21,8 @@ Format, one item a line, white space between words, `#` starts a comment line:
       VALUE VALUE ...                      PyTorch's shapes), on lines of at most 100 columns
     end
 
-random.txt holds PyTorch's first weights and orders; 9 digits are enough to tell floats apart.
+random.txt holds PyTorch's first weights and orders, for which 9 digits are enough to tell floats
+apart, and the losses of a short training.
 
 Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
 given to backward), grad_input, and the parameters' gradients (grad.conv1.weight).
@@ -33,6 +34,9 @@ import textwrap
 
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from compare_pytorch import Net, read_images
 
 HEADER = "# Made by tools/torch_reference.py, which explains the format. Do not edit.\n"
 
@@ -391,7 +395,7 @@ def random_case(name, seed, n):
     torch.manual_seed(seed)
     net = torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(2, 3, 3), "fc1": torch.nn.Linear(27, 5),
                                "fc2": torch.nn.Linear(5, 4, bias=False)})
-    loader = torch.utils.data.DataLoader(torch.arange(n), shuffle=True)
+    loader = DataLoader(torch.arange(n), shuffle=True)
     tensors = {"seed": torch.tensor([seed >> bit & 0xffff for bit in range(0, 64, 16)])}
     tensors.update((key, value.detach()) for key, value in net.named_parameters())
     for epoch in range(3):
@@ -401,9 +405,29 @@ def random_case(name, seed, n):
                        "layer fc2 = linear out_features=4 bias=false"], tensors)
 
 
+def mini_case():
+    """Two epochs of configs/lenet.ini on the images in the tree, seed 1: means of 25 losses."""
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    net, losses = Net(), []
+    root = pathlib.Path(__file__).resolve().parent.parent
+    images = TensorDataset(*read_images(root / "tests" / "data" / "cifar10-mini"))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
+    loader = DataLoader(images, batch_size=4, shuffle=True)
+    for _ in range(2):
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return case("mini", [], {"losses": torch.tensor(losses).reshape(-1, 25).double().mean(1)})
+
+
 def random_cases():
-    return [random_case("seed_0", 0, 1), random_case("seed_1", 1, 2), random_case("seed_7", 7, 1000),
-            random_case("all_ones", 2 ** 32 - 1, 10), random_case("past_32_bits", 2 ** 40 + 5, 3)]
+    return [random_case("seed_0", 0, 1), random_case("seed_1", 1, 2),
+            random_case("seed_7", 7, 1000), random_case("all_ones", 2 ** 32 - 1, 10),
+            random_case("past_32_bits", 2 ** 40 + 5, 3), mini_case()]
 
 
 def main():

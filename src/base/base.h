@@ -22,13 +22,14 @@ typedef float tr_real;
 #endif
 
 enum {
-    TR_ALIGN = 64,  /* bytes: a cache line, an AVX-512 vector */
-    TR_PAGE = 4096, /* bytes: what a processor reads ahead within */
-    TR_LANES = 16,  /* elements of the widest vector: buffers carry this much slack */
-    TR_BLOCK8 = 8,  /* rows of weights are padded to this many elements */
-    TR_TEXT = 256,  /* bytes of a string argument, with its end */
-    TR_FLOATS = 8,  /* numbers in a list argument */
-    TR_NAME = 96,   /* bytes of a layer's or parameter's name, with its end */
+    TR_ALIGN = 64,          /* bytes: a cache line, an AVX-512 vector */
+    TR_PAGE = 4096,         /* bytes: what a processor reads ahead within */
+    TR_LARGE = 4 * TR_PAGE, /* bytes: memory of this size begins at a page */
+    TR_LANES = 16,          /* elements of the widest vector: buffers carry this much slack */
+    TR_BLOCK8 = 8,          /* rows of weights are padded to this many elements */
+    TR_TEXT = 256,          /* bytes of a string argument, with its end */
+    TR_FLOATS = 8,          /* numbers in a list argument */
+    TR_NAME = 96,           /* bytes of a layer's or parameter's name, with its end */
 };
 
 /* ---- errors (error.c) ---- */
@@ -87,9 +88,10 @@ static inline int64_t tr_part(int64_t n, int64_t rank, int64_t count) {
     return n * rank / count;
 }
 
-/* count * size zeroed bytes, aligned to TR_ALIGN, followed by TR_ALIGN bytes of slack that may be
- * read and written. NULL, with err set, when there is no memory or the product overflows.
- * count * size == 0 gives a valid pointer. Free with tr_free (NULL is fine). */
+/* count * size zeroed bytes, aligned to TR_ALIGN (to TR_PAGE from TR_LARGE bytes on), followed by
+ * TR_ALIGN bytes of slack that may be read and written. NULL, with err set, when there is no memory
+ * or the product overflows. count * size == 0 gives a valid pointer. Free with tr_free (NULL is
+ * fine). */
 void *tr_alloc(size_t count, size_t size, tr_error *err);
 void tr_release(void *memory);
 /* Inline, because the static library of Check has a function of this name. */
@@ -100,6 +102,32 @@ char *tr_strdup(const char *text, tr_error *err);
 
 /* Tests: let the next n allocations succeed and the one after fail (-1: never fail). */
 void tr_alloc_fail_after(long n);
+
+/* Ask for the lines of `bytes` bytes: to read, or to write, which takes them from other caches.
+ * Only a hint. As asm, because gcc finds that a function of __builtin_prefetch alone has no effect
+ * and drops the calls. */
+static inline void tr_prefetch(const void *from, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
+        const char *line = (const char *)from + i;
+#if defined(__x86_64__) || defined(__i386__)
+        __asm__ volatile("prefetcht0 %0" : : "m"(*line));
+#else
+        __asm__ volatile("" : : "r"(line));
+        __builtin_prefetch(line, 0);
+#endif
+    }
+}
+static inline void tr_prefetch_to_write(void *to, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
+        char *line = (char *)to + i;
+#if defined(__x86_64__) /* every one has it, as a no-op at least; gcc hides it behind an option */
+        __asm__ volatile("prefetchw %0" : : "m"(*line));
+#else
+        __asm__ volatile("" : : "r"(line));
+        __builtin_prefetch(line, 1);
+#endif
+    }
+}
 
 /* ---- random numbers (rng.c) ----
  * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the value is
@@ -137,8 +165,8 @@ void tr_mt19937_seed(tr_mt19937 *g, uint32_t seed);
 uint32_t tr_mt19937_next(tr_mt19937 *g);
 /* order[0..n) := the order of the samples in epoch `epoch` (from 0) of a
  * torch.utils.data.DataLoader(shuffle=True) after torch.manual_seed(seed) and `n_before` numbers
- * drawn since, one for each initial weight. Takes time in n_before + epoch + n. PyTorch has another
- * rule for more than 2^32 / 20 samples. */
+ * drawn since, one for each initial weight (PyTorch 1.13). Takes time in n_before + epoch + n.
+ * PyTorch has another rule for more than 2^32 / 20 samples. */
 void tr_torch_permutation(uint64_t seed, int64_t n_before, uint32_t epoch, uint32_t *order,
                           uint32_t n);
 
@@ -249,32 +277,6 @@ static inline void tr_pause(void) {
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
-}
-
-/* Ask for the lines of `bytes` bytes: to read, or to write, which takes them from other caches.
- * Only a hint. As asm, because gcc finds that a function of __builtin_prefetch alone has no effect
- * and drops the calls. */
-static inline void tr_prefetch(const void *from, int64_t bytes) {
-    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
-        const char *line = (const char *)from + i;
-#if defined(__x86_64__) || defined(__i386__)
-        __asm__ volatile("prefetcht0 %0" : : "m"(*line));
-#else
-        __asm__ volatile("" : : "r"(line));
-        __builtin_prefetch(line, 0);
-#endif
-    }
-}
-static inline void tr_prefetch_to_write(void *to, int64_t bytes) {
-    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
-        char *line = (char *)to + i;
-#if defined(__x86_64__) /* every one has it, as a no-op at least; gcc hides it behind an option */
-        __asm__ volatile("prefetchw %0" : : "m"(*line));
-#else
-        __asm__ volatile("" : : "r"(line));
-        __builtin_prefetch(line, 1);
-#endif
-    }
 }
 
 /* Is standard output / error a terminal; its width in columns (80 where unknown). */

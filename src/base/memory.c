@@ -11,8 +11,6 @@
 #include "base/base.h"
 
 /* Allocations left before one fails; negative: none fails. */
-enum { LARGE = 16 * TR_PAGE }; /* from here on memory begins at a page */
-
 static atomic_long left_before_failure = -1;
 
 void tr_alloc_fail_after(long n) {
@@ -27,13 +25,13 @@ static bool must_fail(void) {
 }
 
 void *tr_alloc(size_t count, size_t size, tr_error *err) {
+    size_t bytes, total = 0;
+    bool fits = tr_mul(count, size, &bytes);
+    const size_t align = fits && bytes >= TR_LARGE ? TR_PAGE : TR_ALIGN;
     /* From the front: up to align - 1 bytes to align, the address of the whole, the block,
      * slack. */
-    size_t bytes, total;
-    bool large = tr_mul(count, size, &bytes) && bytes >= LARGE;
-    const size_t align = large ? TR_PAGE : TR_ALIGN;
     const size_t extra = align + sizeof(void *) + TR_ALIGN;
-    if (!tr_mul(count, size, &bytes) || !tr_add(bytes, extra, &total) || total > PTRDIFF_MAX) {
+    if (!fits || !tr_add(bytes, extra, &total) || total > PTRDIFF_MAX) {
         tr_fail(err, TR_ENOMEM, "out of memory: %zu x %zu bytes do not fit the address space",
                 count, size);
         return NULL;

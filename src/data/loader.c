@@ -23,8 +23,8 @@ enum {
     AUTO_SAMPLES = 256,
     AUTO_BYTES = 4 << 20,
     MIN_SLOTS = 2, /* one batch in use while the next is made */
-    AHEAD =
-        2, /* samples that a worker asks for early: memory takes about as long as decoding one */
+    /* Samples that a worker asks for early: memory takes about as long as decoding one. */
+    AHEAD = 2,
 };
 
 static const tr_key loader_keys[] = {

@@ -129,9 +129,11 @@ static void prefetch_update(const walk *t, const tr_node *node) {
         int64_t bytes = (e1 - e0) * (int64_t)sizeof(tr_real);
         tr_prefetch_to_write(param->value + e0, bytes);
         for (int a = 0; place >= 0 && a < exec->rest.n_adds; a++) {
-            tr_tree_term right = exec->rest.adds[a].right;
-            if (right.thread == TR_TREE_TEMPORARY || right.thread == t->rank) continue;
-            tr_prefetch(term(t, right, p->grad_at[node->id] + place + e0), bytes);
+            const tr_tree_term sums[2] = {exec->rest.adds[a].left, exec->rest.adds[a].right};
+            for (int i = 0; i < 2; i++) {
+                if (sums[i].thread == TR_TREE_TEMPORARY || sums[i].thread == t->rank) continue;
+                tr_prefetch(term(t, sums[i], p->grad_at[node->id] + place + e0), bytes);
+            }
         }
     }
 }
@@ -154,7 +156,10 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     for (int i = first; i < end; i++) {
         const tr_step *step = &exec->program->steps[i];
         bool last = i == exec->program->n_steps - 1 && s1 == t->shard1;
-        if (last && exec->options.training && exec->active > 1) prefetch_others(t);
+        if (last && exec->options.training && exec->active > 1) {
+            prefetch_others(t);
+            charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));
+        }
         if (step->phase.cut == TR_CUT_SHARDS) {
             run_shards(t, step, s0, s1);
         } else if (step->node == &exec->graph->nodes[0]) {

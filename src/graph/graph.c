@@ -213,7 +213,8 @@ static int check_read(const tr_graph *graph, tr_error *err) {
 
 /* Room for a parameter from element *at on; where its blocks are pages, it has its pages alone. */
 static int64_t take_room(const tr_param *param, int64_t *at) {
-    const int64_t page = TR_PAGE / (int64_t)sizeof(tr_real), unit = param->block % page ? 1 : page;
+    const int64_t page = TR_PAGE / (int64_t)sizeof(tr_real);
+    const int64_t unit = param->block % page == 0 ? page : 1;
     int64_t first = tr_round_up(*at, unit);
     *at = tr_round_up(first + tr_round_up(param->size, TR_LANES) + TR_LANES, unit);
     return first;

@@ -42,6 +42,8 @@ void tr_param_set(tr_node *node, int param, const float *in) {
     for (int64_t i = 0; i < n; i++) p->value[p->place(node, i)] = (tr_real)in[i];
 }
 
+/* As PyTorch 1.13 does on the CPU: 24 bits of a draw, a bound rounded to float, the rest in double,
+ * rounded once. */
 static void init_torch(tr_graph *graph, uint64_t seed) {
     tr_mt19937 g;
     tr_mt19937_seed(&g, (uint32_t)seed);

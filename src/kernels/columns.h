@@ -12,15 +12,7 @@
 
 #include "kernels/vec.h"
 
-#if defined(TR_ISA_AVX512)
-#define C(f) v16_##f
-typedef v16 vc;
-enum { COLUMNS = 16, COLUMN_VECTORS = 24 };
-#else
-#define C(f) v8_##f
-typedef v8 vc;
-enum { COLUMNS = 8, COLUMN_VECTORS = 12 };
-#endif
+enum { COLUMNS = TR_WIDTH };
 
 typedef struct column_tile {
     const float *x[4]; /* first pixel of each vector's window, in plane 0 */
@@ -32,18 +24,19 @@ typedef struct column_tile {
     float *y;           /* [vector][channel of 8][COLUMNS] */
 } column_tile;
 
-#define COLUMNS_START(k, v) vc a##k##v = C(all)(t->bias ? t->bias[k] : 0);
-#define COLUMNS_STEP(k, v)  a##k##v = C(fma)(C(all)(w[k]), x##v, a##k##v);
-#define COLUMNS_END(k, v)   C(store)(t->y + ((v)*8 + (k)) * COLUMNS, C(max)(low, a##k##v));
-#define COLUMNS_LOAD1       vc x0 = C(load)(t->x[0] + at);
-#define COLUMNS_LOAD2       COLUMNS_LOAD1 vc x1 = C(load)(t->x[1] + at);
+#define COLUMNS_START(k, v) vwide a##k##v = TR_WIDE(all)(t->bias ? t->bias[k] : 0);
+#define COLUMNS_STEP(k, v)  a##k##v = TR_WIDE(fma)(TR_WIDE(all)(w[k]), x##v, a##k##v);
+#define COLUMNS_END(k, v)                                                                          \
+    TR_WIDE(store)(t->y + ((v)*8 + (k)) * COLUMNS, TR_WIDE(max)(low, a##k##v));
+#define COLUMNS_LOAD1 vwide x0 = TR_WIDE(load)(t->x[0] + at);
+#define COLUMNS_LOAD2 COLUMNS_LOAD1 vwide x1 = TR_WIDE(load)(t->x[1] + at);
 #define COLUMNS_LOAD4                                                                              \
-    COLUMNS_LOAD2 vc x2 = C(load)(t->x[2] + at);                                                   \
-    vc x3 = C(load)(t->x[3] + at);
+    COLUMNS_LOAD2 vwide x2 = TR_WIDE(load)(t->x[2] + at);                                          \
+    vwide x3 = TR_WIDE(load)(t->x[3] + at);
 
 #define COLUMNS_DEFINE(nk, nv)                                                                     \
     static void columns##nk##_##nv(const column_tile *t) {                                         \
-        const vc low = C(all)(t->floor);                                                           \
+        const vwide low = TR_WIDE(all)(t->floor);                                                  \
         TR_GRID_##nk(COLUMNS_START, nv) const float *w = t->w;                                     \
         for (int r = 0; r < t->kh; r++) {                                                          \
             for (int j = 0; j < t->kw; j++) {                                                      \
@@ -59,23 +52,48 @@ typedef struct column_tile {
 COLUMNS_DEFINE_ALL(1)
 COLUMNS_DEFINE_ALL(2)
 COLUMNS_DEFINE_ALL(3)
+#if TR_WIDE_ACC >= 24
 COLUMNS_DEFINE_ALL(4)
 COLUMNS_DEFINE_ALL(5)
 COLUMNS_DEFINE_ALL(6)
+#define COLUMNS_FOUR(f) f
+#else
+COLUMNS_DEFINE(4, 1)
+COLUMNS_DEFINE(4, 2)
+COLUMNS_DEFINE(5, 1)
+COLUMNS_DEFINE(5, 2)
+COLUMNS_DEFINE(6, 1)
+COLUMNS_DEFINE(6, 2)
+#define COLUMNS_FOUR(f) NULL
+#endif
 COLUMNS_DEFINE(7, 1)
 COLUMNS_DEFINE(7, 2)
 COLUMNS_DEFINE(8, 1)
 COLUMNS_DEFINE(8, 2)
 
-#define COLUMNS_ROW(nk)                                                                            \
-    { columns##nk##_1, columns##nk##_2, columns##nk##_4 }
 static void (*const columns_table[8][3])(const column_tile *t) = {
-    COLUMNS_ROW(1), COLUMNS_ROW(2), COLUMNS_ROW(3),           COLUMNS_ROW(4),
-    COLUMNS_ROW(5), COLUMNS_ROW(6), {columns7_1, columns7_2}, {columns8_1, columns8_2}};
+    {columns1_1, columns1_2, columns1_4},
+    {columns2_1, columns2_2, columns2_4},
+    {columns3_1, columns3_2, columns3_4},
+    {columns4_1, columns4_2, COLUMNS_FOUR(columns4_4)},
+    {columns5_1, columns5_2, COLUMNS_FOUR(columns5_4)},
+    {columns6_1, columns6_2, COLUMNS_FOUR(columns6_4)},
+    {columns7_1, columns7_2, NULL},
+    {columns8_1, columns8_2, NULL}};
 
 /* log2 of how many vectors a tile of k channels may have. */
 TR_INLINE int columns_most(int k) {
-    return k * 4 <= COLUMN_VECTORS ? 2 : k * 2 <= COLUMN_VECTORS ? 1 : 0;
+    return k * 4 <= TR_WIDE_ACC ? 2 : k * 2 <= TR_WIDE_ACC ? 1 : 0;
 }
+
+#undef COLUMNS_START
+#undef COLUMNS_STEP
+#undef COLUMNS_END
+#undef COLUMNS_LOAD1
+#undef COLUMNS_LOAD2
+#undef COLUMNS_LOAD4
+#undef COLUMNS_DEFINE
+#undef COLUMNS_DEFINE_ALL
+#undef COLUMNS_FOUR
 
 #endif

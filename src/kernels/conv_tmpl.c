@@ -23,8 +23,8 @@ typedef struct block {
     const float *w;    /* the block's weights */
     const float *bias; /* or NULL */
     int lanes, valid;  /* of the block; those that are channels */
-    bool columnwise;   /* computed from planes, by way of */
-    float *tiles;      /* [STRIP_ROWS][STRIP_COLUMNS rounded up][8], zero where no channel is */
+    bool columnwise;   /* computed from planes */
+    float *tiles;      /* for that: [STRIP_ROWS][STRIP_COLUMNS rounded up][8] */
 } block;
 
 /* Where a strip of pixels goes: floats from one pixel and one row to the next. */
@@ -71,22 +71,14 @@ static void strip_of_channels(const block *b, int h, int c, int rows, int column
 
 /* ---- vectors of pixels, for few output channels ---- */
 
-/* Pixels next to each other in the input are next to each other in the output, and lanes are filled
- * better by pixels than by channels. */
+/* Stride 1, and lanes are filled better by pixels than by channels. */
 static bool pays_by_columns(const tr_conv *d, int lanes, int valid) {
     return lanes == TR_BLOCK8 && d->step_w == d->c &&
            (int64_t)d->ow * COLUMNS > valid * tr_round_up(d->ow, COLUMNS);
 }
 
-static int64_t plane_row(const tr_conv *d) {
-    return tr_round_up(d->row / d->c, TR_BLOCK8);
-}
-static int64_t plane_size(const tr_conv *d) {
-    return plane_row(d) * (d->oh - 1 + d->kh);
-}
-
 static void make_planes(const tr_conv *d, const float *x, float *planes) {
-    const int64_t width = d->row / d->c, row = plane_row(d), plane = plane_size(d);
+    const int64_t width = d->row / d->c, row = tr_plane_row(d), plane = tr_plane_size(d);
     for (int h = 0; h < d->oh - 1 + d->kh; h++, x += d->row, planes += row) {
         int64_t v = 0;
         for (; d->c == 3 && v + 8 <= width; v += 8) {
@@ -103,18 +95,17 @@ static void make_planes(const tr_conv *d, const float *x, float *planes) {
 }
 
 /* A strip as tiles[row][vector of pixels][channel of 8][COLUMNS], each row of `vectors`. */
-static void strip_of_tiles(const block *b, int h, int c, int rows, int vectors, float floor,
-                           float *tiles) {
+static void strip_of_tiles(const block *b, int h, int c, int rows, int vectors, float floor) {
     const tr_conv *d = b->d;
     column_tile t = {.c = d->c,
                      .kh = d->kh,
                      .kw = d->run / d->c,
-                     .row = plane_row(d),
-                     .plane = plane_size(d),
+                     .row = tr_plane_row(d),
+                     .plane = tr_plane_size(d),
                      .w = b->w,
                      .bias = b->bias,
                      .floor = floor,
-                     .y = tiles};
+                     .y = b->tiles};
     const float *x = b->x + h * t.row + c;
     const int n = rows * vectors;
     for (int i = 0, log; i < n; i += 1 << log) {
@@ -129,7 +120,7 @@ static void strip_of_tiles(const block *b, int h, int c, int rows, int vectors, 
 static void strip_of_columns(const block *b, int h, int c, int rows, int columns,
                              const target *to) {
     const int vectors = (columns + COLUMNS - 1) / COLUMNS;
-    strip_of_tiles(b, h, c, rows, vectors, to->floor, b->tiles);
+    strip_of_tiles(b, h, c, rows, vectors, to->floor);
     const float *from = b->tiles;
     for (int i = 0; i < rows * vectors; i++, from += TR_BLOCK8 * COLUMNS) {
         const int first = i % vectors * COLUMNS, end = (int)tr_min(COLUMNS, columns - first);
@@ -193,7 +184,7 @@ static void pool2_of_columns(const block *b, int h, int c, int columns, v8 low, 
     const tr_conv *d = b->d;
     const int vectors = (int)tr_round_up(columns, WIDE) / COLUMNS;
     const int64_t second = vectors * TR_BLOCK8 * COLUMNS; /* row */
-    strip_of_tiles(b, h, c, 2, vectors, -INFINITY, b->tiles);
+    strip_of_tiles(b, h, c, 2, vectors, -INFINITY);
     for (int first = 0; first < columns; first += WIDE) {
         const float *p = b->tiles + first / COLUMNS * TR_BLOCK8 * COLUMNS;
         float best[TR_BLOCK8 * 8] = {0}, at[TR_BLOCK8 * 8] = {0};
@@ -208,10 +199,11 @@ static void pool2_of_columns(const block *b, int h, int c, int columns, v8 low, 
             v8_store(best + 8 * k, v8_max(low, a0));
             v8_store(at + 8 * k, winner);
         }
-        v8_transpose(best, 8, best, 8);
-        v8_transpose(at, 8, at, 8);
+        float values[8 * TR_BLOCK8], winners[8 * TR_BLOCK8];
+        v8_transpose(best, 8, values, 8);
+        v8_transpose(at, 8, winners, 8);
         for (int i = 0; i < 8 && first + 2 * i < columns; i++, y += d->k, index += d->k)
-            put_window(d, v8_load(best + 8 * i), v8_load(at + 8 * i), b->valid, y, index);
+            put_window(d, v8_load(values + 8 * i), v8_load(winners + 8 * i), b->valid, y, index);
     }
 }
 
@@ -232,7 +224,7 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
         b.columnwise = pays_by_columns(d, b.lanes, b.valid);
         if (b.columnwise) {
             make_planes(d, x, planes);
-            memset(tiles, 0, sizeof tiles);
+            if (b.valid < TR_BLOCK8 && d->pool != 2) memset(tiles, 0, sizeof tiles);
             b.x = planes;
             b.tiles = tiles;
         }

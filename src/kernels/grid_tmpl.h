@@ -14,12 +14,7 @@ typedef struct grid {
     int last; /* lanes of the last column that are elements */
 } grid;
 
-/* Rows of tiles of one column and of two. */
-#if defined(TR_ISA_AVX512)
-enum { GRID_ROWS1 = 5, GRID_ROWS2 = 5 };
-#else
-enum { GRID_ROWS1 = 5, GRID_ROWS2 = 3 };
-#endif
+enum { GRID_ROWS1 = 5, GRID_ROWS2 = TR_PAIR_ROWS }; /* of tiles of one column and of two */
 #endif
 
 #define GRID_START(b, o) VTYPE a##b##o = V(load)(t->dw + (b)*t->dw_row + VWIDTH * (o));
@@ -43,17 +38,23 @@ GRID_DEFINE(2, 1)
 GRID_DEFINE(3, 1)
 GRID_DEFINE(4, 1)
 GRID_DEFINE(5, 1)
+static void (*const TR_PASTE(VTILE, table)[GRID_ROWS1])(const grid *t) = {
+    TR_PASTE(VTILE, 1_1), TR_PASTE(VTILE, 2_1), TR_PASTE(VTILE, 3_1), TR_PASTE(VTILE, 4_1),
+    TR_PASTE(VTILE, 5_1)};
+
+#if VWIDTH == 16 /* two columns, too */
 GRID_DEFINE(1, 2)
 GRID_DEFINE(2, 2)
 GRID_DEFINE(3, 2)
+#if TR_PAIR_ROWS >= 5
 GRID_DEFINE(4, 2)
 GRID_DEFINE(5, 2)
-
-static void (*const TR_PASTE(VTILE, table)[2][GRID_ROWS1])(const grid *t) = {
-    {TR_PASTE(VTILE, 1_1), TR_PASTE(VTILE, 2_1), TR_PASTE(VTILE, 3_1), TR_PASTE(VTILE, 4_1),
-     TR_PASTE(VTILE, 5_1)},
-    {TR_PASTE(VTILE, 1_2), TR_PASTE(VTILE, 2_2), TR_PASTE(VTILE, 3_2), TR_PASTE(VTILE, 4_2),
-     TR_PASTE(VTILE, 5_2)}};
+static void (*const grid_pairs[GRID_ROWS2])(const grid *t) = {grid16_1_2, grid16_2_2, grid16_3_2,
+                                                              grid16_4_2, grid16_5_2};
+#else
+static void (*const grid_pairs[GRID_ROWS2])(const grid *t) = {grid16_1_2, grid16_2_2, grid16_3_2};
+#endif
+#endif
 
 #undef GRID_START
 #undef GRID_STEP

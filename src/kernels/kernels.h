@@ -34,10 +34,18 @@ typedef struct tr_conv {
     bool relu;      /* after the pool (the order does not matter) */
 } tr_conv;
 
-/* Elements of scratch that a forward convolution may need, with its slack. */
+/* A copy of a convolution's input with its channels apart: planes [c][h][width padded to 8]. */
+static inline int64_t tr_plane_row(const tr_conv *d) {
+    return tr_round_up(d->row / d->c, TR_BLOCK8);
+}
+static inline int64_t tr_plane_size(const tr_conv *d) {
+    return tr_plane_row(d) * (d->oh - 1 + d->kh);
+}
+/* Elements of scratch that a forward convolution may need, slack included: planes where the last
+ * block has 8 channels or fewer and the stride is 1. */
 static inline int64_t tr_conv_scratch(const tr_conv *d) {
-    bool few = d->k % TR_LANES > 0 && d->k % TR_LANES <= TR_BLOCK8; /* in the last block */
-    return few ? tr_round_up(d->row, TR_BLOCK8 * d->c) * (d->oh - 1 + d->kh) + TR_LANES : 0;
+    bool few = d->k % TR_LANES > 0 && d->k % TR_LANES <= TR_BLOCK8;
+    return few && d->step_w == d->c ? d->c * tr_plane_size(d) + TR_LANES : 0;
 }
 
 /* A gradient that a pooled convolution must spread: the value, and where its window begins in the

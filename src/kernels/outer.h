@@ -28,17 +28,10 @@ typedef void (*outer_function)(const outer *t);
 #undef VTILE
 #undef VSTORE
 
-TR_INLINE void outer_store16(float *p, v16 a, int n) {
-    v16_store(p, a);
-    if (n < 16) {
-        v8_store(p, v8_first(v8_load(p), n));
-        v8_store(p + 8, v8_first(v8_load(p + 8), n - 8));
-    }
-}
 #define V(f)            v16_##f
 #define VTYPE           v16
 #define VTILE           outer16
-#define VSTORE(p, a, n) outer_store16(p, a, n)
+#define VSTORE(p, a, n) v16_store_first(p, a, n)
 #include "kernels/outer_tmpl.h"
 #undef V
 #undef VTYPE

@@ -107,7 +107,7 @@ static void route(const tr_conv *d, const tr_real *y, const tr_real *dy, const u
                   tr_route *routes, int32_t *counts) {
     int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
     const int nk = d->k, all = !d->relu, step_w = d->pool * (int)d->step_w;
-    int32_t shift[256]; /* of a window's pixel in the input; pool <= 15 */
+    int32_t shift[TR_LARGEST_POOL * TR_LARGEST_POOL]; /* of a window's pixel in the input */
     for (int q = 0; q < d->pool * d->pool; q++)
         shift[q] = (int32_t)(q / d->pool * d->step_h + q % d->pool * d->step_w);
     for (int k = 0; k < nk; k++) {

@@ -2,8 +2,8 @@
  */
 #include <string.h>
 
-#include "kernels/outer.h"
 #include "kernels/reference.h"
+#include "kernels/vec.h"
 
 #define V(f)            v8_##f
 #define VTYPE           v8
@@ -20,7 +20,7 @@
 #define VTYPE           v16
 #define VWIDTH          16
 #define VTILE           grid16
-#define VSTORE(p, a, n) outer_store16(p, a, n)
+#define VSTORE(p, a, n) v16_store_first(p, a, n)
 #include "kernels/grid_tmpl.h"
 #undef V
 #undef VTYPE
@@ -41,7 +41,9 @@ static void route_dw(const tr_conv *d, const float *x, const tr_route *routes,
             for (int r = 0; r < d->kh; r += high) {
                 t.x = x + r * d->row + j;
                 t.dw = dw + (int64_t)r * run8 + j;
-                (wide ? grid16_table : grid8_table)[two][tr_min(high, d->kh - r) - 1](&t);
+                (two    ? grid_pairs
+                 : wide ? grid16_table
+                        : grid8_table)[tr_min(high, d->kh - r) - 1](&t);
             }
             j += two ? 32 : wide ? 16 : 8;
         }

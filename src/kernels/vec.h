@@ -19,7 +19,9 @@ TR_INLINE int even_piece(int n, int most) {
     return (n + pieces - 1) / pieces;
 }
 
-/* How many vectors of each width a tile may accumulate in registers: TR_ACC8 and TR_ACC16. */
+/* How many vectors of each width a tile may accumulate in registers: TR_ACC8 and TR_ACC16, and of
+ * rows of two vectors of 16: TR_PAIR_ROWS. The widest vector with instructions of its own: vwide,
+ * TR_WIDE(f), TR_WIDTH lanes, TR_WIDE_ACC of them in columns.h. */
 #if defined(TR_ISA_AVX2) || defined(TR_ISA_AVX512)
 #include <immintrin.h>
 typedef __m256 v8;
@@ -72,7 +74,7 @@ TR_INLINE float v8_fold(v8 a) {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-/* Rows of eight floats, `fs` apart, to their columns, `ts` apart. */
+/* Rows of eight floats, `fs` apart, to their columns, `ts` apart and elsewhere. */
 TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts) {
     __m256 a0 = v8_load(from), a1 = v8_load(from + fs), a2 = v8_load(from + 2 * fs),
            a3 = v8_load(from + 3 * fs), a4 = v8_load(from + 4 * fs), a5 = v8_load(from + 5 * fs),
@@ -112,8 +114,13 @@ TR_INLINE void v8_apart3(const float *p, v8 *c0, v8 *c1, v8 *c2) {
     *c2 = _mm256_permutevar8x32_ps(p2, _mm256_setr_epi32(2, 5, 0, 3, 6, 1, 4, 7));
 }
 #if defined(TR_ISA_AVX512)
-#define TR_ACC8  14
-#define TR_ACC16 14
+#define TR_ACC8      14
+#define TR_ACC16     14
+#define TR_PAIR_ROWS 5
+#define TR_WIDTH     16
+#define TR_WIDE_ACC  24
+#define TR_WIDE(f)   v16_##f
+typedef __m512 vwide;
 typedef __m512 v16;
 TR_INLINE v16 v16_zero(void) {
     return _mm512_setzero_ps();
@@ -134,18 +141,28 @@ TR_INLINE v16 v16_max(v16 a, v16 b) {
     return _mm512_max_ps(a, b);
 }
 #else
-#define TR_ACC8  14
-#define TR_ACC16 6
-#define TR_PAIR  1
+#define TR_ACC8      14
+#define TR_ACC16     6
+#define TR_PAIR_ROWS 3
+#define TR_WIDTH     8
+#define TR_WIDE_ACC  12
+#define TR_WIDE(f)   v8_##f
+#define TR_PAIR      1
+typedef v8 vwide;
 #endif
 #elif defined(TR_ISA_NEON)
 #include <arm_neon.h>
-#define TR_ACC8  10
-#define TR_ACC16 5
-#define TR_PAIR  1
+#define TR_ACC8      10
+#define TR_ACC16     5
+#define TR_PAIR      1
 typedef struct v8 {
     float32x4_t a, b;
 } v8;
+#define TR_PAIR_ROWS 3
+#define TR_WIDTH     8
+#define TR_WIDE_ACC  12
+#define TR_WIDE(f)   v8_##f
+typedef v8 vwide;
 TR_INLINE v8 v8_all(float s) {
     return (v8){vdupq_n_f32(s), vdupq_n_f32(s)};
 }
@@ -249,6 +266,14 @@ TR_INLINE v16 v16_max(v16 a, v16 b) {
 }
 #endif
 
+/* lanes 0..n-1 of a, zero in the others */
+TR_INLINE void v16_store_first(float *p, v16 a, int n) {
+    v16_store(p, a);
+    if (n < 16) {
+        v8_store(p, v8_first(v8_load(p), n));
+        v8_store(p + 8, v8_first(v8_load(p + 8), n - 8));
+    }
+}
 /* GRID_R(X, C) writes X(r, c) for r in 0..R-1 and c in 0..C-1: named accumulators, because gcc
  * keeps an array of them in memory. */
 #define TR_COLS_1(X, r)  X(r, 0)

@@ -1,12 +1,14 @@
-/* linear: x W^T + b, torch.nn.Linear; weights live as [in][out].
+/* linear: x W^T + b, torch.nn.Linear; weights live as [in][out], in blocks of rows.
  *
  * Two ways, chosen by the batch and the size of the weights:
  *  - by samples: each thread takes its samples through the whole matrix.
  *  - by rows: in a small batch the matrix is larger than the data, and moving it between cores
  * after each update costs more than the arithmetic. A thread then owns a block of rows for good: it
  * adds up their part of the output for the whole batch, makes their input gradient and updates
- * them. Only activations move. The number of blocks is fixed, so the sums are too. In both,
- * gradients of the weights are computed tile by tile over the whole batch where they are used.
+ * them. Only activations move. The number of blocks follows from the batch alone, so the sums do,
+ * too. (Where it is no multiple of the number of threads, some rows are updated by a neighbour.) In
+ * both, gradients of the weights are computed tile by tile over the whole batch where they are
+ * used.
  */
 #include <math.h>
 #include <string.h>
@@ -31,7 +33,7 @@ enum {
     N_BLOCKS = 8,        /* of rows */
     TILE_ROWS = 28,      /* a tile of weights and its gradient fit the first-level cache */
     SMALL_BATCH = 16,    /* up to here by rows, ... */
-    LARGE_MATRIX = 4096, /* ... if the matrix has this many elements */
+    LARGE_MATRIX = 4096, /* ... if the matrix has this many elements; its blocks are then pages */
 };
 
 static int in_of(const tr_node *node) {
@@ -41,6 +43,9 @@ static int out8_of(const tr_node *node) {
     return (int)tr_round_up(((const linear_args *)node->args)->out_features, TR_BLOCK8);
 }
 
+static bool is_large(const tr_node *node) {
+    return (int64_t)in_of(node) * out8_of(node) >= LARGE_MATRIX;
+}
 /* Rows of a block of weights. */
 static int rows_of(const tr_node *node) {
     return (in_of(node) + N_BLOCKS - 1) / N_BLOCKS;
@@ -66,7 +71,7 @@ static int shape(tr_node *node, tr_error *err) {
     if (in * out8 > INT32_MAX / 4)
         return tr_fail_at(err, node->where, node->name, "the layer would have too many weights");
     int64_t rows = rows_of(node), n_blocks = (in + rows - 1) / rows, block = rows * out8;
-    if (in * out8 >= LARGE_MATRIX) block = tr_round_up(block, TR_PAGE / (int64_t)sizeof(tr_real));
+    if (is_large(node)) block = tr_round_up(block, TR_PAGE / (int64_t)sizeof(tr_real));
     node->own = (tr_shape){true, 1, 1, (int)a->out_features};
     double bound = 1 / sqrt((double)in); /* kaiming_uniform with a = sqrt(5) */
     node->n_params = 1 + a->bias;
@@ -107,8 +112,7 @@ static const tr_real *bias_of(const tr_node *node) {
     return node->n_params > BIAS ? node->param[BIAS].value : NULL;
 }
 
-/* Where block `block` of n begins: blocks are whole blocks of the parameter, so that the thread
- * that computes with rows is the one that updates them. */
+/* Where block `block` of n begins: whole blocks of the weights. */
 static int row_of(const tr_node *node, int block, int n) {
     return (int)tr_min(in_of(node), tr_part(N_BLOCKS, block, n) * rows_of(node));
 }
@@ -142,7 +146,9 @@ static void clean(const tr_work *w) {
 
 /* Features r0..r1-1 of the input gradient, from the gradient z; r0 begins a block. */
 static void dx_of(const tr_work *w, const tr_real *z, int64_t zs, int r0, int r1) {
-    for (int rows = rows_of(w->node); r0 < r1; r0 += rows)
+    const tr_param *weight = &w->node->param[WEIGHT];
+    bool gaps = weight->block > weight->used;
+    for (int rows = gaps ? rows_of(w->node) : r1 - r0; r0 < r1; r0 += rows)
         w->kernels->linear_dx(w->n, (int)tr_min(rows, r1 - r0), out8_of(w->node), z, zs,
                               w->node->param[WEIGHT].value + row_at(w->node, r0), w->dx[0] + r0,
                               w->xs[0]);
@@ -203,8 +209,7 @@ static void grad(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g
 
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     int64_t out8 = out8_of(node);
-    bool rows = request->training && request->batch <= SMALL_BATCH &&
-                node->param[WEIGHT].size >= LARGE_MATRIX;
+    bool rows = request->training && request->batch <= SMALL_BATCH && is_large(node);
     /* No more threads than samples take part, and each part of a sum has to be moved. */
     int n_blocks = (int)tr_min(N_BLOCKS, request->batch);
     out->grad_at[WEIGHT] = out->grad_at[BIAS] = -1;

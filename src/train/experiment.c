@@ -13,10 +13,10 @@ static const tr_key train_keys[] = {
     {"seed", TR_KEY_INT, offsetof(tr_train_args, seed), "0", 0,
      9007199254740991.0 /* doubles tell all of them apart */, NULL,
      "start of all random numbers: weights, order of the data"},
+    /* in the order of tr_generator */
     {"generator", TR_KEY_CHOICE, offsetof(tr_train_args, generator), "philox", 0, 0, "philox torch",
-     "where weights and order come from; torch: those of PyTorch after torch.manual_seed(seed), "
-     "the "
-     "layers in this order and DataLoader(shuffle=True)"},
+     "source of weights and order; torch: as PyTorch has them after torch.manual_seed(seed), its "
+     "layers made in this order and its DataLoader shuffling"},
     {"log_every", TR_KEY_INT, offsetof(tr_train_args, log_every), "auto", 1, 1e12, "auto",
      "steps between two lines of loss; auto: about six in an epoch"},
 };

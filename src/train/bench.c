@@ -13,6 +13,7 @@
 enum {
     PEAK_ROUNDS = 2000000, /* about 10 ms */
     ROUNDS = 3,            /* turns of each side; the median counts */
+    STEP_TURNS = 20,       /* short ones, of which all count: both sides see the same minutes */
 };
 
 static int ascending(const void *a, const void *b) {
@@ -124,7 +125,7 @@ typedef struct timed {
     int64_t steps, images;
 } timed;
 
-/* Train for about `seconds`; the first steps are not counted. */
+/* Train for about `seconds`. */
 static int train_for(trial *t, tr_team *team, double seconds, timed *out, tr_error *err) {
     const tr_experiment *e = &t->session->experiment;
     double lr = e->optimizer->lr(e->optimizer_args), start = tr_now();
@@ -197,34 +198,37 @@ static int fill_rows(const trial *t, const timed *time, tr_bench_step_result *ou
     return TR_OK;
 }
 
+static int train_more(trial *t, tr_team *team, double seconds, timed *sum, tr_error *err) {
+    timed time;
+    int code = train_for(t, team, seconds, &time, err);
+    if (code) return code;
+    sum->seconds += time.seconds;
+    sum->step_seconds += time.step_seconds;
+    sum->steps += time.steps;
+    sum->images += time.images;
+    return TR_OK;
+}
+
 static int bench_step(step_run *r, tr_team *team) {
     trial plain = {0}, profiled = {0};
-    timed time, warm;
-    double walls[ROUNDS], images[ROUNDS];
+    timed warm, plain_time = {0}, time = {0};
+    double part = r->seconds / (2 * STEP_TURNS);
     tr_session *s = &r->session;
     int code = open_trial(s, team, false, &plain, r->err);
     if (code == TR_OK) code = open_trial(s, team, true, &profiled, r->err);
     if (code == TR_OK) code = train_for(&plain, team, 0.1 * r->seconds, &warm, r->err);
-    timed all = {0};
-    for (int i = 0; code == TR_OK && i < ROUNDS; i++) {
-        double part = r->seconds / (2 * ROUNDS);
-        code = train_for(&plain, team, part, &time, r->err);
-        if (code) break;
-        walls[i] = 1e6 * time.seconds / (double)time.steps;
-        images[i] = (double)time.images / time.seconds;
-        code = train_for(&profiled, team, part, &time, r->err);
-        all.seconds += time.seconds;
-        all.step_seconds += time.step_seconds;
-        all.steps += time.steps;
+    for (int i = 0; code == TR_OK && i < STEP_TURNS; i++) {
+        code = train_more(&plain, team, part, &plain_time, r->err);
+        if (code == TR_OK) code = train_more(&profiled, team, part, &time, r->err);
     }
     if (code == TR_OK) {
         r->out->threads = tr_team_size(team);
-        r->out->step_microseconds = median(walls, ROUNDS);
-        r->out->profiled_microseconds = 1e6 * all.seconds / (double)all.steps;
-        r->out->images_per_second = median(images, ROUNDS);
+        r->out->step_microseconds = 1e6 * plain_time.seconds / (double)plain_time.steps;
+        r->out->profiled_microseconds = 1e6 * time.seconds / (double)time.steps;
+        r->out->images_per_second = (double)plain_time.images / plain_time.seconds;
         r->out->gflops = 1e-9 * flops_of(s) * r->out->images_per_second;
         r->out->peak_gflops = measure_peak(team, s->kernels, tr_team_size(team), 5);
-        code = fill_rows(&profiled, &all, r->out);
+        code = fill_rows(&profiled, &time, r->out);
     }
     close_trial(&plain);
     close_trial(&profiled);

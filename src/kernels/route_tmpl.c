@@ -41,9 +41,8 @@ static void route_dw(const tr_conv *d, const float *x, const tr_route *routes,
             for (int r = 0; r < d->kh; r += high) {
                 t.x = x + r * d->row + j;
                 t.dw = dw + (int64_t)r * run8 + j;
-                (two    ? grid_pairs
-                 : wide ? grid16_table
-                        : grid8_table)[tr_min(high, d->kh - r) - 1](&t);
+                const int rows = (int)tr_min(high, d->kh - r) - 1;
+                (two ? grid_pairs[rows] : wide ? grid16_table[rows] : grid8_table[rows])(&t);
             }
             j += two ? 32 : wide ? 16 : 8;
         }

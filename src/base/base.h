@@ -103,7 +103,7 @@ char *tr_strdup(const char *text, tr_error *err);
 /* Tests: let the next n allocations succeed and the one after fail (-1: never fail). */
 void tr_alloc_fail_after(long n);
 
-/* Ask for the lines of `bytes` bytes: to read, or to write, which takes them from other caches.
+/* Ask for the lines of `bytes` bytes, the first of which begins at `from`: they will be read soon.
  * Only a hint. As asm, because gcc finds that a function of __builtin_prefetch alone has no effect
  * and drops the calls. */
 static inline void tr_prefetch(const void *from, int64_t bytes) {
@@ -114,17 +114,6 @@ static inline void tr_prefetch(const void *from, int64_t bytes) {
 #else
         __asm__ volatile("" : : "r"(line));
         __builtin_prefetch(line, 0);
-#endif
-    }
-}
-static inline void tr_prefetch_to_write(void *to, int64_t bytes) {
-    for (int64_t i = 0; i < bytes; i += TR_ALIGN) {
-        char *line = (char *)to + i;
-#if defined(__x86_64__) /* every one has it, as a no-op at least; gcc hides it behind an option */
-        __asm__ volatile("prefetchw %0" : : "m"(*line));
-#else
-        __asm__ volatile("" : : "r"(line));
-        __builtin_prefetch(line, 1);
 #endif
     }
 }

@@ -114,40 +114,6 @@ static void own_blocks(const walk *t, const tr_param *param, int64_t *b0, int64_
     *b1 = tr_part(n_blocks, t->rank + 1, t->exec->active);
 }
 
-/* Lines of this thread's part of the update that lie in other caches: small parameters, which every
- * thread reads, and the gradients that other threads summed. */
-static void prefetch_update(const walk *t, const tr_node *node) {
-    enum { SMALL = 4096 };
-    const tr_exec *exec = t->exec;
-    const tr_program *p = exec->program;
-    for (int k = 0; k < node->n_params; k++) {
-        const tr_param *param = &node->param[k];
-        int64_t b0, b1, place = p->plans[node->id].grad_at[k];
-        own_blocks(t, param, &b0, &b1);
-        if (b0 == b1 || param->size > SMALL) continue;
-        int64_t e0 = b0 * param->block, e1 = tr_min(b1 * param->block, param->size);
-        int64_t bytes = (e1 - e0) * (int64_t)sizeof(tr_real);
-        tr_prefetch_to_write(param->value + e0, bytes);
-        for (int a = 0; place >= 0 && a < exec->rest.n_adds; a++) {
-            const tr_tree_term sums[2] = {exec->rest.adds[a].left, exec->rest.adds[a].right};
-            for (int i = 0; i < 2; i++) {
-                if (sums[i].thread == TR_TREE_TEMPORARY || sums[i].thread == t->rank) continue;
-                tr_prefetch(term(t, sums[i], p->grad_at[node->id] + place + e0), bytes);
-            }
-        }
-    }
-}
-
-/* The last phase is the only one that still writes gradients or reads parameters: of its own node.
- * The lines of all others come while it works; where another thread is behind, some in vain. */
-static void prefetch_others(const walk *t) {
-    const tr_program *p = t->exec->program;
-    for (int i = 1; i < t->exec->graph->n_nodes; i++) {
-        const tr_node *node = p->updates[i].node;
-        if (node && node != p->steps[p->n_steps - 1].node) prefetch_update(t, node);
-    }
-}
-
 static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     const tr_exec *exec = t->exec;
     const tr_input *input = exec->input;
@@ -155,11 +121,6 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     t->chunk0 = n0;
     for (int i = first; i < end; i++) {
         const tr_step *step = &exec->program->steps[i];
-        bool last = i == exec->program->n_steps - 1 && s1 == t->shard1;
-        if (last && exec->options.training && exec->active > 1) {
-            prefetch_others(t);
-            charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));
-        }
         if (step->phase.cut == TR_CUT_SHARDS) {
             run_shards(t, step, s0, s1);
         } else if (step->node == &exec->graph->nodes[0]) {
@@ -247,8 +208,6 @@ static void update_tile(walk *t, const tr_work *w, int param, int64_t e0, int64_
 
 static void update(walk *t) {
     const tr_exec *exec = t->exec;
-    const tr_node *last = exec->program->steps[exec->program->n_steps - 1].node;
-    if (exec->active > 1 && last) prefetch_update(t, last);
     for (int i = exec->graph->n_nodes - 1; i > 0; i--) {
         const tr_step *step = &exec->program->updates[i];
         if (step->node == NULL) continue;

@@ -120,6 +120,7 @@ static bool touches(const tr_step *s, int buffer) {
 static void check_program(const tr_program *p, bool training) {
     int *segment = tr_alloc((size_t)p->n_steps + 1, sizeof *segment, NULL);
     bool backward = false;
+    int updates[16] = {0};
     for (int i = 1; i < p->n_steps; i++) segment[i] = segment[i - 1] + p->steps[i].wait;
     segment[p->n_steps] = segment[p->n_steps - 1] + 1;
     for (int i = 0; i < p->n_steps; i++) {
@@ -127,16 +128,30 @@ static void check_program(const tr_program *p, bool training) {
         ck_assert(training || !s->backward);
         ck_assert(s->backward || !backward);
         backward = s->backward;
+        if (s->update) {
+            /* Once, when all that needs the parameters is done. */
+            ck_assert_int_eq(updates[s->node->id]++, 0);
+            for (int j = i + 1; j < p->n_steps; j++) ck_assert_ptr_ne(p->steps[j].node, s->node);
+            /* Gradients that others summed: never without a wait behind them. */
+            if (p->plans[s->node->id].grad_size)
+                for (int j = i; !p->steps[j].wait; j--) ck_assert(p->steps[j].update);
+        }
         for (int j = 0; j < i && segment[j] <= segment[i]; j++) {
             /* In one segment: samples follow samples; what each does for itself comes first; work
-             * on blocks is alone behind that. */
+             * on blocks is alone behind that, but for the update of the same blocks, or of
+             * everything. */
             if (segment[j] != segment[i]) continue;
             ck_assert(p->steps[j].phase.cut == TR_CUT_EACH ||
-                      (by_samples(&p->steps[j]) && by_samples(s)));
+                      (by_samples(&p->steps[j]) && by_samples(s)) ||
+                      (s->update && p->steps[j].phase.cut == TR_CUT_BLOCKS &&
+                       p->steps[j].phase.n_blocks == s->phase.n_blocks &&
+                       (p->steps[j].update || p->steps[j].node == s->node)));
         }
         /* A wait stands only where it must. */
         if (s->wait) ck_assert(!by_samples(s) || !by_samples(s - 1));
     }
+    for (int i = 0; i < p->graph->n_nodes; i++)
+        ck_assert_int_eq(updates[i], training && p->graph->nodes[i].n_params > 0);
     for (int b = 0; b < p->n_buffers; b++) {
         const tr_buffer *buffer = &p->buffers[b];
         int first = INT32_MAX, last = -1;
@@ -145,9 +160,6 @@ static void check_program(const tr_program *p, bool training) {
             if (!touches(&p->steps[i], b)) continue;
             first = (int)tr_min(first, i);
             last = i;
-        }
-        for (int i = 0; training && i < p->graph->n_nodes; i++) {
-            if (p->updates[i].node && touches(&p->updates[i], b)) last = p->n_steps;
         }
         if (b == p->output || b == p->input_gradient) last = p->n_steps;
         if (last < 0) continue;
@@ -204,16 +216,16 @@ START_TEST(programs) {
 }
 END_TEST
 
-/* LeNet in a large batch waits for nobody before the update; in a small one around linear layers
- * only. */
+/* LeNet in a large batch waits for nobody before the update; in a small one, around linear layers,
+ * too. */
 START_TEST(lenet_waits) {
     tr_graph *graph = graph_of(lenet_layers, image, 10);
     static const struct {
         int batch;
         unsigned flags;
         int waits;
-    } cases[] = {{128, TR_PROGRAM_TRAINS, 0},
-                 {128, TR_PROGRAM_TRAINS | TR_PROGRAM_LOADS, 0},
+    } cases[] = {{128, TR_PROGRAM_TRAINS, 1},
+                 {128, TR_PROGRAM_TRAINS | TR_PROGRAM_LOADS, 1},
                  {4, 0, 0},
                  {256, 0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -33,7 +33,7 @@ static void make_worker(int rank, void *arg) {
     w->scratch = tr_alloc((size_t)p->scratch_elements + TR_LANES, sizeof *w->scratch, err);
     w->tiles =
         tr_alloc((size_t)exec->tile * (size_t)(1 + exec->n_temporaries), sizeof *w->tiles, err);
-    w->ns = tr_alloc((size_t)tr_entry_of_extra(exec, N_EXTRA), sizeof *w->ns, err);
+    w->ns = tr_alloc((size_t)tr_n_entries(exec), sizeof *w->ns, err);
     size_t grads;
     if (!tr_mul((size_t)p->grad_elements, (size_t)exec->n_slots, &grads))
         tr_fail(err, TR_ENOMEM, "the gradients do not fit in memory");
@@ -84,7 +84,6 @@ static int make(tr_exec *exec, tr_team *team, tr_error *err) {
         exec->n_temporaries = (int)tr_max(exec->n_temporaries, exec->rest.n_temporaries);
     }
     for (int i = 0; i < p->n_steps; i++) exec->n_waits += p->steps[i].wait;
-    exec->n_waits += o->training;
     size_t elements = (size_t)exec->graph->n_elements;
     exec->batch = tr_alloc((size_t)p->batch_bytes, (size_t)o->batch, err);
     exec->shared = tr_alloc((size_t)p->shared_elements + TR_LANES, sizeof *exec->shared, err);

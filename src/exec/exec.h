@@ -1,8 +1,8 @@
 /* The room `exec`: runs a program on the team.
  *
  * A step is one job for the team: each thread walks the program, does its part of every phase
- * (tr_part over shards or blocks), waits where the program says so, and at the end updates its
- * blocks of the parameters. Nothing is allocated and nothing can fail in a step but the loading of
+ * (tr_part over shards or blocks), updates its blocks of the parameters, and waits where the
+ * program says so. Nothing is allocated and nothing can fail in a step but the loading of
  * data. Which thread does what never shows: gradients are summed over shards in one fixed binary
  * tree (tree.c).
  */
@@ -83,9 +83,8 @@ typedef struct tr_profile_row {
     bool overhead;            /* waiting, reduction and update, loading */
     double seconds;           /* mean over the threads that took part */
 } tr_profile_row;
-/* Rows in program order, then the weight gradients that are made in the update, then "reduce and
- * update" and "wait", which is what the others leave of the wall clock. Returns their number, at
- * most max. */
+/* Rows in program order, then the weight gradients that are made in updates, then "wait", which is
+ * what the others leave of the wall clock. Returns their number, at most max. */
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max);
 
 #endif

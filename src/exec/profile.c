@@ -15,6 +15,15 @@ double tr_exec_load_seconds(const tr_exec *exec) {
     return 1e-9 * (double)sum / exec->n_threads;
 }
 
+static bool makes_gradient(const tr_exec *exec, int node) {
+    const tr_program *p = exec->program;
+    for (int i = 0; i < p->n_steps; i++) {
+        if (p->steps[i].update && p->steps[i].node->id == node)
+            return p->steps[i].node->op->grad != NULL;
+    }
+    return false;
+}
+
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
     const tr_program *p = exec->program;
     double rest = 1e-9 * (double)exec->steps_ns;
@@ -22,23 +31,18 @@ int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
     for (int i = 0; i < p->n_steps; i++) {
         double seconds = mean_seconds(exec, i);
         rest -= seconds;
+        const tr_step *step = &p->steps[i];
         if (n < max)
-            rows[n++] = (tr_profile_row){p->steps[i].node ? p->steps[i].node->name : "",
-                                         p->steps[i].phase.label,
-                                         p->steps[i].node == &exec->graph->nodes[0], seconds};
+            rows[n++] =
+                (tr_profile_row){step->node ? step->node->name : "", step->phase.label,
+                                 step->update || step->node == &exec->graph->nodes[0], seconds};
     }
     for (int i = 1; i < exec->graph->n_nodes; i++) {
         double seconds = mean_seconds(exec, tr_entry_of_grad(exec, i));
         rest -= seconds;
-        if (p->updates[i].node && exec->graph->nodes[i].op->grad && n < max)
+        if (makes_gradient(exec, i) && n < max)
             rows[n++] =
                 (tr_profile_row){exec->graph->nodes[i].name, "weight gradient", false, seconds};
-    }
-    static const char *const extras[N_EXTRA] = {[EXTRA_UPDATE] = "reduce and update"};
-    for (int i = 0; i < N_EXTRA; i++) {
-        double seconds = mean_seconds(exec, tr_entry_of_extra(exec, i));
-        rest -= seconds;
-        if (n < max) rows[n++] = (tr_profile_row){"", extras[i], true, seconds};
     }
     if (n < max) rows[n++] = (tr_profile_row){"", "wait", true, rest};
     return n;

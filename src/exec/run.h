@@ -11,13 +11,11 @@ typedef struct tr_worker { /* one thread's own memory */
     tr_real *scratch;
     tr_real *grads; /* [slots][grad_elements] */
     tr_real *tiles; /* [1 + n_temporaries] the gradient of a tile of a parameter; sums on the way */
-    uint64_t *ns; /* [n_steps + n_nodes + N_EXTRA] nanoseconds of each phase, of the gradients that
-                     a node makes in the update, and of: */
+    uint64_t *ns; /* [n_steps + n_nodes] nanoseconds of each step, and of the gradients that a node
+                     makes in its update */
     uint64_t load_ns; /* in tr_input.load, always */
     int code;         /* what creation or load failed with */
 } tr_worker;
-
-enum { EXTRA_UPDATE, N_EXTRA };
 
 struct tr_exec {
     tr_graph *graph;
@@ -50,12 +48,12 @@ struct tr_exec {
     int64_t x_stride;
 };
 
-/* Entries of a worker's profile. */
+/* Entries of a worker's profile: the steps, then these. */
 static inline int tr_entry_of_grad(const tr_exec *exec, int node) {
     return exec->program->n_steps + node;
 }
-static inline int tr_entry_of_extra(const tr_exec *exec, int extra) {
-    return exec->program->n_steps + exec->graph->n_nodes + extra;
+static inline int tr_n_entries(const tr_exec *exec) {
+    return exec->program->n_steps + exec->graph->n_nodes;
 }
 
 /* The job of one rank: its part of a step. */

@@ -1,4 +1,4 @@
-/* One thread's part of a step: the walk through the program, then the update of its parameters. */
+/* One thread's part of a step: the walk through the program. */
 #include <string.h>
 
 #include "exec/run.h"
@@ -53,7 +53,7 @@ static tr_work work_of(const walk *t, const tr_step *step, int n0, int n1) {
     w.first = n0;
     w.n = n1 - n0;
     w.batch = exec->input->n;
-    w.b0 = w.b1 = 0;
+    w.block = 0;
     w.n_blocks = step->phase.n_blocks;
     int n_inputs = step->node ? step->node->n_inputs : 2;
     for (int i = 0; i < n_inputs; i++) {
@@ -106,12 +106,73 @@ static const tr_real *term(const walk *t, tr_tree_term x, int64_t at) {
     return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
 }
 
-/* The blocks of a parameter that are this thread's: the same in each step, so that a block of
- * weights stays in one core's cache. */
-static void own_blocks(const walk *t, const tr_param *param, int64_t *b0, int64_t *b1) {
-    int64_t n_blocks = (param->size + param->block - 1) / param->block;
-    *b0 = tr_part(n_blocks, t->rank, t->exec->active);
-    *b1 = tr_part(n_blocks, t->rank + 1, t->exec->active);
+/* The gradient of the elements e0..e1-1 of a parameter over the whole batch. */
+static const tr_real *gradient(walk *t, int entry, const tr_work *w, int param, int64_t e0,
+                               int64_t e1) {
+    const tr_exec *exec = t->exec;
+    const tr_program *p = exec->program;
+    int64_t place = p->plans[w->node->id].grad_at[param];
+    if (place < 0) {
+        charge(t, entry);
+        w->node->op->grad(w, param, e0, e1, t->me->tiles);
+        charge(t, tr_entry_of_grad(exec, w->node->id));
+        return t->me->tiles;
+    }
+    int64_t at = p->grad_at[w->node->id] + place + e0;
+    for (int i = 0; i < exec->rest.n_adds; i++) {
+        const tr_tree_add *a = &exec->rest.adds[i];
+        exec->options.kernels->add(e1 - e0, term(t, a->left, at), term(t, a->right, at),
+                                   t->me->tiles + (1 + a->to) * exec->tile);
+    }
+    return term(t, exec->rest.total, at);
+}
+
+static void update_tile(walk *t, int entry, const tr_work *w, int param, int64_t e0, int64_t e1) {
+    const tr_exec *exec = t->exec;
+    tr_real *weights = w->node->param[param].value + e0;
+    int64_t place = weights - exec->graph->parameters;
+    const tr_real *g = gradient(t, entry, w, param, e0, e1);
+    if (exec->gradients) memcpy(exec->gradients + place, g, (size_t)(e1 - e0) * sizeof *g);
+    if (exec->options.optimizer == NULL) return;
+    tr_update u = {.n = e1 - e0, .p = weights, .g = g, .step = exec->step, .lr = exec->lr};
+    for (int i = 0; i < TR_MAX_STATE; i++)
+        u.state[i] = exec->state[i] ? exec->state[i] + place : NULL;
+    exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
+}
+
+/* Part w->block of w->n_blocks of a node's parameters: the same thread's in each step, so that its
+ * weights stay in one core's cache. */
+static void update(walk *t, int entry, const tr_work *w) {
+    for (int p = 0; p < w->node->n_params; p++) {
+        const tr_param *param = &w->node->param[p];
+        int64_t end = tr_part(param->n_blocks, w->block + 1, w->n_blocks);
+        for (int64_t b = tr_part(param->n_blocks, w->block, w->n_blocks); b < end; b++) {
+            int64_t e1 = tr_min(b * param->block + param->used, param->size);
+            for (int64_t e = b * param->block; e < e1; e += param->tile)
+                update_tile(t, entry, w, p, e, tr_min(e + param->tile, e1));
+        }
+    }
+}
+
+/* The steps first..end-1, one node's, by its blocks: all of them for one block, then the next, so
+ * that what they share stays in the cache. */
+static void run_blocks(walk *t, int first, int end) {
+    tr_exec *exec = t->exec;
+    const tr_step *steps = exec->program->steps;
+    int n_blocks = steps[first].phase.n_blocks ? steps[first].phase.n_blocks : exec->active;
+    int b1 = (int)tr_part(n_blocks, t->rank + 1, exec->active);
+    for (int b = (int)tr_part(n_blocks, t->rank, exec->active); b < b1; b++) {
+        for (int i = first; i < end; i++) {
+            tr_work w = work_of(t, &steps[i], 0, exec->input->n);
+            w.block = b;
+            w.n_blocks = n_blocks;
+            if (steps[i].update)
+                update(t, i, &w);
+            else
+                steps[i].phase.run(&w);
+            charge(t, i);
+        }
+    }
 }
 
 static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
@@ -151,14 +212,9 @@ static void run_segment(walk *t, int first, int end) {
         p->steps[first].phase.run(&w);
         charge(t, first);
     }
-    if (first < end && p->steps[first].phase.cut == TR_CUT_BLOCKS) {
-        const tr_step *step = &p->steps[first];
-        tr_work w = work_of(t, step, 0, exec->input->n);
-        w.b0 = (int)tr_part(w.n_blocks, t->rank, exec->active);
-        w.b1 = (int)tr_part(w.n_blocks, t->rank + 1, exec->active);
-        if (w.b0 < w.b1) step->phase.run(&w);
-        charge(t, first);
-        return;
+    for (int stop; first < end && p->steps[first].phase.cut == TR_CUT_BLOCKS; first = stop) {
+        for (stop = first + 1; stop < end && p->steps[stop].node == p->steps[first].node;) stop++;
+        run_blocks(t, first, stop);
     }
     if (first == end) return;
     tr_tree_stack before = t->done;
@@ -171,59 +227,6 @@ static void run_segment(walk *t, int first, int end) {
         for (int64_t i = s; sums && i < stop; i++) tr_tree_push(&t->done, i);
     }
     t->done = before; /* the next segment's sums are other layers' */
-}
-
-/* The gradient of the elements e0..e1-1 of a parameter over the whole batch. */
-static const tr_real *gradient(walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
-    const tr_exec *exec = t->exec;
-    const tr_program *p = exec->program;
-    int64_t place = p->plans[w->node->id].grad_at[param];
-    if (place < 0) {
-        charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));
-        w->node->op->grad(w, param, e0, e1, t->me->tiles);
-        charge(t, tr_entry_of_grad(exec, w->node->id));
-        return t->me->tiles;
-    }
-    int64_t at = p->grad_at[w->node->id] + place + e0;
-    for (int i = 0; i < exec->rest.n_adds; i++) {
-        const tr_tree_add *a = &exec->rest.adds[i];
-        exec->options.kernels->add(e1 - e0, term(t, a->left, at), term(t, a->right, at),
-                                   t->me->tiles + (1 + a->to) * exec->tile);
-    }
-    return term(t, exec->rest.total, at);
-}
-
-static void update_tile(walk *t, const tr_work *w, int param, int64_t e0, int64_t e1) {
-    const tr_exec *exec = t->exec;
-    tr_real *weights = w->node->param[param].value + e0;
-    int64_t place = weights - exec->graph->parameters;
-    const tr_real *g = gradient(t, w, param, e0, e1);
-    if (exec->gradients) memcpy(exec->gradients + place, g, (size_t)(e1 - e0) * sizeof *g);
-    if (exec->options.optimizer == NULL) return;
-    tr_update u = {.n = e1 - e0, .p = weights, .g = g, .step = exec->step, .lr = exec->lr};
-    for (int i = 0; i < TR_MAX_STATE; i++)
-        u.state[i] = exec->state[i] ? exec->state[i] + place : NULL;
-    exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
-}
-
-static void update(walk *t) {
-    const tr_exec *exec = t->exec;
-    for (int i = exec->graph->n_nodes - 1; i > 0; i--) {
-        const tr_step *step = &exec->program->updates[i];
-        if (step->node == NULL) continue;
-        tr_work w = work_of(t, step, 0, exec->input->n);
-        for (int p = 0; p < step->node->n_params; p++) {
-            const tr_param *param = &step->node->param[p];
-            int64_t b0, b1;
-            own_blocks(t, param, &b0, &b1);
-            for (int64_t b = b0; b < b1; b++) {
-                int64_t e1 = tr_min(b * param->block + param->used, param->size);
-                for (int64_t e = b * param->block; e < e1; e += param->tile)
-                    update_tile(t, &w, p, e, tr_min(e + param->tile, e1));
-            }
-        }
-    }
-    charge(t, tr_entry_of_extra(exec, EXTRA_UPDATE));
 }
 
 void tr_exec_run(int rank, void *arg) {
@@ -243,8 +246,4 @@ void tr_exec_run(int rank, void *arg) {
         }
         run_segment(&t, first, end);
     }
-    if (!exec->options.training) return;
-    tr_team_barrier(exec->team, rank);
-    skip(&t);
-    update(&t);
 }

@@ -60,12 +60,13 @@ typedef struct tr_step { /* one phase of one node; buffers by number */
     int x[TR_MAX_INPUTS], dx[TR_MAX_INPUTS], y, dy, aux[TR_N_AUX];
     int64_t shared, own; /* offset in its arena, or TR_NO_BUFFER */
     bool backward;
-    bool wait; /* all threads must have finished what comes before */
+    bool update; /* of the node's parameters, by blocks; n_blocks is 0: as many as threads */
+    bool wait;   /* all threads must have finished what comes before */
 } tr_step;
 
 typedef struct tr_buffer { /* `bytes` for each sample */
     int64_t bytes;
-    int first, last; /* steps that touch it; the update is step n_steps */
+    int first, last; /* steps that touch it; n_steps: it is there after the last */
     bool local;      /* touched by one segment only: lives in a thread's arena, a chunk at a time */
     int64_t
         offset; /* bytes for each sample: times the samples of a chunk (local) or of the batch */
@@ -79,7 +80,6 @@ typedef struct tr_program {
     tr_step *steps;
     tr_buffer *buffers;
     tr_node_plan *plans; /* [n_nodes] */
-    tr_step *updates;    /* [n_nodes]: the buffers that op->grad reads */
     int outside;         /* buffer that comes from outside (the input), or TR_NO_BUFFER */
     int output;          /* buffer of the logits: there until the next step */
     int input_gradient;  /* the same, or TR_NO_BUFFER */

@@ -1,8 +1,9 @@
 /* The program: phases in order, backward by reverse-mode differentiation, buffers, waits.
  *
- * Order: preparations, input, forward, loss, backward. A step waits where it may read what other
- * threads wrote: between phases cut over samples a thread only meets its own samples, everywhere
- * else it may meet anybody's. Steps between two waits are a segment; a buffer that one segment
+ * Order: preparations, input, forward, loss, backward, update; a layer whose threads own blocks of
+ * it is updated in its backward. A step waits where it may read what other threads wrote: between
+ * phases cut over samples a thread only meets its own samples, everywhere else it may meet
+ * anybody's. Steps between two waits are a segment; a buffer that one segment
  * touches only lives in the threads' arenas, where a chunk of samples fits the cache; the others
  * live in the batch's arena.
  */
@@ -79,6 +80,18 @@ static void add_phases(builder *b, const tr_node *node, const tr_phase *phases, 
         bind_step(b, step, node, phases[i].use, b->program->n_steps);
         b->program->n_steps++;
     }
+}
+
+/* The update of a node's parameters, from the buffers that op->grad reads. */
+static void add_update(builder *b, const tr_node *node, int n_blocks) {
+    tr_program *p = b->program;
+    tr_step *step = &p->steps[p->n_steps];
+    bool sums = p->plans[node->id].grad_size > 0;
+    step->phase = (tr_phase){
+        .label = sums ? "reduce and update" : "update", .cut = TR_CUT_BLOCKS, .n_blocks = n_blocks};
+    step->backward = step->update = true;
+    bind_step(b, step, node, node->op->grad_use, p->n_steps);
+    p->n_steps++;
 }
 
 /* The gradient of a value with several readers: theirs, added in the order of the readers. */
@@ -179,9 +192,15 @@ static bool by_samples(tr_cut cut) {
     return cut == TR_CUT_SAMPLES || cut == TR_CUT_SHARDS;
 }
 
-static bool must_wait(tr_cut before, tr_cut now) {
-    if (before == TR_CUT_EACH) return false;
-    return !(by_samples(before) && by_samples(now));
+static bool must_wait(const tr_step *before, const tr_step *now) {
+    if (before->phase.cut == TR_CUT_EACH) return false;
+    if (by_samples(before->phase.cut) && by_samples(now->phase.cut)) return false;
+    /* An update touches parameters only. Others do not read them any more when the updates have
+     * begun, nor the block whose phases it follows. */
+    bool follows = before->phase.cut == TR_CUT_BLOCKS &&
+                   before->phase.n_blocks == now->phase.n_blocks &&
+                   (before->update || before->node == now->node);
+    return !(now->update && follows);
 }
 
 /* Waits, then which buffers are local, then places for both kinds. */
@@ -195,7 +214,7 @@ static int place_buffers(tr_program *p, tr_error *err) {
     int64_t *offset = tr_alloc((size_t)n, sizeof *offset, err);
     int code = segment && first && last && ids && bytes && offset ? TR_OK : TR_ENOMEM;
     for (int i = 1; code == TR_OK && i <= p->n_steps; i++) {
-        bool wait = i == p->n_steps || must_wait(p->steps[i - 1].phase.cut, p->steps[i].phase.cut);
+        bool wait = i == p->n_steps || must_wait(&p->steps[i - 1], &p->steps[i]);
         if (i < p->n_steps) p->steps[i].wait = wait;
         segment[i] = segment[i - 1] + wait;
     }
@@ -246,11 +265,12 @@ static void build(builder *b) {
         if (!is_real(&g->nodes[i]) || !b->need[i]) continue;
         add_gradient_sums(b, i);
         add_phases(b, &g->nodes[i], p->plans[i].backward, p->plans[i].n_backward, true);
+        if (p->plans[i].update_blocks) add_update(b, &g->nodes[i], p->plans[i].update_blocks);
     }
     if (trains(p) && b->need[0]) add_gradient_sums(b, 0);
-    for (int i = 1; trains(p) && i < g->n_nodes; i++) {
-        if (is_real(&g->nodes[i]) && g->nodes[i].n_params)
-            bind_step(b, &p->updates[i], &g->nodes[i], g->nodes[i].op->grad_use, p->n_steps);
+    for (int i = g->n_nodes - 1; trains(p) && i > 0; i--) {
+        if (is_real(&g->nodes[i]) && g->nodes[i].n_params && !p->plans[i].update_blocks)
+            add_update(b, &g->nodes[i], 0);
     }
     p->output = b->y[g->nodes[g->output].value];
     p->input_gradient = b->dy[0];
@@ -277,13 +297,13 @@ int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_progr
         p->graph = graph;
         p->batch = batch;
         p->flags = flags;
-        /* Phases both ways and the sums of gradients; value, its gradient, theirs, what is kept. */
-        p->steps = tr_alloc(n * (2 * TR_MAX_PHASES + 1 + TR_MAX_INPUTS), sizeof *p->steps, err);
+        /* Preparation, phases both ways, the sums of gradients, update; value, its gradient,
+         * theirs, what is kept. */
+        p->steps = tr_alloc(n * (2 * TR_MAX_PHASES + 2 + TR_MAX_INPUTS), sizeof *p->steps, err);
         p->buffers = tr_alloc(n * (2 + TR_MAX_INPUTS + TR_N_AUX), sizeof *p->buffers, err);
         p->plans = tr_alloc(n, sizeof *p->plans, err);
-        p->updates = tr_alloc(n, sizeof *p->updates, err);
         p->grad_at = tr_alloc(n, sizeof *p->grad_at, err);
-        code = p->steps && p->buffers && p->plans && p->updates && p->grad_at ? TR_OK : TR_ENOMEM;
+        code = p->steps && p->buffers && p->plans && p->grad_at ? TR_OK : TR_ENOMEM;
     }
     if (code == TR_OK) {
         build(&b);
@@ -309,7 +329,6 @@ void tr_program_free(tr_program *program) {
     tr_free(program->steps);
     tr_free(program->buffers);
     tr_free(program->plans);
-    tr_free(program->updates);
     tr_free(program->grad_at);
     tr_free(program);
 }

@@ -132,6 +132,7 @@ static int shape(tr_node *node, tr_error *err) {
                                      .n_dims = 4,
                                      .dim = {k, c, s, s},
                                      .size = size,
+                                     .n_blocks = (size + piece - 1) / piece,
                                      .block = piece,
                                      .used = piece,
                                      .tile = tr_min(piece, LARGEST_TILE),
@@ -142,6 +143,7 @@ static int shape(tr_node *node, tr_error *err) {
                                    .n_dims = 1,
                                    .dim = {k},
                                    .size = k8,
+                                   .n_blocks = 1,
                                    .block = k8,
                                    .used = k8,
                                    .tile = k8,
@@ -201,9 +203,8 @@ static tr_real *second_layout(const tr_work *w) {
 
 static void prepare(const tr_work *w) {
     tr_conv d = geometry(w->node);
-    int blocks = w->n_blocks ? w->n_blocks : 1;
-    int k0 = w->n_blocks ? (int)tr_part(d.k, w->b0, blocks) : 0;
-    int k1 = w->n_blocks ? (int)tr_part(d.k, w->b1, blocks) : d.k;
+    int blocks = (int)tr_max(1, w->n_blocks);
+    int k0 = (int)tr_part(d.k, w->block, blocks), k1 = (int)tr_part(d.k, w->block + 1, blocks);
     const tr_real *weight = w->node->param[WEIGHT].value;
     (is_routed(w->node) ? to_forward : to_turned)(&d, weight, k0, k1, second_layout(w));
 }

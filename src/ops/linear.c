@@ -5,9 +5,9 @@
  *  - by rows: in a small batch the matrix is larger than the data, and moving it between cores
  * after each update costs more than the arithmetic. A thread then owns a block of rows for good: it
  * adds up their part of the output for the whole batch, makes their input gradient and updates
- * them. Only activations move. The number of blocks follows from the batch alone, so the sums do,
- * too. (Where it is no multiple of the number of threads, some rows are updated by a neighbour.) In
- * both, gradients of the weights are computed tile by tile over the whole batch where they are
+ * them at once. Only activations move. The number of blocks follows from the batch alone, so the
+ * sums do, too.
+ * In both, gradients of the weights are computed tile by tile over the whole batch where they are
  * used.
  */
 #include <math.h>
@@ -80,6 +80,7 @@ static int shape(tr_node *node, tr_error *err) {
                    .n_dims = 2,
                    .dim = {a->out_features, in},
                    .size = (n_blocks - 1) * block + (in - (n_blocks - 1) * rows) * out8,
+                   .n_blocks = N_BLOCKS,
                    .block = block,
                    .used = rows * out8,
                    .tile = TILE_ROWS * out8,
@@ -89,6 +90,7 @@ static int shape(tr_node *node, tr_error *err) {
                                    .n_dims = 1,
                                    .dim = {a->out_features},
                                    .size = out8,
+                                   .n_blocks = 1,
                                    .block = out8,
                                    .used = out8,
                                    .tile = out8,
@@ -160,18 +162,15 @@ static void dx_of_samples(const tr_work *w) {
 
 /* ---- by rows ---- */
 
-/* The bias is in the last part: the thread that updates it (the last) is the only one to read it.
- */
+/* The bias is in the last part, whose thread updates it and is the only one to read it. */
 static void forward_rows(const tr_work *w) {
     const tr_param *weight = &w->node->param[WEIGHT];
-    int out8 = out8_of(w->node);
-    for (int b = w->b0; b < w->b1; b++) {
-        int r0 = row_of(w->node, b, w->n_blocks), r1 = row_of(w->node, b + 1, w->n_blocks);
-        w->kernels->linear(w->n, r1 - r0, out8, w->x[0] + r0, w->xs[0],
-                           weight->value + row_at(w->node, r0), rows_of(w->node), weight->block,
-                           b == w->n_blocks - 1 ? bias_of(w->node) : NULL, false,
-                           w->shared + (int64_t)b * w->batch * out8, out8);
-    }
+    int out8 = out8_of(w->node), n = w->n_blocks, last = n - 1;
+    int r0 = row_of(w->node, w->block, n), r1 = row_of(w->node, w->block + 1, n);
+    w->kernels->linear(w->n, r1 - r0, out8, w->x[0] + r0, w->xs[0],
+                       weight->value + row_at(w->node, r0), rows_of(w->node), weight->block,
+                       w->block == last ? bias_of(w->node) : NULL, false,
+                       w->shared + (int64_t)w->block * w->batch * out8, out8);
 }
 
 /* w->shared holds the parts of the whole batch; this call's samples begin at w->first. */
@@ -187,8 +186,8 @@ static void clean_own(const tr_work *w) {
 }
 
 static void dx_of_rows(const tr_work *w) {
-    dx_of(w, w->own, out8_of(w->node), row_of(w->node, w->b0, w->n_blocks),
-          row_of(w->node, w->b1, w->n_blocks));
+    dx_of(w, w->own, out8_of(w->node), row_of(w->node, w->block, w->n_blocks),
+          row_of(w->node, w->block + 1, w->n_blocks));
 }
 
 /* ---- both ---- */
@@ -232,6 +231,7 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
                                                           TR_USE_DY | TR_USE_DX, dx_of_samples};
     } else {
         out->private_size = request->batch * out8;
+        out->update_blocks = n_blocks;
         out->backward[out->n_backward++] =
             (tr_phase){"relu gradient", TR_CUT_EACH, 0, TR_USE_Y | TR_USE_DY, clean_own};
         if (request->need_dx[0])

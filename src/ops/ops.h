@@ -41,8 +41,9 @@ typedef struct tr_param {
     int64_t dim[4]; /* PyTorch's shape */
     int64_t size;   /* elements inside, a multiple of 8 */
     /* One thread updates a block, the first `used` elements of each `block`, tile by tile; the rest
-     * stays zero. Blocks of whole pages keep what one processor reads ahead out of another's. */
-    int64_t block, used, tile;
+     * stays zero. Blocks of whole pages keep what one processor reads ahead out of another's. The
+     * last of the blocks may be short, or empty. */
+    int64_t n_blocks, block, used, tile;
     double bound; /* initial values are uniform in [-bound, bound) */
     /* Where element i of PyTorch's order is inside. */
     int64_t (*place)(const tr_node *node, int64_t i);
@@ -77,7 +78,7 @@ typedef enum tr_cut {
     TR_CUT_EACH,    /* not at all: each thread does it for itself, in its private buffer */
     TR_CUT_SAMPLES, /* samples; one call may get any run of them */
     TR_CUT_SHARDS,  /* shards: one call a shard, `grad` is the shard's own gradient */
-    TR_CUT_BLOCKS,  /* blocks of its own, each over all samples of the batch */
+    TR_CUT_BLOCKS,  /* blocks of its own, one call a block, each over all samples of the batch */
 } tr_cut;
 
 enum tr_use { /* what a phase touches: the plan derives lifetimes and barriers from it */
@@ -116,6 +117,10 @@ typedef struct tr_node_plan {
     int64_t scratch_size;           /* one for each thread, for the length of a call */
     int64_t grad_size;              /* gradients of those parameters that are summed over shards */
     int64_t grad_at[TR_MAX_PARAMS]; /* where each begins in it; -1: op->grad computes it */
+    /* 0: the parameters are updated when all gradients are there. Otherwise in so many parts, each
+     * right behind that block of the layer's last phases, which nobody else may need (n_blocks is
+     * then this), while it is in the cache of whoever ran them. */
+    int update_blocks;
 } tr_node_plan;
 
 /* The piece of work of one call of a phase. Pointers are at its first sample. */
@@ -124,8 +129,8 @@ struct tr_work {
     const tr_kernels *kernels;
     int n; /* samples in this call, from number `first` of the step on */
     int first;
-    int batch;  /* samples in the step */
-    int b0, b1; /* blocks of this call: b0..b1-1 of n_blocks */
+    int batch; /* samples in the step */
+    int block; /* of this call, of n_blocks */
     int n_blocks;
     const tr_real *x[TR_MAX_INPUTS]; /* [n][in] */
     tr_real *dx[TR_MAX_INPUTS];      /* [n][in]; NULL: not needed */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "exec/run.h"
 #include "network.h"
 
 /* ---- counted memory ---- */
@@ -92,6 +93,7 @@ typedef struct run {
     int64_t stride;
     const int32_t *labels;
     int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
+    const int64_t *cut; /* of a full batch's shards; NULL: as the executor measures */
     /* what came out */
     uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
     long n_calls;  /* for memory, in the steps */
@@ -104,6 +106,10 @@ static void run_steps(tr_team *team, void *arg) {
     run *r = arg;
     tr_exec *exec = NULL;
     if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
+    if (r->cut) {
+        memcpy(exec->cut, r->cut, (size_t)(exec->n_threads + 1) * sizeof *r->cut);
+        exec->balances = false;
+    }
     uint64_t hash = 1;
     size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].own) * sizeof(tr_real);
     r->n_calls = 0;
@@ -501,6 +507,25 @@ START_TEST(profile_adds_up) {
 }
 END_TEST
 
+/* Faster threads take more shards: whoever takes how many, the bits are the same. */
+START_TEST(uneven_shares) {
+    static const int64_t cuts[][4] = {
+        {0, 5, 49, 64}, {0, 1, 2, 64}, {0, 31, 63, 64}, {0, 62, 63, 64}, {0, 21, 33, 64}};
+    void *args = sgd_args("lr=0.05 momentum=0.9");
+    run lenet = new_run(lenet_layers, image, 128, 2, args);
+    run dag = new_run(dag_layers, small_image, 128, 2, args);
+    uint64_t lenet_bits = bits_of(&lenet, 1), dag_bits = bits_of(&dag, 1);
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        lenet.cut = dag.cut = cuts[i];
+        ck_assert_uint_eq(bits_of(&lenet, 3), lenet_bits);
+        ck_assert_uint_eq(bits_of(&dag, 3), dag_bits);
+    }
+    tr_graph_free(lenet.graph);
+    tr_graph_free(dag.graph);
+    tr_free(args);
+}
+END_TEST
+
 START_TEST(memory_is_told) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     run r = new_run(lenet_layers, image, 128, 0, args);
@@ -537,6 +562,7 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, output_is_input);
     tcase_add_test(all, creation_without_memory);
     tcase_add_test(all, profile_adds_up);
+    tcase_add_test(all, uneven_shares);
     tcase_add_test(all, memory_is_told);
     suite_add_tcase(suite, all);
     return suite;

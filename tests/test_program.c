@@ -102,6 +102,8 @@ static const char *const networks[] = {
     "kernel_size=2\nd = conv2d out_channels=64 kernel_size=3\ne = max_pool2d kernel_size=12\nf = "
     "flatten\n"
     "g = linear out_features=10\n",
+    "a = conv2d out_channels=10 kernel_size=32\nb = flatten\n", /* the last phase is the updated's
+                                                                 */
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks };
 

@@ -1,9 +1,13 @@
-/* The tree of gradient sums: any number of threads adds up the same tree.
+/* The tree of gradient sums: any number of threads, and any cut of the leaves, adds up the same
+ * tree. How the leaves are shared out.
  *
  * Sums are symbols: a leaf is its number, a sum a hash of its two terms in their order. What
  * threads and the rest of the tree make of them must be what the definition in tree.h makes.
  */
+#include <string.h>
+
 #include "check_main.h"
+#include "exec/balance.h"
 #include "exec/tree.h"
 
 static uint64_t join(uint64_t left, uint64_t right) {
@@ -25,14 +29,17 @@ static uint64_t whole(int64_t n) {
     return node(level, 0, n);
 }
 
-static void check_tree(int64_t n, int threads) {
+/* Leaves cut[0] .. cut[threads] - 1. */
+static void check_tree(const int64_t *cut, int threads) {
     enum { MOST_THREADS = 64 };
     static uint64_t slots[MOST_THREADS][TR_TREE_SLOTS], temporaries[2 * TR_TREE_SLOTS];
     static tr_tree_add adds[MOST_THREADS * TR_TREE_SLOTS];
+    const int64_t n = cut[threads];
     for (int t = 0; t < threads; t++) {
         tr_tree_stack stack = {0};
-        int64_t a = tr_part(n, t, threads), b = tr_part(n, t + 1, threads);
+        int64_t a = cut[t], b = cut[t + 1];
         int most = tr_tree_slots(a, b);
+        ck_assert_int_le(most, tr_tree_most_slots(n));
         for (int64_t s = a; s < b; s++) {
             int slot = stack.n;
             if (slot >= most)
@@ -44,7 +51,8 @@ static void check_tree(int64_t n, int threads) {
         }
     }
     tr_tree_rest rest = {.adds = adds};
-    tr_tree_finish(n, threads, &rest);
+    tr_tree_finish(cut, threads, &rest);
+    ck_assert_int_le(rest.n_temporaries, tr_tree_most_slots(n));
     ck_assert_int_le(rest.n_adds, threads * TR_TREE_SLOTS);
     for (int i = 0; i <= rest.n_adds; i++) {
         const tr_tree_add last = {0, rest.total, rest.total};
@@ -71,15 +79,73 @@ static int64_t next(uint32_t *state) {
     return *state >> 8;
 }
 
+static void check_even(int64_t n, int threads) {
+    int64_t cut[65];
+    tr_balance_even(threads, n, cut);
+    check_tree(cut, threads);
+}
+
 START_TEST(tree_is_the_definition) {
     for (int64_t n = 1; n <= 130; n++) {
-        for (int threads = 1; threads <= (int)tr_min(n, 20); threads++) check_tree(n, threads);
+        for (int threads = 1; threads <= (int)tr_min(n, 20); threads++) check_even(n, threads);
     }
     uint32_t seed = 4;
     for (int i = 0; i < 500; i++) {
         int64_t n = 1 + next(&seed) % 5000;
-        check_tree(n, (int)(1 + next(&seed) % tr_min(n, 64)));
+        check_even(n, (int)(1 + next(&seed) % tr_min(n, 64)));
     }
+}
+END_TEST
+
+START_TEST(any_cut_is_the_same_tree) {
+    for (int64_t n = 1; n <= 66; n++) {
+        for (int64_t a = 0; a <= n; a++) {
+            for (int64_t b = a; b <= n; b++) check_tree((const int64_t[]){0, a, b, n}, 3);
+        }
+    }
+}
+END_TEST
+
+/* What `cut` would take when thread i needs slow[i] for a shard. */
+static void times(const int64_t *cut, int threads, const int *slow, uint64_t *ns) {
+    for (int i = 0; i < threads; i++) ns[i] = (uint64_t)((cut[i + 1] - cut[i]) * slow[i]);
+}
+
+START_TEST(shards_follow_speed) {
+    static const struct {
+        int threads, n;
+        int slow[4];
+        int64_t cut[5];
+    } cases[] = {
+        {2, 64, {100, 100}, {0, 32, 64}},
+        {2, 64, {100, 103}, {0, 32, 64}}, /* half a shard: not worth it */
+        {2, 64, {100, 125}, {0, 36, 64}},
+        {2, 64, {300, 100}, {0, 16, 64}},
+        {2, 4, {100, 125}, {0, 2, 4}},
+        {2, 4, {100, 300}, {0, 3, 4}},
+        {2, 8, {1, 1000}, {0, 7, 8}}, /* one is always left */
+        {2, 8, {1000, 1}, {0, 1, 8}},
+        {4, 64, {100, 100, 200, 200}, {0, 21, 43, 53, 64}}, /* two fast cores, two slow ones */
+        {3, 3, {1, 50, 7}, {0, 1, 2, 3}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t cut[5];
+        uint64_t ns[4];
+        int threads = cases[i].threads;
+        tr_balance_even(threads, cases[i].n, cut);
+        times(cut, threads, cases[i].slow, ns);
+        bool moved = memcmp(cut, cases[i].cut, (size_t)(threads + 1) * sizeof *cut) != 0;
+        ck_assert_int_eq(tr_balance(threads, ns, cut), moved);
+        for (int t = 0; t <= threads; t++) ck_assert_int_eq(cut[t], cases[i].cut[t]);
+        /* As long as nothing changes it stays. */
+        times(cut, threads, cases[i].slow, ns);
+        ck_assert(!tr_balance(threads, ns, cut));
+    }
+    int64_t cut[] = {0, 48, 64}, part[3];
+    ck_assert(!tr_balance(2, (const uint64_t[]){0, 5}, cut)); /* a clock that stood still */
+    tr_balance_scale(2, cut, 9, part);
+    ck_assert_int_eq(part[1], 6);
+    ck_assert_int_eq(part[2], 9);
 }
 END_TEST
 
@@ -88,6 +154,8 @@ static Suite *tree_suite(void) {
     TCase *all = tcase_create("tree");
     tcase_set_timeout(all, 30);
     tcase_add_test(all, tree_is_the_definition);
+    tcase_add_test(all, any_cut_is_the_same_tree);
+    tcase_add_test(all, shards_follow_speed);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -6,6 +6,8 @@
 enum {
     MOST_SHARDS = 64,         /* of a batch, where the configuration does not say */
     CHUNK_BYTES = 256 * 1024, /* of activations of a chunk: half of a small second-level cache */
+    ENOUGH_SHARDS = 4,        /* for each thread: fewer cannot be shared out any better */
+    MEASURED = 64,            /* steps between two looks at how they are */
 };
 
 static int64_t largest_tile(const tr_graph *graph) {
@@ -72,17 +74,12 @@ static int make(tr_exec *exec, tr_team *team, tr_error *err) {
     exec->tile = tr_round_up(largest_tile(exec->graph), TR_LANES);
     exec->rest.adds =
         tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->rest.adds, err);
-    if (exec->rest.adds == NULL) return TR_ENOMEM;
-    /* A last batch may be smaller: take the most that any number of shards needs. */
-    for (int n = 1; n <= n_shards; n++) {
-        int active = (int)tr_min(exec->n_threads, n);
-        for (int t = 0; t < active; t++) {
-            int slots = tr_tree_slots(tr_part(n, t, active), tr_part(n, t + 1, active));
-            exec->n_slots = (int)tr_max(exec->n_slots, slots);
-        }
-        tr_tree_finish(n, active, &exec->rest);
-        exec->n_temporaries = (int)tr_max(exec->n_temporaries, exec->rest.n_temporaries);
-    }
+    exec->cut = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->cut, err);
+    exec->part = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->part, err);
+    if (!exec->rest.adds || !exec->cut || !exec->part) return TR_ENOMEM;
+    tr_balance_even(exec->n_threads, n_shards, exec->cut);
+    exec->n_temporaries = exec->n_slots = tr_tree_most_slots(n_shards);
+    exec->balances = exec->n_threads > 1 && n_shards >= exec->n_threads * ENOUGH_SHARDS;
     for (int i = 0; i < p->n_steps; i++) exec->n_waits += p->steps[i].wait;
     size_t elements = (size_t)exec->graph->n_elements;
     exec->batch = tr_alloc((size_t)p->batch_bytes, (size_t)o->batch, err);
@@ -139,8 +136,37 @@ void tr_exec_free(tr_exec *exec) {
     tr_free(exec->loss);
     tr_free(exec->best);
     tr_free(exec->rest.adds);
+    tr_free(exec->cut);
+    tr_free(exec->part);
     tr_program_free(exec->program);
     tr_free(exec);
+}
+
+/* Threads that took longer for their shards of a full batch get fewer. */
+static bool balance(tr_exec *exec) {
+    uint64_t ns[TR_MAX_THREADS];
+    if (exec->n_measured < MEASURED) return false;
+    exec->n_measured = 0;
+    for (int i = 0; i < exec->n_threads; i++) {
+        ns[i] = exec->workers[i].busy_ns;
+        exec->workers[i].busy_ns = 0;
+    }
+    return tr_balance(exec->n_threads, ns, exec->cut);
+}
+
+/* Who takes which of the n shards of this step. */
+static void share_out(tr_exec *exec, int64_t n) {
+    bool moved = balance(exec), same = n == exec->n_shards;
+    exec->n_shards = n;
+    exec->active = (int)tr_min(exec->n_threads, n);
+    exec->measures = exec->balances && n == exec->cut[exec->n_threads];
+    exec->n_measured += exec->measures;
+    if (same && !moved) return;
+    if (exec->active < exec->n_threads)
+        tr_balance_even(exec->active, n, exec->part);
+    else
+        tr_balance_scale(exec->active, exec->cut, n, exec->part);
+    tr_tree_finish(exec->part, exec->active, &exec->rest);
 }
 
 int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
@@ -152,13 +178,7 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
     exec->x_stride = input->stride;
     exec->lr = lr;
     exec->step = step;
-    exec->n_shards = (input->n + exec->shard - 1) / exec->shard;
-    exec->active = (int)tr_min(exec->n_threads, exec->n_shards);
-    if (exec->n_leaves != exec->n_shards || exec->n_adders != exec->active) {
-        exec->n_leaves = exec->n_shards;
-        exec->n_adders = exec->active;
-        tr_tree_finish(exec->n_leaves, exec->n_adders, &exec->rest);
-    }
+    share_out(exec, (input->n + exec->shard - 1) / exec->shard);
     for (int i = 0; i < exec->active; i++) exec->workers[i].code = TR_OK;
     tr_team_do(team, exec->active, tr_exec_run, exec);
     for (int i = 0; i < exec->active; i++) {

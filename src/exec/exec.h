@@ -1,10 +1,10 @@
 /* The room `exec`: runs a program on the team.
  *
  * A step is one job for the team: each thread walks the program, does its part of every phase
- * (tr_part over shards or blocks), updates its blocks of the parameters, and waits where the
- * program says so. Nothing is allocated and nothing can fail in a step but the loading of
- * data. Which thread does what never shows: gradients are summed over shards in one fixed binary
- * tree (tree.c).
+ * (shards by balance.h, blocks by tr_part), updates its blocks of the parameters, and waits where
+ * the program says so. Nothing is allocated and nothing can fail in a step but the loading of data.
+ * Which thread does what never shows: gradients are summed over shards in one fixed binary tree
+ * (tree.c).
  */
 #ifndef TR_EXEC_H
 #define TR_EXEC_H

@@ -2,6 +2,7 @@
 #ifndef TR_RUN_H
 #define TR_RUN_H
 
+#include "exec/balance.h"
 #include "exec/exec.h"
 #include "exec/tree.h"
 
@@ -14,6 +15,7 @@ typedef struct tr_worker { /* one thread's own memory */
     uint64_t *ns; /* [n_steps + n_nodes] nanoseconds of each step, and of the gradients that a node
                      makes in its update */
     uint64_t load_ns; /* in tr_input.load, always */
+    uint64_t busy_ns; /* in phases by samples, in measured steps since the last balance */
     int code;         /* what creation or load failed with */
 } tr_worker;
 
@@ -33,9 +35,12 @@ struct tr_exec {
     tr_worker *workers;
     int64_t tile;      /* elements of the largest tile */
     int n_temporaries; /* the most that any rest of the tree needs */
-    tr_tree_rest rest; /* of the tree over n_leaves leaves on n_adders threads */
-    int n_adders;
-    int64_t n_leaves;
+    int64_t *cut;      /* [n_threads + 1] a full batch's shards, shared out (balance.h) */
+    bool balances;     /* there are enough of them that measuring pays */
+    bool measures;     /* that, and this is a full batch */
+    int n_measured;    /* full batches since they were shared out last */
+    int64_t *part;     /* [active + 1] those of the step under way */
+    tr_tree_rest rest; /* of the tree over that */
     uint64_t steps_ns; /* wall clock of all steps, with profile */
     /* of the step under way, written by rank 0 before the job starts */
     tr_team *team;

@@ -221,11 +221,13 @@ static void run_segment(walk *t, int first, int end) {
     int64_t chunk = exec->chunk / exec->shard;
     bool sums = false;
     for (int i = first; i < end; i++) sums |= p->steps[i].phase.cut == TR_CUT_SHARDS;
+    uint64_t start = exec->measures ? tr_now_ns() : 0;
     for (int64_t s = t->shard0; s < t->shard1; s += chunk) {
         int64_t stop = tr_min(s + chunk, t->shard1);
         run_chunk(t, first, end, s, stop);
         for (int64_t i = s; sums && i < stop; i++) tr_tree_push(&t->done, i);
     }
+    if (exec->measures) t->me->busy_ns += tr_now_ns() - start;
     t->done = before; /* the next segment's sums are other layers' */
 }
 
@@ -235,8 +237,8 @@ void tr_exec_run(int rank, void *arg) {
     walk t = {.exec = exec,
               .me = &exec->workers[rank],
               .rank = rank,
-              .shard0 = tr_part(exec->n_shards, rank, exec->active),
-              .shard1 = tr_part(exec->n_shards, rank + 1, exec->active)};
+              .shard0 = exec->part[rank],
+              .shard1 = exec->part[rank + 1]};
     skip(&t);
     for (int first = 0, end; first < p->n_steps; first = end) {
         for (end = first + 1; end < p->n_steps && !p->steps[end].wait;) end++;

@@ -28,6 +28,12 @@ int tr_tree_slots(int64_t a, int64_t b) {
     return most;
 }
 
+int tr_tree_most_slots(int64_t n) {
+    int levels = 0;
+    while ((int64_t)1 << levels < n) levels++;
+    return (int)tr_max(1, 2 * levels); /* left of the highest node, and right of it */
+}
+
 typedef struct open_sum { /* a node of the tree whose parent is not summed yet */
     tr_tree_term term;
     int level;
@@ -53,15 +59,14 @@ static void join(open_sum *open, int *top, bool *taken, tr_tree_rest *out) {
     open[*top].level++;
 }
 
-void tr_tree_finish(int64_t n, int n_threads, tr_tree_rest *out) {
+void tr_tree_finish(const int64_t *cut, int n_threads, tr_tree_rest *out) {
     open_sum open[2 * TR_TREE_SLOTS];
     bool taken[2 * TR_TREE_SLOTS] = {false};
     int top = -1;
     out->n_adds = out->n_temporaries = 0;
     for (int t = 0; t < n_threads; t++) {
         tr_tree_stack stack = {0};
-        int64_t end = tr_part(n, t + 1, n_threads);
-        for (int64_t s = tr_part(n, t, n_threads); s < end; s++) tr_tree_push(&stack, s);
+        for (int64_t s = cut[t]; s < cut[t + 1]; s++) tr_tree_push(&stack, s);
         for (int i = 0; i < stack.n; i++) {
             open[++top] = (open_sum){{t, i}, stack.level[i], stack.start[i]};
             while (top > 0 && pairs(open[top - 1].level, open[top - 1].start, open[top].level))

@@ -42,9 +42,12 @@ typedef struct tr_tree_rest {
     tr_tree_add *adds; /* room for n_threads * TR_TREE_SLOTS */
 } tr_tree_rest;
 
-/* Slots that the run of leaves a..b-1 needs while it is summed. */
+/* Slots that the run of leaves a..b-1 needs while it is summed, and the most that any run of n
+ * leaves needs. */
 int tr_tree_slots(int64_t a, int64_t b);
-/* The rest of the tree over n leaves, tr_part of which each of the threads has summed. */
-void tr_tree_finish(int64_t n, int n_threads, tr_tree_rest *out);
+int tr_tree_most_slots(int64_t n);
+/* The rest of the tree when thread t has summed the leaves cut[t] .. cut[t + 1] - 1. It has no more
+ * temporaries than tr_tree_most_slots of all leaves. */
+void tr_tree_finish(const int64_t *cut, int n_threads, tr_tree_rest *out);
 
 #endif

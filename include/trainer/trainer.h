@@ -153,7 +153,7 @@ TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_
 /* Physical cores this process may use: what `threads = auto` means. 1 where unknown. */
 TR_API int tr_bench_cores(void);
 
-/* Peak of fused multiply-adds, GFLOP/s, on this many threads; median of `runs`. isa "auto": the
+/* Peak of fused multiply-adds, GFLOP/s, on this many threads: the best of `runs`. isa "auto": the
  * best. */
 TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 
@@ -166,10 +166,14 @@ typedef struct tr_bench_row {
 typedef struct tr_bench_step_result {
     int threads, n_rows;
     tr_bench_row rows[TR_BENCH_ROWS];
+    /* Of the fastest tenth of all steps, in windows of half a millisecond, those that whoever
+     * shares the machine disturbed least: */
     double step_microseconds;     /* wall clock with the profile's timers off */
     double profiled_microseconds; /* with them on: the rows add up to this */
     double overhead_fraction;     /* rows with `overhead`, of the rows' sum */
     double images_per_second, gflops, peak_gflops;
+    /* Of all steps: */
+    double all_step_microseconds, all_overhead_fraction;
 } tr_bench_step_result;
 /* Train for about `seconds` and say where a step's time goes. */
 TR_API int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out,
@@ -186,10 +190,13 @@ TR_API int tr_bench_loader(tr_config *config, int workers, double seconds,
 
 typedef struct tr_bench_scaling_row {
     int threads;
+    /* Of the fastest tenth of the steps, as tr_bench_step: */
     double images_per_second, speedup, efficiency, gflops, peak_gflops, peak_fraction;
+    double all_images_per_second; /* of all steps */
 } tr_bench_scaling_row;
-/* Train for about `seconds` on each number of threads, alternating, medians of three. picture: a
- * PNG to draw, or NULL. */
+/* Train for about `seconds` on each number of threads, taking turns. Where the configuration leaves
+ * the number of workers open, all rows have those of the most threads: a core that is idle in one
+ * row would load for it. picture: a PNG to draw, or NULL. */
 TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
                             tr_bench_scaling_row *out, const char *picture, tr_error *err);
 

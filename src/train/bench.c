@@ -1,4 +1,4 @@
-/* Benchmarks: the roof, where a step's time goes, the loader alone, threads against threads.
+/* Benchmarks: the roof, the loader alone, threads against threads; bench_step.c has the fourth.
  *
  * They train the given configuration as `train` does, without a run directory. Numbers that are
  * compared are measured in one run, taking turns.
@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "report/report.h"
-#include "train/session.h"
+#include "train/bench.h"
 
 enum {
-    PEAK_ROUNDS = 2000000, /* about 10 ms */
-    ROUNDS = 3,            /* turns of each side; the median counts */
-    STEP_TURNS = 20,       /* short ones, of which all count: both sides see the same minutes */
+    PEAK_ROUNDS = 500000, /* about a millisecond */
+    ROUNDS = 3,           /* turns of each side; the median counts */
+    TURNS = 7,            /* of each number of threads */
+    PEAK_RUNS = 9,
+    FEWEST_STEPS = 3, /* of a turn, where steps are long */
 };
 
 static int ascending(const void *a, const void *b) {
@@ -40,20 +42,18 @@ static void peak_job(int rank, void *arg) {
     w->flops[rank] = (double)w->kernels->peak(w->rounds, &sink);
 }
 
-/* GFLOP/s of the first n ranks. */
-static double measure_peak(tr_team *team, const tr_kernels *kernels, int n, int runs) {
+double tr_trial_peak(tr_team *team, const tr_kernels *kernels, int n, int runs) {
     peak_work work = {.kernels = kernels, .rounds = PEAK_ROUNDS};
-    double values[64];
+    double best = 0;
     if (strcmp(kernels->name, "scalar") == 0) work.rounds /= 50;
-    if (runs > 64) runs = 64;
     for (int r = -1; r < runs; r++) { /* the first warms up */
         double start = tr_now(), flops = 0;
         tr_team_do(team, n, peak_job, &work);
         double seconds = tr_now() - start;
         for (int i = 0; i < n; i++) flops += work.flops[i];
-        if (r >= 0) values[r] = 1e-9 * flops / seconds;
+        if (r >= 0 && flops / seconds > best) best = flops / seconds;
     }
-    return median(values, runs);
+    return 1e-9 * best;
 }
 
 typedef struct peak_run {
@@ -64,7 +64,7 @@ typedef struct peak_run {
 
 static void peak_main(tr_team *team, void *arg) {
     peak_run *p = arg;
-    p->gflops = measure_peak(team, p->kernels, tr_team_size(team), p->runs);
+    p->gflops = tr_trial_peak(team, p->kernels, tr_team_size(team), p->runs);
 }
 
 int tr_bench_cores(void) {
@@ -90,14 +90,7 @@ int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_err
 
 /* ---- training for a while ---- */
 
-typedef struct trial { /* one executor that trains from batches held in memory or from a loader */
-    tr_session *session;
-    tr_exec *exec;
-    tr_feed feed;
-    int64_t step, epoch;
-} trial;
-
-static int open_trial(tr_session *s, tr_team *team, bool profile, trial *out, tr_error *err) {
+int tr_trial_open(tr_session *s, tr_team *team, bool profile, tr_trial *out, tr_error *err) {
     const tr_experiment *e = &s->experiment;
     int batch = (int)tr_min(e->loader.batch_size, s->train.n);
     tr_exec_options options = {.batch = batch,
@@ -108,29 +101,24 @@ static int open_trial(tr_session *s, tr_team *team, bool profile, trial *out, tr
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args,
                                .profile = profile};
-    *out = (trial){.session = s};
+    *out = (tr_trial){.session = s};
     int code = tr_exec_create(s->graph, &options, team, &out->exec, err);
     if (code == TR_OK) code = tr_feed_open(s, &s->train, &e->loader, &out->feed, err);
     if (code == TR_OK) code = tr_loader_begin(out->feed.loader, 0, err);
     return code;
 }
 
-static void close_trial(trial *t) {
+void tr_trial_close(tr_trial *t) {
     tr_feed_close(&t->feed);
     tr_exec_free(t->exec);
 }
 
-typedef struct timed {
-    double seconds, step_seconds; /* wall clock; of it inside steps */
-    int64_t steps, images;
-} timed;
-
-/* Train for about `seconds`. */
-static int train_for(trial *t, tr_team *team, double seconds, timed *out, tr_error *err) {
+int tr_trial_train(tr_trial *t, tr_team *team, double seconds, int fewest, tr_timed *out,
+                   tr_error *err) {
     const tr_experiment *e = &t->session->experiment;
     double lr = e->optimizer->lr(e->optimizer_args), start = tr_now();
-    *out = (timed){0};
-    while (out->seconds < seconds || out->steps < 3) {
+    *out = (tr_timed){0};
+    while (out->seconds < seconds || out->steps < fewest) {
         tr_input input;
         tr_result result;
         int code = tr_feed_next(&t->feed, &input, err);
@@ -151,8 +139,8 @@ static int train_for(trial *t, tr_team *team, double seconds, timed *out, tr_err
     return TR_OK;
 }
 
-static double
-flops_of(const tr_session *s) { /* of training on one image: forward, and both backward */
+double
+tr_trial_flops(const tr_session *s) { /* of training on one image: forward, and both backward */
     double flops = 0;
     bool first = true;
     for (int i = 1; i < s->graph->n_nodes; i++) {
@@ -165,89 +153,49 @@ flops_of(const tr_session *s) { /* of training on one image: forward, and both b
     return flops;
 }
 
-/* ---- bench step ---- */
+/* ---- windows ---- */
 
-typedef struct step_run {
-    tr_session session;
-    double seconds;
-    tr_bench_step_result *out;
-    tr_error *err;
-    int code;
-} step_run;
+enum { MOST_WINDOWS = 1 << 14 };
+static const double window_seconds = 0.5e-3;
 
-static void add_row(tr_bench_step_result *out, const tr_profile_row *row, double microseconds) {
-    if (out->n_rows == TR_BENCH_ROWS) return;
-    tr_bench_row *to = &out->rows[out->n_rows++];
-    snprintf(to->name, sizeof to->name, "%s%s%s", row->node, row->node[0] ? " " : "", row->phase);
-    to->overhead = row->overhead;
-    to->microseconds = microseconds;
+int tr_windows_create(tr_windows *out, tr_error *err) {
+    *out = (tr_windows){.max = MOST_WINDOWS};
+    out->window = tr_alloc(MOST_WINDOWS, sizeof *out->window, err);
+    out->scratch = tr_alloc(MOST_WINDOWS, sizeof *out->scratch, err);
+    return out->window && out->scratch ? TR_OK : TR_ENOMEM;
 }
 
-static int fill_rows(const trial *t, const timed *time, tr_bench_step_result *out) {
-    tr_profile_row rows[TR_BENCH_ROWS];
-    int n = tr_exec_profile(t->exec, rows, TR_BENCH_ROWS - 1);
-    double unit = 1e6 / (double)time->steps, sum = 0, overhead = 0;
-    for (int i = 0; i < n; i++) add_row(out, &rows[i], unit * rows[i].seconds);
-    tr_profile_row next = {"", "next batch", true, time->seconds - time->step_seconds};
-    add_row(out, &next, unit * next.seconds);
-    for (int i = 0; i < out->n_rows; i++) {
-        sum += out->rows[i].microseconds;
-        overhead += out->rows[i].overhead ? out->rows[i].microseconds : 0;
-    }
-    out->overhead_fraction = overhead / sum;
-    return TR_OK;
+void tr_windows_free(tr_windows *windows) {
+    tr_free(windows->window);
+    tr_free(windows->scratch);
 }
 
-static int train_more(trial *t, tr_team *team, double seconds, timed *sum, tr_error *err) {
-    timed time;
-    int code = train_for(t, team, seconds, &time, err);
-    if (code) return code;
-    sum->seconds += time.seconds;
-    sum->step_seconds += time.step_seconds;
-    sum->steps += time.steps;
-    sum->images += time.images;
-    return TR_OK;
-}
-
-static int bench_step(step_run *r, tr_team *team) {
-    trial plain = {0}, profiled = {0};
-    timed warm, plain_time = {0}, time = {0};
-    double part = r->seconds / (2 * STEP_TURNS);
-    tr_session *s = &r->session;
-    int code = open_trial(s, team, false, &plain, r->err);
-    if (code == TR_OK) code = open_trial(s, team, true, &profiled, r->err);
-    if (code == TR_OK) code = train_for(&plain, team, 0.1 * r->seconds, &warm, r->err);
-    for (int i = 0; code == TR_OK && i < STEP_TURNS; i++) {
-        code = train_more(&plain, team, part, &plain_time, r->err);
-        if (code == TR_OK) code = train_more(&profiled, team, part, &time, r->err);
-    }
-    if (code == TR_OK) {
-        r->out->threads = tr_team_size(team);
-        r->out->step_microseconds = 1e6 * plain_time.seconds / (double)plain_time.steps;
-        r->out->profiled_microseconds = 1e6 * time.seconds / (double)time.steps;
-        r->out->images_per_second = (double)plain_time.images / plain_time.seconds;
-        r->out->gflops = 1e-9 * flops_of(s) * r->out->images_per_second;
-        r->out->peak_gflops = measure_peak(team, s->kernels, tr_team_size(team), 5);
-        code = fill_rows(&profiled, &time, r->out);
-    }
-    close_trial(&plain);
-    close_trial(&profiled);
+int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err) {
+    int code = tr_trial_train(trial, team, window_seconds, 1, &windows->window[windows->n], err);
+    windows->n += code == TR_OK;
     return code;
 }
 
-static void step_main(tr_team *team, void *arg) {
-    step_run *r = arg;
-    r->code = bench_step(r, team);
+static double step_seconds(const tr_timed *time) {
+    return time->seconds / (double)time->steps;
 }
 
-int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err) {
-    step_run run = {.seconds = seconds, .out = out, .err = err};
-    *out = (tr_bench_step_result){0};
-    int code = tr_session_open(config->doc, true, &run.session, err);
-    if (code) return code;
-    code = tr_team_run(&run.session.placement, step_main, &run, err);
-    tr_session_close(&run.session);
-    return code ? code : run.code;
+tr_timed tr_windows_fastest(const tr_windows *windows, int of, void (*chosen)(int i, void *arg),
+                            void *arg) {
+    tr_timed sum = {0};
+    int n = windows->n;
+    for (int i = 0; i < n; i++) windows->scratch[i] = step_seconds(&windows->window[i]);
+    qsort(windows->scratch, (size_t)n, sizeof *windows->scratch, ascending);
+    for (int i = 0; i < n; i++) {
+        const tr_timed *window = &windows->window[i];
+        if (step_seconds(window) > windows->scratch[(n - 1) / of]) continue;
+        sum.seconds += window->seconds;
+        sum.step_seconds += window->step_seconds;
+        sum.steps += window->steps;
+        sum.images += window->images;
+        if (chosen) chosen(i, arg);
+    }
+    return sum;
 }
 
 /* ---- bench loader ---- */
@@ -299,18 +247,19 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
 }
 
 static int bench_loader(loader_run *r, tr_team *team) {
-    trial t = {0};
-    timed time;
+    tr_trial t = {0};
+    tr_timed time;
     double alone[ROUNDS], training[ROUNDS];
-    int code = open_trial(&r->session, team, false, &t, r->err);
-    if (code == TR_OK) code = train_for(&t, team, 0.1 * r->seconds, &time, r->err);
+    int code = tr_trial_open(&r->session, team, false, &t, r->err);
+    if (code == TR_OK)
+        code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &time, r->err);
     for (int i = 0; code == TR_OK && i < ROUNDS; i++) {
         double part = r->seconds / (2 * ROUNDS);
         code = drain(&r->session, r->workers, part, &alone[i], r->err);
-        if (code == TR_OK) code = train_for(&t, team, part, &time, r->err);
+        if (code == TR_OK) code = tr_trial_train(&t, team, part, FEWEST_STEPS, &time, r->err);
         training[i] = (double)time.images / time.seconds;
     }
-    close_trial(&t);
+    tr_trial_close(&t);
     if (code) return code;
     *r->out = (tr_bench_loader_result){r->workers, median(alone, ROUNDS), median(training, ROUNDS)};
     return TR_OK;
@@ -347,23 +296,30 @@ int tr_bench_loader(tr_config *config, int workers, double seconds, tr_bench_loa
 
 typedef struct scaling_run {
     tr_session session;
-    double seconds, images_per_second, peak;
+    double seconds;      /* of a turn */
+    tr_windows *windows; /* of the number of threads whose turn it is */
+    double peak;         /* and its best so far */
     tr_error *err;
     int code;
 } scaling_run;
 
 static void scaling_main(tr_team *team, void *arg) {
     scaling_run *r = arg;
-    trial t = {0};
-    timed time;
-    r->code = open_trial(&r->session, team, false, &t, r->err);
-    if (r->code == TR_OK) r->code = train_for(&t, team, 0.1 * r->seconds, &time, r->err);
-    if (r->code == TR_OK) r->code = train_for(&t, team, r->seconds, &time, r->err);
-    if (r->code == TR_OK) {
-        r->images_per_second = (double)time.images / time.seconds;
-        r->peak = measure_peak(team, r->session.kernels, tr_team_size(team), 3);
+    tr_trial t = {0};
+    tr_timed warm;
+    r->code = tr_trial_open(&r->session, team, false, &t, r->err);
+    if (r->code == TR_OK)
+        r->code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &warm, r->err);
+    double start = tr_now();
+    for (int i = 0; r->code == TR_OK && r->windows->n < r->windows->max; i++) {
+        if (i >= FEWEST_STEPS && tr_now() - start > r->seconds) break;
+        r->code = tr_windows_add(r->windows, &t, team, r->err);
     }
-    close_trial(&t);
+    if (r->code == TR_OK) {
+        double peak = tr_trial_peak(team, r->session.kernels, tr_team_size(team), PEAK_RUNS);
+        if (peak > r->peak) r->peak = peak;
+    }
+    tr_trial_close(&t);
 }
 
 static int draw_scaling(const char *picture, const char *name, const tr_bench_scaling_row *rows,
@@ -390,36 +346,55 @@ static int draw_scaling(const char *picture, const char *name, const tr_bench_sc
     return code;
 }
 
+/* The loader's workers of the configuration, or what is right for the most threads. */
+static int common_workers(tr_session *s, const int *threads, int n, int *out, tr_error *err) {
+    int most = 0;
+    for (int i = 0; i < n; i++) most = threads[i] > most ? threads[i] : most;
+    int code = tr_session_place(s, most, err);
+    *out = s->workers;
+    return code;
+}
+
+static double images_per_second(const tr_windows *windows, int of) {
+    tr_timed sum = tr_windows_fastest(windows, of, NULL, NULL);
+    return (double)sum.images / sum.seconds;
+}
+
 int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
                      tr_bench_scaling_row *out, const char *picture, tr_error *err) {
-    scaling_run run = {.seconds = seconds / ROUNDS, .err = err};
-    int code = tr_session_open(config->doc, true, &run.session, err);
+    scaling_run run = {.seconds = seconds / TURNS, .err = err};
+    int workers, code = tr_session_open(config->doc, true, &run.session, err);
     if (code) return code;
-    double *rates = tr_alloc((size_t)n * ROUNDS, sizeof *rates, err);
-    double *peaks = tr_alloc((size_t)n * ROUNDS, sizeof *peaks, err);
-    if (rates == NULL || peaks == NULL) code = TR_ENOMEM;
-    for (int r = 0; code == TR_OK && r < ROUNDS; r++) {
+    tr_windows *windows = tr_alloc((size_t)n, sizeof *windows, err);
+    double *peaks = tr_alloc((size_t)n, sizeof *peaks, err);
+    code = windows && peaks ? common_workers(&run.session, threads, n, &workers, err) : TR_ENOMEM;
+    for (int i = 0; code == TR_OK && i < n; i++) code = tr_windows_create(&windows[i], err);
+    for (int t = 0; code == TR_OK && t < TURNS; t++) {
         for (int i = 0; code == TR_OK && i < n; i++) {
+            run.windows = &windows[i];
+            run.peak = peaks[i];
             code = tr_session_place(&run.session, threads[i], err);
+            run.session.workers = workers;
             if (code == TR_OK) code = tr_team_run(&run.session.placement, scaling_main, &run, err);
             if (code == TR_OK) code = run.code;
-            rates[i * ROUNDS + r] = run.images_per_second;
-            peaks[i * ROUNDS + r] = run.peak;
+            peaks[i] = run.peak;
         }
     }
     for (int i = 0; code == TR_OK && i < n; i++) {
         tr_bench_scaling_row *row = &out[i];
         row->threads = threads[i];
-        row->images_per_second = median(rates + i * ROUNDS, ROUNDS);
-        row->peak_gflops = median(peaks + i * ROUNDS, ROUNDS);
+        row->images_per_second = images_per_second(&windows[i], TR_FASTEST);
+        row->all_images_per_second = images_per_second(&windows[i], 1);
+        row->peak_gflops = peaks[i];
         row->speedup = row->images_per_second / out[0].images_per_second;
         row->efficiency = row->speedup * threads[0] / threads[i];
-        row->gflops = 1e-9 * flops_of(&run.session) * row->images_per_second;
+        row->gflops = 1e-9 * tr_trial_flops(&run.session) * row->images_per_second;
         row->peak_fraction = row->gflops / row->peak_gflops;
     }
     if (code == TR_OK && picture)
         code = draw_scaling(picture, run.session.experiment.name, out, n, err);
-    tr_free(rates);
+    for (int i = 0; windows && i < n; i++) tr_windows_free(&windows[i]);
+    tr_free(windows);
     tr_free(peaks);
     tr_session_close(&run.session);
     return code;

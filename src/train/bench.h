@@ -1,0 +1,55 @@
+/* What the benchmarks of this room share: training for a while, without a run directory.
+ *
+ * Speed is measured in windows of a few steps, and the fastest tenth of the windows counts: what
+ * else runs on the machine, or on the host of a virtual one, only ever makes steps longer, and a
+ * thread that is held up by it is waited for by all others. (The minimum as the robust estimate:
+ * Chen and Revels 2016, https://arxiv.org/abs/1608.04295.) Numbers over all windows are given
+ * beside it.
+ */
+#ifndef TR_BENCH_H
+#define TR_BENCH_H
+
+#include "train/session.h"
+
+typedef struct tr_trial { /* an executor that trains on a loader's batches */
+    tr_session *session;
+    tr_exec *exec;
+    tr_feed feed;
+    int64_t step, epoch;
+} tr_trial;
+
+typedef struct tr_timed {
+    double seconds, step_seconds; /* wall clock; of it inside steps */
+    int64_t steps, images;
+} tr_timed;
+
+/* The graph of a session is one for all its trials. On rank 0 of the team, as the others. */
+int tr_trial_open(tr_session *session, tr_team *team, bool profile, tr_trial *out, tr_error *err);
+/* Half-opened ones, too. */
+void tr_trial_close(tr_trial *trial);
+/* Train for about `seconds`, but at least `fewest` steps. */
+int tr_trial_train(tr_trial *trial, tr_team *team, double seconds, int fewest, tr_timed *out,
+                   tr_error *err);
+enum { TR_FASTEST = 10 }; /* one in so many windows counts */
+
+typedef struct tr_windows {
+    int n, max;
+    tr_timed *window; /* [max] */
+    double *scratch;  /* [max] */
+} tr_windows;
+
+int tr_windows_create(tr_windows *out, tr_error *err);
+void tr_windows_free(tr_windows *windows);
+/* Train for one more window: half a millisecond, or one step. Not when n is max. */
+int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err);
+/* The sum of the fastest windows, one in `of`. `chosen`, where it is not NULL, is called with the
+ * number of each. */
+tr_timed tr_windows_fastest(const tr_windows *windows, int of, void (*chosen)(int i, void *arg),
+                            void *arg);
+
+/* Floating-point operations of training on one image: forward, and both ways of backward. */
+double tr_trial_flops(const tr_session *session);
+/* The roof: GFLOP/s of multiply-adds on the first n ranks, the best of so many runs. */
+double tr_trial_peak(tr_team *team, const tr_kernels *kernels, int n, int runs);
+
+#endif

@@ -17,16 +17,15 @@ static int complete(tr_floats *list, const char *key, int channels, tr_where whe
     if (channels == 1)
         return tr_fail_at(err, where, "normalize",
                           "%s: %d values for images of 1 channel, one is needed", key, list->n);
-    return tr_fail_at(err, where, "normalize",
-                      "%s: %d values for images of %d channels, give one or %d", key, list->n,
-                      channels, channels);
+    return tr_fail_at(err, where, key, "%d values for images of %d channels, give one or %d",
+                      list->n, channels, channels);
 }
 
 static int check(void *args_, int channels, tr_where where, tr_error *err) {
     struct args *args = args_;
-    int code = complete(&args->mean, "mean", channels, where, err);
+    int code = complete(&args->mean, "normalize.mean", channels, where, err);
     if (code < 0) return code;
-    return complete(&args->std, "std", channels, where, err);
+    return complete(&args->std, "normalize.std", channels, where, err);
 }
 
 static float pixel(const void *args_, int channel, float value) {

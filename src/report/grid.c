@@ -14,6 +14,7 @@ enum {
     MARGIN = 30,
     TITLE = 40, /* height of the picture's title */
     LINE = 19,  /* height of a line under an image */
+    PIXELS = 8, /* from this scale on a pixel is drawn as a square */
     MAX_SIDE = 16384,
     MAX_ROW = 100, /* images side by side */
 };
@@ -66,8 +67,10 @@ static int draw_image(tr_canvas *canvas, const tr_cell *cell, double x, double y
     cairo_translate(canvas->cr, x, y);
     cairo_scale(canvas->cr, scale, scale);
     cairo_set_source_surface(canvas->cr, surface, 0, 0);
-    cairo_pattern_set_filter(cairo_get_source(canvas->cr),
-                             scale > 1 ? CAIRO_FILTER_BILINEAR : CAIRO_FILTER_BEST);
+    /* Of a tiny image the pixels are what there is to see, and they pack well. */
+    cairo_pattern_set_filter(cairo_get_source(canvas->cr), scale >= PIXELS ? CAIRO_FILTER_NEAREST
+                                                           : scale > 1     ? CAIRO_FILTER_BILINEAR
+                                                                           : CAIRO_FILTER_BEST);
     cairo_pattern_set_extend(cairo_get_source(canvas->cr), CAIRO_EXTEND_PAD);
     cairo_rectangle(canvas->cr, 0, 0, cell->w, cell->h);
     cairo_fill(canvas->cr);

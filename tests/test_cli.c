@@ -22,7 +22,7 @@ static const fault config_faults[] = {
     /* sections and keys */
     {10, "[netwrok]", "t.ini:10: netwrok: unknown section (did you mean 'network'?)"},
     {20, "[foo]",
-     "t.ini:20: foo: unknown section, allowed are data, transforms, loader, network, loss, "
+     "t.ini:20: foo: unknown section, allowed are data, transforms, loader, network, block, loss, "
      "optimizer, "
      "schedule, train, run"},
     {20, "[loader]", "t.ini:20: loader: section given twice (first on line 7)"},

@@ -222,15 +222,15 @@ START_TEST(sections_are_checked) {
     static const char *const names[] = {"data", "train"};
     tr_doc *doc = parse("[data]\n[trian]\n");
     tr_error err = {0};
-    ck_assert_int_eq(tr_doc_check_sections(doc, names, 2, &err), TR_ECONFIG);
+    ck_assert_int_eq(tr_doc_check_sections(doc, names, 2, "block", &err), TR_ECONFIG);
     ck_assert_str_eq(err.text, "a.ini:2: trian: unknown section (did you mean 'train'?)");
     tr_doc_free(doc);
 
     doc = parse("[train]\n[data]\n");
-    ck_assert_int_eq(tr_doc_check_sections(doc, names, 2, NULL), TR_OK);
+    ck_assert_int_eq(tr_doc_check_sections(doc, names, 2, "block", NULL), TR_OK);
     err = (tr_error){0};
     ck_assert_int_eq(tr_doc_set(doc, "foo.bar=1", &err), TR_OK);
-    tr_doc_check_sections(doc, names, 2, &err);
+    tr_doc_check_sections(doc, names, 2, "block", &err);
     ck_assert_str_eq(err.text, "--set: foo: unknown section, allowed are data, train");
     tr_doc_free(doc);
 }

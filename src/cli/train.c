@@ -12,18 +12,21 @@ typedef struct console {
 
 static void print_plan(const tr_plan_info *p) {
     char a[32], b[32], c[32], d[32];
-    printf("%-14s %-12s %-16s %12s %10s\n", "layer", "type", "output", "parameters", "MFLOP");
+    int wide = 14;
+    for (int i = 0; i < p->n_layers; i++)
+        wide = strlen(p->layers[i].name) > (size_t)wide ? (int)strlen(p->layers[i].name) : wide;
+    printf("%-*s %-12s %-16s %12s %10s\n", wide, "layer", "type", "output", "parameters", "MFLOP");
     for (int i = 0; i < p->n_layers; i++) {
         const tr_layer_row *r = &p->layers[i];
-        printf("%-14s %-12s %-16s ", r->name, r->type, r->output);
+        printf("%-*s %-12s %-16s ", wide, r->name, r->type, r->output);
         if (r->parameters || r->mflop > 0)
             printf("%12s %10.3f", tr_format_count(r->parameters, a), r->mflop);
         else if (r->part_of[0])
             printf("%12s in %s", "", r->part_of);
         printf("\n");
     }
-    printf("%-14s %-12s %-16s %12s %10.3f\n\n", "total", "", "", tr_format_count(p->parameters, a),
-           p->mflop);
+    printf("%-*s %-12s %-16s %12s %10.3f\n\n", wide, "total", "", "",
+           tr_format_count(p->parameters, a), p->mflop);
     printf("data       %s training and %s test images, %s step%s of %d an epoch\n",
            tr_format_count(p->train_images, a), tr_format_count(p->test_images, b),
            tr_format_count(p->steps, c), p->steps == 1 ? "" : "s", p->batch_size);

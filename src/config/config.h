@@ -37,7 +37,9 @@ const tr_pair *tr_doc_section(const tr_doc *doc, const char *section, int *n, tr
 const tr_pair *tr_doc_find(const tr_doc *doc, const char *section, const char *key);
 /* The file's name as given. */
 const char *tr_doc_name(const tr_doc *doc);
-/* Fails, naming the nearest, when the document has a section that is not in names[0..n). */
-int tr_doc_check_sections(const tr_doc *doc, const char *const *names, int n, tr_error *err);
+/* Fails, naming the nearest, when the document has a section that is not in names[0..n). One of
+ * several words is known by the first, where that is `heading`: "block basic width" by "block". */
+int tr_doc_check_sections(const tr_doc *doc, const char *const *names, int n, const char *heading,
+                          tr_error *err);
 
 #endif

@@ -410,10 +410,12 @@ const char *tr_doc_name(const tr_doc *doc) {
     return doc->name;
 }
 
-int tr_doc_check_sections(const tr_doc *doc, const char *const *names, int n, tr_error *err) {
+int tr_doc_check_sections(const tr_doc *doc, const char *const *names, int n, const char *heading,
+                          tr_error *err) {
+    size_t first = strlen(heading);
     for (int i = 0; i < doc->n; i++) {
         const doc_section *s = &doc->sections[i];
-        bool known = false;
+        bool known = !strncmp(s->name, heading, first) && is_space(s->name[first]);
         for (int j = 0; j < n && !known; j++) known = !strcmp(s->name, names[j]);
         if (!known)
             return tr_fail_unknown(err, s->where, s->name, "unknown section", s->name, names, n);

@@ -4,8 +4,10 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "graph/blocks.h"
+
 enum {
-    MAX_NODES = 4096,
+    MAX_NODES = TR_MAX_LINES + 2, /* input and loss */
     MAX_ARGUMENTS = 32,
     MAX_SIDE = 1 << 15, /* of an image, so that 32-bit offsets inside a sample do */
 };
@@ -237,28 +239,36 @@ static int allocate(tr_graph *graph, tr_error *err) {
     return TR_OK;
 }
 
-static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_classes, tr_error *err) {
-    tr_where where = {tr_doc_name(doc), 0};
-    int n, code = TR_OK;
-    const tr_pair *lines = tr_doc_section(doc, "network", &n, &where);
-    if (n == 0)
-        return tr_fail_at(
-            err, where, NULL,
-            "there is no network: add a section [network] with a line for each layer");
-    if (n > MAX_NODES - 2)
-        return tr_fail_at(err, where, NULL, "the network has more than %d layers", MAX_NODES - 2);
+static int add_lines(tr_graph *graph, tr_shape input, const tr_lines *lines, tr_error *err) {
+    int code = TR_OK, n = lines->n;
     graph->nodes = tr_alloc((size_t)n + 2, sizeof *graph->nodes, err);
     if (graph->nodes == NULL) return TR_ENOMEM;
     graph->nodes[0] = (tr_node){.own = input, .out = input};
     strcpy(graph->nodes[0].name, input_name);
     graph->n_nodes = 1;
-    for (int i = 0; i < n; i++) {
-        code = check_name(graph, &lines[i], err);
+    for (int i = 0; code == TR_OK && i < n; i++) {
+        const tr_pair *line = &lines->line[i];
+        code = check_name(graph, line, err);
         if (code == TR_OK)
-            code = add_line(graph, tr_layers, tr_n_layers, "layer", lines[i].value, &lines[i],
-                            lines, n, err);
-        if (code) return code;
+            code = add_line(graph, tr_layers, tr_n_layers, "layer", line->value, line, lines->line,
+                            n, err);
     }
+    return code;
+}
+
+static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_classes, tr_error *err) {
+    tr_where where = {tr_doc_name(doc), 0};
+    tr_lines lines;
+    int n, code;
+    const tr_pair *network = tr_doc_section(doc, "network", &n, &where);
+    if (n == 0)
+        return tr_fail_at(
+            err, where, NULL,
+            "there is no network: add a section [network] with a line for each layer");
+    if ((code = tr_lines_create(doc, network, n, &lines, err))) return code;
+    code = add_lines(graph, input, &lines, err);
+    tr_lines_free(&lines);
+    if (code) return code;
     graph->output = graph->n_nodes - 1;
     const tr_node *last = &graph->nodes[graph->output];
     char text[64];
@@ -283,6 +293,7 @@ static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_class
 int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out,
                     tr_error *err) {
     tr_graph *graph = tr_alloc(1, sizeof *graph, err);
+    *out = NULL;
     if (graph == NULL) return TR_ENOMEM;
     int code = build(graph, doc, input, n_classes, err);
     if (code) {

@@ -12,7 +12,7 @@
 #include "config/config.h"
 #include "ops/ops.h"
 
-/* ---- the network (graph.c, fuse.c) ---- */
+/* ---- the network (blocks.c, graph.c, fuse.c) ---- */
 
 typedef struct tr_graph {
     int n_nodes; /* node 0 is the input; the last is the loss */
@@ -22,10 +22,11 @@ typedef struct tr_graph {
     int64_t n_elements;  /* in it */
 } tr_graph;
 
-/* From the sections [network] (a line a layer, `name = class key=value ... from=a,b`) and [loss],
- * for images of `input`. Fails at the line of the fault: an unknown layer or argument, a name used
- * twice or reserved ("input"), a from= that names nothing or a later layer, shapes that do not fit,
- * a layer that nothing reads, no layers, no loss, an output that is not n_classes features. */
+/* From the sections [network] (a line a layer, `name = class key=value ... from=a,b`), [block ...]
+ * (parts that such lines may name, blocks.h) and [loss], for images of `input`. Fails at the line
+ * of the fault: an unknown layer or argument, a name used twice or reserved ("input"), a from= that
+ * names nothing or a later layer, shapes that do not fit, a layer that nothing reads, no layers, no
+ * loss, an output that is not n_classes features. */
 int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out,
                     tr_error *err);
 void tr_graph_free(tr_graph *graph);

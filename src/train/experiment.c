@@ -74,6 +74,14 @@ int tr_sections(tr_section *out, int max) {
         {NULL, layer_schemas, tr_n_layers, "layer", true, "network",
          "A line for each layer: NAME = LAYER key=value ... Its input is the line above, or what "
          "from=NAME,... names; the first layer's is called input."},
+        {NULL, NULL, 0, "lines as in [network]", true, "block",
+         "[block NAME key key=default ...] is a part of a network that lines of [network], and of "
+         "other blocks, may name as if it were a layer: NAME key=value ... Its lines are like "
+         "those "
+         "of [network]; $key stands for a value, and from=in for what the block reads, as its "
+         "first "
+         "line does by itself. Its value is that of its last line. In a line called layer1, a "
+         "block's conv is layer1.conv."},
         {NULL, loss_schemas, tr_n_losses, "loss", false, "loss",
          "What the network's output is held against: type = a loss, and its keys."},
         {NULL, optimizer_schemas, tr_n_optimizers, "optimizer", false, "optimizer",
@@ -140,7 +148,7 @@ static int parse(const tr_doc *doc, tr_experiment *e, tr_error *err) {
     tr_section sections[MAX_CLASSES];
     int code, n = tr_sections(sections, MAX_CLASSES);
     for (int i = 0; i < n; i++) names[i] = sections[i].name;
-    if ((code = tr_doc_check_sections(doc, names, n, err))) return code;
+    if ((code = tr_doc_check_sections(doc, names, n, "block", err))) return code;
     e->doc = doc;
     name_of(tr_doc_name(doc), e->name);
     code = parse_class(doc, "data", dataset_schemas, tr_n_dataset_classes, "data set", NULL,
@@ -218,6 +226,10 @@ char *tr_experiment_text(const tr_experiment *e, tr_error *err) {
     fprintf(f, "\n[loader]\n");
     write_args(f, &tr_loader_schema, &e->loader);
     write_lines(f, e->doc, "network");
+    for (int i = 0; i < tr_doc_n_sections(e->doc); i++) {
+        const char *section = tr_doc_section_name(e->doc, i);
+        if (strncmp(section, "block ", 6) == 0) write_lines(f, e->doc, section);
+    }
     write_lines(f, e->doc, "loss");
     fprintf(f, "\n[optimizer]\ntype = %s\n", e->optimizer->schema.name);
     write_args(f, &e->optimizer->schema, e->optimizer_args);

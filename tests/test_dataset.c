@@ -442,7 +442,7 @@ START_TEST(test_pipeline_faults) {
                           "test.ini:1: normalize.mean: 2 values for images of 3 channels, give "
                           "one or 3");
     expect_pipeline_fault("normalize", "mean=0.5 std=0.5,1,1", 1,
-                          "test.ini:1: normalize: std: 3 values for images of 1 channel, one is "
+                          "test.ini:1: normalize.std: 3 values for images of 1 channel, one is "
                           "needed");
     expect_pipeline_fault("normalize", "half mean=0.5", 3,
                           "test.ini:1: normalize: 'half' is not of the form key=value");

@@ -15,8 +15,8 @@ static int complete(tr_floats *list, const char *key, int channels, tr_where whe
         for (; list->n < channels; list->n++) list->v[list->n] = list->v[0];
     if (list->n == channels) return TR_OK;
     if (channels == 1)
-        return tr_fail_at(err, where, "normalize",
-                          "%s: %d values for images of 1 channel, one is needed", key, list->n);
+        return tr_fail_at(err, where, key, "%d values for images of 1 channel, one is needed",
+                          list->n);
     return tr_fail_at(err, where, key, "%d values for images of %d channels, give one or %d",
                       list->n, channels, channels);
 }

@@ -254,7 +254,7 @@ static int write_lines(writer *w, scope *s, const tr_pair *lines, int n);
 static int write_block(writer *w, const scope *s, const block *b, const tr_pair *line,
                        const char *name, const tr_pair *pairs, int n_pairs, const char *from) {
     tr_pair args[MAX_WORDS];
-    char input[TR_NAME];
+    char input[TR_NAME] = "";
     int n, code = read_args(b, line, name, pairs, n_pairs, args, w->err);
     if (code) return code;
     if (s->depth == MAX_DEPTH)
@@ -264,7 +264,8 @@ static int write_block(writer *w, const scope *s, const block *b, const tr_pair 
         return tr_fail_at(w->err, line->where, name,
                           "the block '%s' reads one value, but from= names several", b->name);
     if (from == NULL) from = s->n_aliases ? s->aliases[s->n_aliases - 1].layer : s->input;
-    snprintf(input, sizeof input, "%s", from);
+    if (!append(input, sizeof input, from, strlen(from)))
+        return tr_fail_at(w->err, line->where, name, "from= is too long");
     const tr_pair *inner = tr_doc_section(w->doc, b->section, &n, &(tr_where){0});
     scope body = {.block = b, .prefix = name, .input = input, .args = args, .depth = s->depth + 1};
     return write_lines(w, &body, inner, n);

@@ -24,6 +24,8 @@ static const written cases[] = {
      "c.x = conv2d out_channels=4 stride=5 from=b.y\nc.y = add from=c.x,b.y\n"
      "d.x = conv2d out_channels=6 stride=1 from=a\nd.y = add from=d.x,a\n"
      "e = relu from=c.y\n"},
+    {"[network]\na = one n=2\n[block\tone\tn]\nx = linear out_features=$n\n",
+     "a.x = linear out_features=2 from=input\n"},
     /* a block first of all reads the network's input */
     {"[network]\na = one\n[block one]\nx = relu\n", "a.x = relu from=input\n"},
     /* blocks within blocks; a later heading is as good; a name with a dot */

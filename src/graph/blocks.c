@@ -52,7 +52,7 @@ typedef struct scope {    /* the lines of one section as they are used in one pl
 /* ---- headings ---- */
 
 static bool is_block(const char *section) {
-    return strncmp(section, "block", 5) == 0 && (section[5] == '\0' || section[5] == ' ');
+    return strncmp(section, "block", 5) == 0 && strchr(" \t", section[5]) != NULL;
 }
 
 static int check_name(const block *b, const block *all, int n, tr_error *err) {

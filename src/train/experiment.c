@@ -228,7 +228,7 @@ char *tr_experiment_text(const tr_experiment *e, tr_error *err) {
     write_lines(f, e->doc, "network");
     for (int i = 0; i < tr_doc_n_sections(e->doc); i++) {
         const char *section = tr_doc_section_name(e->doc, i);
-        if (strncmp(section, "block ", 6) == 0) write_lines(f, e->doc, section);
+        if (strncmp(section, "block", 5) == 0) write_lines(f, e->doc, section);
     }
     write_lines(f, e->doc, "loss");
     fprintf(f, "\n[optimizer]\ntype = %s\n", e->optimizer->schema.name);

@@ -94,6 +94,8 @@ typedef struct run {
     const int32_t *labels;
     int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
     const int64_t *cut; /* of a full batch's shards; NULL: as the executor measures */
+    bool uneven;        /* make it believe that rank 0 is slower, then faster, in turns */
+    int n_moves;        /* out: how often the shards were shared out anew for that */
     /* what came out */
     uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
     long n_calls;  /* for memory, in the steps */
@@ -121,12 +123,18 @@ static void run_steps(tr_team *team, void *arg) {
                           .load = r->load,
                           .arg = r};
         tr_result result;
+        int64_t cut = exec->cut[1];
+        for (int w = 0; r->uneven && w < exec->n_threads; w++)
+            exec->workers[w].busy_ns = (uint64_t)(w == 0 && i % 4 < 2 ? 9000 : 3000);
+        if (r->uneven) exec->n_measured = 1000;
         tr_alloc_fail_after(0); /* a step that asked tr_alloc would crash */
         long before = n_calls;
         r->code = tr_exec_step(exec, team, &input, 0.05, i, &result);
         r->n_calls += n_calls - before;
         tr_alloc_fail_after(-1);
         if (r->code) break;
+        r->n_moves +=
+            exec->cut[1] != cut && (input.n < r->options.batch || exec->part[1] == exec->cut[1]);
         hash = mix(hash, &result.loss, sizeof result.loss);
         hash = mix(hash, &result.n_correct, sizeof result.n_correct);
         hash = mix(hash, result.best, (size_t)input.n * sizeof *result.best);
@@ -526,6 +534,46 @@ START_TEST(uneven_shares) {
 }
 END_TEST
 
+/* Shards that are shared out anew between steps, and short batches between full ones. */
+START_TEST(shares_that_move) {
+    void *args = sgd_args("lr=0.05 momentum=0.9");
+    static const int sizes[][N_STEPS] = {
+        {128, 128, 128, 128}, {128, 128, 5, 128}, {128, 3, 128, 128}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        run r = new_run(dag_layers, small_image, 128, 2, args);
+        memcpy(r.sizes, sizes[i], sizeof r.sizes);
+        uint64_t bits = bits_of(&r, 1);
+        r.uneven = true;
+        for (int threads = 2; threads <= 5; threads += 3) {
+            r.n_moves = 0;
+            ck_assert_uint_eq(bits_of(&r, threads), bits);
+            ck_assert_int_ge(r.n_moves, 1);
+        }
+        tr_graph_free(r.graph);
+    }
+    tr_free(args);
+}
+END_TEST
+
+/* Linear layers cut by rows, whose blocks are short or empty: ten rows in eight blocks of two. */
+START_TEST(odd_rows) {
+    static const char layers[] = "a = conv2d out_channels=5 kernel_size=11\n"
+                                 "b = flatten\n"
+                                 "c = linear out_features=512\n"
+                                 "d = linear out_features=9\n"
+                                 "e = linear out_features=513\n"
+                                 "f = linear out_features=10\n";
+    void *args = sgd_args("lr=0.001 momentum=0.9");
+    run r = new_run(layers, small_image, 16, 1, args);
+    uint64_t bits = bits_of(&r, 1);
+    for (int threads = 2; threads <= 8; threads++) {
+        for (int again = 0; again < 5; again++) ck_assert_uint_eq(bits_of(&r, threads), bits);
+    }
+    tr_graph_free(r.graph);
+    tr_free(args);
+}
+END_TEST
+
 START_TEST(memory_is_told) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     run r = new_run(lenet_layers, image, 128, 0, args);
@@ -563,6 +611,8 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, creation_without_memory);
     tcase_add_test(all, profile_adds_up);
     tcase_add_test(all, uneven_shares);
+    tcase_add_test(all, shares_that_move);
+    tcase_add_test(all, odd_rows);
     tcase_add_test(all, memory_is_told);
     suite_add_tcase(suite, all);
     return suite;

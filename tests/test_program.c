@@ -102,6 +102,10 @@ static const char *const networks[] = {
     "kernel_size=2\nd = conv2d out_channels=64 kernel_size=3\ne = max_pool2d kernel_size=12\nf = "
     "flatten\n"
     "g = linear out_features=10\n",
+    /* an update by rows before one at the end; blocks of rows that are short or empty */
+    "a = flatten\nb = linear out_features=64\nc = relu\nd = linear out_features=10\n",
+    "a = conv2d out_channels=10 kernel_size=32\nb = flatten\nc = linear out_features=600\n"
+    "d = linear out_features=10\n",
     "a = conv2d out_channels=10 kernel_size=32\nb = flatten\n", /* the last phase is the updated's
                                                                  */
 };
@@ -140,14 +144,14 @@ static void check_program(const tr_program *p, bool training) {
         }
         for (int j = 0; j < i && segment[j] <= segment[i]; j++) {
             /* In one segment: samples follow samples; what each does for itself comes first; work
-             * on blocks is alone behind that, but for the update of the same blocks, or of
-             * everything. */
+             * on blocks is alone behind that, but for the update of the same blocks, and those
+             * behind it. */
+            const tr_step *before = &p->steps[j];
             if (segment[j] != segment[i]) continue;
-            ck_assert(p->steps[j].phase.cut == TR_CUT_EACH ||
-                      (by_samples(&p->steps[j]) && by_samples(s)) ||
-                      (s->update && p->steps[j].phase.cut == TR_CUT_BLOCKS &&
-                       p->steps[j].phase.n_blocks == s->phase.n_blocks &&
-                       (p->steps[j].update || p->steps[j].node == s->node)));
+            bool updated = before->phase.cut == TR_CUT_BLOCKS && before->node &&
+                           p->plans[before->node->id].update_blocks == before->phase.n_blocks;
+            ck_assert(before->phase.cut == TR_CUT_EACH || (by_samples(before) && by_samples(s)) ||
+                      (s->update && (before->update || updated)));
         }
         /* A wait stands only where it must. */
         if (s->wait) ck_assert(!by_samples(s) || !by_samples(s - 1));
@@ -220,6 +224,21 @@ END_TEST
 
 /* LeNet in a large batch waits for nobody before the update; in a small one, around linear layers,
  * too. */
+/* The update of a layer behind another's, which was by rows, waits for nobody. */
+START_TEST(updates_in_a_row) {
+    tr_graph *graph =
+        graph_of("a = flatten\nb = linear out_features=64\nc = relu\nd = linear out_features=10\n",
+                 image, 10);
+    tr_program *p;
+    ck_assert_int_eq(tr_program_create(graph, 4, TR_PROGRAM_TRAINS, &p, NULL), TR_OK);
+    const tr_step *last = &p->steps[p->n_steps - 1];
+    ck_assert(last->update && strcmp(last->node->name, "d") == 0 && !last->wait);
+    ck_assert(last[-1].update && strcmp(last[-1].node->name, "b") == 0 && !last[-1].wait);
+    tr_program_free(p);
+    tr_graph_free(graph);
+}
+END_TEST
+
 START_TEST(lenet_waits) {
     tr_graph *graph = graph_of(lenet_layers, image, 10);
     static const struct {
@@ -258,6 +277,7 @@ static Suite *program_suite(void) {
     tcase_add_test(all, planner_random);
     tcase_add_test(all, planner_without_memory);
     tcase_add_loop_test(all, programs, 0, N_NETWORKS);
+    tcase_add_test(all, updates_in_a_row);
     tcase_add_test(all, lenet_waits);
     suite_add_tcase(suite, all);
     return suite;

@@ -157,7 +157,7 @@ TR_API int tr_bench_cores(void);
  * best. */
 TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 
-enum { TR_BENCH_ROWS = 256 };
+enum { TR_BENCH_ROWS = 1024 };
 typedef struct tr_bench_row {
     char name[112];      /* "conv1 forward", "wait", ... */
     bool overhead;       /* not a layer's own arithmetic */

@@ -195,12 +195,12 @@ static bool by_samples(tr_cut cut) {
 static bool must_wait(const tr_step *before, const tr_step *now) {
     if (before->phase.cut == TR_CUT_EACH) return false;
     if (by_samples(before->phase.cut) && by_samples(now->phase.cut)) return false;
-    /* An update touches parameters only. Others do not read them any more when the updates have
-     * begun, nor the block whose phases it follows. */
-    bool follows = before->phase.cut == TR_CUT_BLOCKS &&
-                   before->phase.n_blocks == now->phase.n_blocks &&
-                   (before->update || before->node == now->node);
-    return !(now->update && follows);
+    /* An update behind another, or behind its own blocks: all that it reads was there before the
+     * last wait, and nobody else needs what it writes. */
+    bool behind =
+        before->update || (before->phase.cut == TR_CUT_BLOCKS && before->node == now->node &&
+                           before->phase.n_blocks == now->phase.n_blocks);
+    return !(now->update && behind);
 }
 
 /* Waits, then which buffers are local, then places for both kinds. */

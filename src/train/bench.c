@@ -101,7 +101,7 @@ int tr_trial_open(tr_session *s, tr_team *team, bool profile, tr_trial *out, tr_
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args,
                                .profile = profile};
-    *out = (tr_trial){.session = s};
+    *out = (tr_trial){.session = s, .batch = batch};
     int code = tr_exec_create(s->graph, &options, team, &out->exec, err);
     if (code == TR_OK) code = tr_feed_open(s, &s->train, &e->loader, &out->feed, err);
     if (code == TR_OK) code = tr_loader_begin(out->feed.loader, 0, err);
@@ -156,10 +156,12 @@ tr_trial_flops(const tr_session *s) { /* of training on one image: forward, and 
 /* ---- windows ---- */
 
 enum { MOST_WINDOWS = 1 << 14 };
-static const double window_seconds = 0.5e-3;
+static const double shortest_window = 0.5e-3;
 
-int tr_windows_create(tr_windows *out, tr_error *err) {
-    *out = (tr_windows){.max = MOST_WINDOWS};
+int tr_windows_create(tr_windows *out, double seconds, tr_error *err) {
+    double even = seconds / MOST_WINDOWS;
+    *out = (tr_windows){.max = MOST_WINDOWS,
+                        .seconds = even > shortest_window ? even : shortest_window};
     out->window = tr_alloc(MOST_WINDOWS, sizeof *out->window, err);
     out->scratch = tr_alloc(MOST_WINDOWS, sizeof *out->scratch, err);
     return out->window && out->scratch ? TR_OK : TR_ENOMEM;
@@ -171,8 +173,9 @@ void tr_windows_free(tr_windows *windows) {
 }
 
 int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err) {
-    int code = tr_trial_train(trial, team, window_seconds, 1, &windows->window[windows->n], err);
-    windows->n += code == TR_OK;
+    tr_timed *window = &windows->window[windows->n];
+    int code = tr_trial_train(trial, team, windows->seconds, 1, window, err);
+    windows->n += code == TR_OK && window->images == window->steps * trial->batch;
     return code;
 }
 
@@ -368,7 +371,8 @@ int tr_bench_scaling(tr_config *config, const int *threads, int n, double second
     tr_windows *windows = tr_alloc((size_t)n, sizeof *windows, err);
     double *peaks = tr_alloc((size_t)n, sizeof *peaks, err);
     code = windows && peaks ? common_workers(&run.session, threads, n, &workers, err) : TR_ENOMEM;
-    for (int i = 0; code == TR_OK && i < n; i++) code = tr_windows_create(&windows[i], err);
+    for (int i = 0; code == TR_OK && i < n; i++)
+        code = tr_windows_create(&windows[i], seconds, err);
     for (int t = 0; code == TR_OK && t < TURNS; t++) {
         for (int i = 0; code == TR_OK && i < n; i++) {
             run.windows = &windows[i];

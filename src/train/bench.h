@@ -3,7 +3,8 @@
  * Speed is measured in windows of a few steps, and the fastest tenth of the windows counts: what
  * else runs on the machine, or on the host of a virtual one, only ever makes steps longer, and a
  * thread that is held up by it is waited for by all others. (The minimum as the robust estimate:
- * Chen and Revels 2016, https://arxiv.org/abs/1608.04295.) Numbers over all windows are given
+ * Chen and Revels 2016, https://arxiv.org/abs/1608.04295.) What the program itself does only now
+ * and then, as at the start of an epoch, is left out with them: numbers over all windows are given
  * beside it.
  */
 #ifndef TR_BENCH_H
@@ -15,7 +16,7 @@ typedef struct tr_trial { /* an executor that trains on a loader's batches */
     tr_session *session;
     tr_exec *exec;
     tr_feed feed;
-    int64_t step, epoch;
+    int64_t step, epoch, batch; /* batch: samples in a full one */
 } tr_trial;
 
 typedef struct tr_timed {
@@ -34,13 +35,16 @@ enum { TR_FASTEST = 10 }; /* one in so many windows counts */
 
 typedef struct tr_windows {
     int n, max;
+    double seconds;   /* of one, or one step */
     tr_timed *window; /* [max] */
     double *scratch;  /* [max] */
 } tr_windows;
 
-int tr_windows_create(tr_windows *out, tr_error *err);
+/* `seconds`: how long they will be measured. */
+int tr_windows_create(tr_windows *out, double seconds, tr_error *err);
 void tr_windows_free(tr_windows *windows);
-/* Train for one more window: half a millisecond, or one step. Not when n is max. */
+/* Train for one more window: half a millisecond or more, or one step. Not when n is max. It does
+ * not count, and n stays, if one of its batches was short, as the last of an epoch is. */
 int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err);
 /* The sum of the fastest windows, one in `of`. `chosen`, where it is not NULL, is called with the
  * number of each. */

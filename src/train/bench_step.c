@@ -32,9 +32,12 @@ typedef struct step_run {
 static int open_side(step_run *r, tr_team *team, bool profile, side *s) {
     tr_profile_row rows[TR_BENCH_ROWS];
     int code = tr_trial_open(&r->session, team, profile, &s->trial, r->err);
-    if (code == TR_OK) code = tr_windows_create(&s->windows, r->err);
+    if (code == TR_OK) code = tr_windows_create(&s->windows, r->seconds, r->err);
     if (code) return code;
-    s->n_rows = profile ? tr_exec_profile(s->trial.exec, rows, TR_BENCH_ROWS - 1) : 0;
+    s->n_rows = profile ? tr_exec_profile(s->trial.exec, rows, TR_BENCH_ROWS) : 0;
+    if (s->n_rows == TR_BENCH_ROWS) /* no room for the last, "next batch" */
+        return tr_fail(r->err, TR_ECONFIG, "bench step: the network has more than %d phases",
+                       TR_BENCH_ROWS - 2);
     s->rows = tr_alloc((size_t)s->n_rows * (size_t)s->windows.max, sizeof *s->rows, r->err);
     return s->rows ? TR_OK : TR_ENOMEM;
 }
@@ -121,6 +124,8 @@ static int bench_step(step_run *r, tr_team *team) {
     if (code == TR_OK) code = open_side(r, team, true, &profiled);
     if (code == TR_OK)
         code = tr_trial_train(&plain.trial, team, 0.1 * r->seconds, 1, &warm, r->err);
+    if (code == TR_OK)
+        code = tr_trial_train(&profiled.trial, team, 0.1 * r->seconds, 1, &warm, r->err);
     double start = tr_now();
     while (code == TR_OK && plain.windows.n < plain.windows.max &&
            profiled.windows.n < profiled.windows.max) {

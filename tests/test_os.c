@@ -354,10 +354,61 @@ START_TEST(quota_v1) {
 }
 END_TEST
 
+START_TEST(memory_limits) {
+    const char *name;
+    put_file("proc/self/cgroup", "0::/user.slice/job\n");
+    put_file("proc/meminfo", "MemFree:  1 kB\nMemTotal:    8000 kB\nMemAvailable: 10 kB\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, &name), 8000 * 1024);
+    ck_assert_str_eq(name, "the machine's memory");
+    /* v2: max and high, of the group and of those above. */
+    put_file("sys/fs/cgroup/user.slice/job/memory.max", "max\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, NULL), 8000 * 1024);
+    put_file("sys/fs/cgroup/memory.max", "7000000\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, &name), 7000000);
+    ck_assert_str_eq(name, "the control group's memory limit");
+    put_file("sys/fs/cgroup/user.slice/memory.high", "6000000\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, NULL), 6000000);
+    put_file("sys/fs/cgroup/user.slice/job/memory.max", "5000000\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, NULL), 5000000);
+    /* v1, beside it or alone; a number near 2^63 is none. */
+    put_file("proc/self/cgroup", "7:memory:/docker/0123\n3:cpuset:/\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, NULL), 8000 * 1024);
+    put_file("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, NULL), 8000 * 1024);
+    put_file("sys/fs/cgroup/cpuset/memory.limit_in_bytes", "1000\n"); /* not the controller */
+    put_file("sys/fs/cgroup/memory/docker/0123/memory.limit_in_bytes", "4000000\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, NULL), 4000000);
+}
+END_TEST
+
+/* Addresses that are in use but not resident are taken off ulimit's number. */
+START_TEST(memory_limits_of_the_process) {
+    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA};
+    const char *name;
+    put_file("proc/self/status", "VmSize: 700000 kB\nVmRSS:  300000 kB\nVmData: 500000 kB\n");
+    ck_assert_int_eq(tr_memory_limit_under(folder, &name), INT64_MAX);
+    ck_assert_str_eq(name, "");
+    for (int i = 0; i < 2; i++) {
+        struct rlimit before, limit;
+        ck_assert_int_eq(getrlimit(resources[i], &before), 0);
+        limit = before;
+        limit.rlim_cur = (rlim_t)1 << 50; /* more than any address space, so that nothing fails */
+        ck_assert_int_eq(setrlimit(resources[i], &limit), 0);
+        int64_t bytes = tr_memory_limit_under(folder, &name);
+        ck_assert_int_eq(setrlimit(resources[i], &before), 0);
+        ck_assert_int_eq(bytes, ((int64_t)1 << 50) - (i == 0 ? 400000 : 200000) * (int64_t)1024);
+        ck_assert_ptr_nonnull(strstr(name, i == 0 ? "ulimit -v" : "ulimit -d"));
+    }
+}
+END_TEST
+
 START_TEST(the_process) {
     double quota = tr_cpu_quota();
     ck_assert(quota >= 0 && quota < 1e6);
-    ck_assert(tr_peak_memory() > 100000); /* any program has 100 kB */
+    int64_t resident = tr_resident_memory();
+    ck_assert(resident > 100000); /* any program has 100 kB */
+    ck_assert(tr_peak_memory() >= resident);
+    ck_assert(tr_memory_limit() > resident);
     double a = tr_now();
     uint64_t ns = tr_now_ns();
     double b = tr_now();
@@ -397,6 +448,8 @@ static Suite *os_suite(void) {
     tcase_add_test(files, folders);
     tcase_add_test(files, quota_v2);
     tcase_add_test(files, quota_v1);
+    tcase_add_test(files, memory_limits);
+    tcase_add_test(files, memory_limits_of_the_process);
     suite_add_tcase(suite, files);
     TCase *process = tcase_create("process"); /* last: it changes the floating-point mode */
     tcase_add_test(process, the_process);

@@ -1,7 +1,7 @@
 /* The room `base`: errors, aligned memory, random numbers, argument schemas, operating system.
  *
- * Everything else stands on this header and it stands on nothing of ours. Only os.c calls the
- * operating system, so that another system needs another os.c and nothing else.
+ * Everything else stands on this header and it stands on nothing of ours. Only os.c and os_limits.c
+ * call the operating system, so that another system needs others of these and nothing else.
  */
 #ifndef TR_BASE_H
 #define TR_BASE_H
@@ -221,7 +221,7 @@ void tr_args_format(const tr_key *key, const void *args, char *out);
 const tr_schema *tr_schema_find(const tr_schema *const *list, int n, const char *name,
                                 const char *kind, tr_where where, const char *key, tr_error *err);
 
-/* ---- operating system (os.c) ---- */
+/* ---- operating system (os.c, os_limits.c) ---- */
 
 /* Seconds of a clock that only goes forward. */
 double tr_now(void);
@@ -251,8 +251,16 @@ int tr_check_writable(const char *folder, tr_error *err);
 bool tr_exists(const char *path);
 bool tr_is_folder(const char *path);
 
-/* Largest resident size of the process so far, bytes; 0 where unknown. */
+/* Resident size of the process, now and the largest so far, bytes; 0 where unknown. */
+int64_t tr_resident_memory(void);
 int64_t tr_peak_memory(void);
+/* The resident size that the process can reach at most: the least of the machine's memory, the
+ * limits of its control group and those above (v1, v2), and ulimit -v and -d, of which addresses in
+ * use that are not resident are taken off. INT64_MAX where nothing is known. */
+int64_t tr_memory_limit(void);
+/* The same for a system whose /proc and /sys are found below the folder `root` ("": this one).
+ * *name (may be NULL): which limit it is ("the machine's memory"; "" where there is none). */
+int64_t tr_memory_limit_under(const char *root, const char **name);
 /* How many CPUs' worth of time the control group allows (cgroup v1 or v2); 0: no limit. */
 double tr_cpu_quota(void);
 /* The same for a system whose /proc and /sys are found below the folder `root` ("": this one). */

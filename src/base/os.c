@@ -1,8 +1,8 @@
-/* The operating system: clock, files, limits of this process, floating-point mode, terminal.
+/* The operating system: clock, files, floating-point mode, terminal; limits are in os_limits.c.
  *
- * The only file of the project that calls the system (POSIX and Linux); another system needs
- * another one of these. Messages name the path and the system's reason. Keeps no state but a
- * counter for names of temporary files: thread-safe.
+ * With os_limits.c the only file of the project that calls the system (POSIX and Linux); another
+ * system needs another one of these. Messages name the path and the system's reason. Keeps no state
+ * but a counter for names of temporary files: thread-safe.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -279,111 +278,6 @@ int tr_check_writable(const char *folder, tr_error *err) {
     unlink(temporary);
     tr_free(temporary);
     return TR_OK;
-}
-
-/* ---- limits of this process ---- */
-
-int64_t tr_peak_memory(void) {
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage)) return 0;
-#if defined(__APPLE__)
-    return usage.ru_maxrss; /* bytes there, KiB everywhere else */
-#else
-    return (int64_t)usage.ru_maxrss * 1024;
-#endif
-}
-
-enum { PATH_BYTES = 4096 };
-
-/* Read one small file of the kernel's; false where there is none. */
-static bool read_line(const char *path, char *line, int bytes) {
-    FILE *file = fopen(path, "re");
-    if (!file) return false;
-    bool ok = fgets(line, bytes, file) != NULL;
-    fclose(file);
-    return ok;
-}
-
-/* The limit that one control group states, in CPUs; 0: none. `folder` is its place. */
-static double quota_of_group(const char *folder, bool v2) {
-    char path[PATH_BYTES], line[128];
-    double quota, period;
-    if (v2) { /* "200000 100000" or "max 100000" */
-        int n = snprintf(path, sizeof path, "%s/cpu.max", folder);
-        if (n >= PATH_BYTES || !read_line(path, line, sizeof line)) return 0;
-        if (sscanf(line, "%lf %lf", &quota, &period) != 2) return 0;
-    } else { /* two files; a quota of -1 is none */
-        int n = snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
-        if (n >= PATH_BYTES || !read_line(path, line, sizeof line)) return 0;
-        if (sscanf(line, "%lf", &quota) != 1) return 0;
-        n = snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
-        if (n >= PATH_BYTES || !read_line(path, line, sizeof line)) return 0;
-        if (sscanf(line, "%lf", &period) != 1) return 0;
-    }
-    return quota > 0 && period > 0 ? quota / period : 0;
-}
-
-/* A group obeys its own limit and those of all groups above it: the least counts. Inside a
- * container the group's path may be the host's, which is not mounted: then only the top answers. */
-static double quota_below(const char *mount, const char *group, bool v2) {
-    char folder[PATH_BYTES];
-    size_t top = strlen(mount);
-    int n = snprintf(folder, sizeof folder, "%s%s", mount, group);
-    if (n < 0 || n >= PATH_BYTES) return 0;
-    double least = 0;
-    for (size_t end = strlen(folder);; end--) {
-        if (end > top && folder[end] && folder[end] != '/') continue;
-        folder[end] = 0;
-        double quota = quota_of_group(folder, v2);
-        if (quota > 0 && (least <= 0 || quota < least)) least = quota;
-        if (end <= top) return least;
-    }
-}
-
-/* Is `word` one of the comma-separated words of `list`? */
-static bool lists(const char *list, const char *word) {
-    size_t length = strlen(word);
-    for (const char *at = list; at; at = strchr(at, ',')) {
-        if (*at == ',') at++;
-        if (!strncmp(at, word, length) && (at[length] == ',' || !at[length])) return true;
-    }
-    return false;
-}
-
-double tr_cpu_quota_under(const char *root) {
-    static const char *const mounts[2][3] = {
-        {"cpu", "cpu,cpuacct", "cpuacct,cpu"}, /* v1 */
-        {"", "unified", NULL},                 /* v2 alone, v2 beside v1 */
-    };
-    char path[PATH_BYTES], line[PATH_BYTES];
-    if (snprintf(path, sizeof path, "%s/proc/self/cgroup", root) >= PATH_BYTES) return 0;
-    FILE *file = fopen(path, "re");
-    if (!file) return 0;
-    double least = 0;
-    while (fgets(line, sizeof line, file)) { /* "4:cpu,cpuacct:/group" or, for v2, "0::/group" */
-        line[strcspn(line, "\n")] = 0;
-        char *controllers = strchr(line, ':');
-        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!group) continue;
-        controllers++;
-        *group++ = 0;
-        bool v2 = !*controllers;
-        if (!v2 && !lists(controllers, "cpu")) continue;
-        for (int i = 0; i < 3 && mounts[v2][i]; i++) {
-            const char *mount = mounts[v2][i];
-            int n =
-                snprintf(path, sizeof path, "%s/sys/fs/cgroup%s%s", root, *mount ? "/" : "", mount);
-            if (n < 0 || n >= PATH_BYTES) continue;
-            double quota = quota_below(path, strcmp(group, "/") ? group : "", v2);
-            if (quota > 0 && (least <= 0 || quota < least)) least = quota;
-        }
-    }
-    fclose(file);
-    return least;
-}
-
-double tr_cpu_quota(void) {
-    return tr_cpu_quota_under("");
 }
 
 /* ---- floating point, terminal ---- */

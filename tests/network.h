@@ -34,6 +34,10 @@ static inline int graph_of_text(const char *text, tr_shape input, int n_classes,
     int code = tr_doc_parse("net.ini", text, strlen(text), &doc, err);
     if (code == TR_OK) code = tr_graph_create(doc, input, n_classes, out, err);
     tr_doc_free(doc);
+    if (code == TR_OK && (code = tr_graph_allocate(*out, err))) {
+        tr_graph_free(*out);
+        *out = NULL;
+    }
     return code;
 }
 

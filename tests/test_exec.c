@@ -99,7 +99,8 @@ typedef struct run {
     /* what came out */
     uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
     long n_calls;  /* for memory, in the steps */
-    tr_memory memory;
+    tr_exec_cut shape;
+    tr_account account;
     int code; /* of the steps */
     tr_error err;
 } run;
@@ -148,7 +149,9 @@ static void run_steps(tr_team *team, void *arg) {
             }
         }
     }
-    tr_exec_get_memory(exec, &r->memory);
+    tr_exec_get_cut(exec, &r->shape);
+    r->account = (tr_account){0};
+    tr_exec_account(exec, &r->account);
     r->bits = mix(hash, r->graph->parameters, (size_t)r->graph->n_elements * sizeof(tr_real));
     tr_exec_free(exec);
 }
@@ -578,19 +581,18 @@ START_TEST(memory_is_told) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     run r = new_run(lenet_layers, image, 128, 0, args);
     bits_of(&r, 2);
-    ck_assert_int_eq(r.memory.shard, 2); /* 128 over 64 */
-    ck_assert_int_eq(r.memory.n_shards, 64);
-    ck_assert_int_eq(r.memory.n_waits, 1); /* before the update */
-    ck_assert_int_eq(r.memory.chunk % r.memory.shard, 0);
-    ck_assert_int_ge(r.memory.parameters, 62006 * 4);
-    ck_assert_int_eq(r.memory.optimizer, r.memory.parameters);
-    ck_assert_int_gt(r.memory.threads, 0);
-    ck_assert_int_gt(r.memory.batch, 0);
+    ck_assert_int_eq(r.shape.shard, 2); /* 128 over 64 */
+    ck_assert_int_eq(r.shape.n_shards, 64);
+    ck_assert_int_eq(r.shape.n_waits, 1); /* before the update */
+    ck_assert_int_eq(r.shape.chunk % r.shape.shard, 0);
+    ck_assert_int_ge(r.account.bytes[TR_MEMORY_OPTIMIZER], 62006 * 4);
+    ck_assert_int_gt(r.account.bytes[TR_MEMORY_THREADS], 0);
+    ck_assert_int_gt(r.account.bytes[TR_MEMORY_BATCH], 0);
     tr_graph_free(r.graph);
     r = new_run(lenet_layers, image, 5, 2, args);
     bits_of(&r, 2);
-    ck_assert_int_eq(r.memory.shard, 2);
-    ck_assert_int_eq(r.memory.n_shards, 3);
+    ck_assert_int_eq(r.shape.shard, 2);
+    ck_assert_int_eq(r.shape.n_shards, 3);
     tr_graph_free(r.graph);
     tr_free(args);
 }

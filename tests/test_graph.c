@@ -129,6 +129,7 @@ START_TEST(no_memory_is_an_error) {
         tr_alloc_fail_after(n);
         int code = tr_graph_create(doc, image, 10, &graph, &err);
         tr_program *program = NULL;
+        if (code == TR_OK) code = tr_graph_allocate(graph, &err);
         if (code == TR_OK)
             code =
                 tr_program_create(graph, 4, TR_PROGRAM_TRAINS | TR_PROGRAM_LOADS, &program, &err);

@@ -42,6 +42,7 @@ static tr_graph *network(const tr_reference_case *c) {
     tr_graph *graph = NULL;
     ck_assert_int_eq(tr_doc_parse("net.ini", text, strlen(text), &doc, &err), TR_OK);
     int code = tr_graph_create(doc, (tr_shape){false, 5, 5, 2}, 4, &graph, &err);
+    if (code == TR_OK) code = tr_graph_allocate(graph, &err);
     ck_assert_msg(code == TR_OK, "%s", err.text);
     tr_doc_free(doc);
     return graph;

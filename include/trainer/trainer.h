@@ -70,6 +70,16 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
     const char *placement;             /* "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" */
     const char *isa;
     int workers, prefetch; /* loader threads (0: the team loads); batches ready at most */
+    /* The other kinds of memory, bytes: data sets; batches made ahead of time; testing; buffers for
+     * files and pictures; the process without all of these. memory_total is the sum of all nine,
+     * which the process holds at its peak. Where it is above memory_limit, the most that the process
+     * may hold, training is refused (TR_ENOMEM) before any of it is allocated, and so is a dry run,
+     * after TR_EVENT_PLAN.
+     */
+    int64_t memory_data, memory_loader, memory_test, memory_output, memory_program;
+    int64_t memory_total;
+    int64_t memory_limit;          /* INT64_MAX where none is known */
+    const char *memory_limit_name; /* "the machine's memory", "the control group's memory limit" */
 } tr_plan_info;
 
 typedef struct tr_summary { /* of a run, as in summary.json */
@@ -124,7 +134,8 @@ typedef int (*tr_listener)(const tr_event *event, void *arg);
  * TR_ENOMEM, TR_ENONFINITE (with the step), TR_ECANCELED, TR_ESYSTEM. */
 TR_API int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
                     tr_error *err);
-/* Everything up to the first step, without a run directory: one TR_EVENT_PLAN. */
+/* Everything up to the first step, without a run directory and without the memory of a run: one
+ * TR_EVENT_PLAN. */
 TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err);
 
 /* ---- using a trained network ---- */

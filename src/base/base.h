@@ -100,6 +100,32 @@ static inline void tr_free(void *memory) {
 }
 char *tr_strdup(const char *text, tr_error *err);
 
+/* What tr_alloc(count, size) takes from the system, bytes; INT64_MAX where that is no size. */
+int64_t tr_alloc_bytes(int64_t count, int64_t size);
+/* Write to each page of `bytes` bytes and change none: memory from tr_alloc is there, on the NUMA
+ * node of the calling thread, once it is touched. Several threads may touch the same page. */
+void tr_touch(void *memory, int64_t bytes);
+
+/* What a run will hold, by kind, put together before any of it is allocated. */
+typedef enum tr_memory_kind {
+    TR_MEMORY_PARAMETERS,
+    TR_MEMORY_OPTIMIZER, /* its state */
+    TR_MEMORY_BATCH,     /* activations and their gradients that a whole batch keeps */
+    TR_MEMORY_THREADS,   /* what each thread has for itself, all threads together */
+    TR_MEMORY_DATA,      /* data sets */
+    TR_MEMORY_LOADER,    /* batches made ahead of time */
+    TR_MEMORY_TEST,      /* all that testing needs: the same kinds once more */
+    TR_MEMORY_OUTPUT,    /* buffers for files and pictures */
+    TR_MEMORY_PROGRAM,   /* the process without the above */
+    TR_N_MEMORY_KINDS,
+} tr_memory_kind;
+typedef struct tr_account {
+    int64_t bytes[TR_N_MEMORY_KINDS]; /* INT64_MAX: more than fits 63 bits */
+} tr_account;
+/* Sums that stop at INT64_MAX. bytes >= 0. */
+void tr_account_add(tr_account *account, tr_memory_kind kind, int64_t bytes);
+int64_t tr_account_total(const tr_account *account);
+
 /* Tests: let the next n allocations succeed and the one after fail (-1: never fail). */
 void tr_alloc_fail_after(long n);
 

@@ -24,14 +24,43 @@ static bool must_fail(void) {
     return false;
 }
 
-void *tr_alloc(size_t count, size_t size, tr_error *err) {
-    size_t bytes, total = 0;
-    bool fits = tr_mul(count, size, &bytes);
-    const size_t align = fits && bytes >= TR_LARGE ? TR_PAGE : TR_ALIGN;
+/* Where a block of count * size bytes begins in its whole, and how many bytes that has. */
+static bool layout(size_t count, size_t size, size_t *align, size_t *bytes, size_t *total) {
+    if (!tr_mul(count, size, bytes)) return false;
+    *align = *bytes >= TR_LARGE ? TR_PAGE : TR_ALIGN;
     /* From the front: up to align - 1 bytes to align, the address of the whole, the block,
      * slack. */
-    const size_t extra = align + sizeof(void *) + TR_ALIGN;
-    if (!fits || !tr_add(bytes, extra, &total) || total > PTRDIFF_MAX) {
+    return tr_add(*bytes, *align + sizeof(void *) + TR_ALIGN, total) && *total <= PTRDIFF_MAX;
+}
+
+int64_t tr_alloc_bytes(int64_t count, int64_t size) {
+    size_t align, bytes, total;
+    if (count < 0 || size < 0 || !layout((size_t)count, (size_t)size, &align, &bytes, &total))
+        return INT64_MAX;
+    return (int64_t)total;
+}
+
+void tr_touch(void *memory, int64_t bytes) {
+    char *first = memory;
+    /* Atomic, so that two threads may meet at a page; "or 0" writes and changes nothing. */
+    for (int64_t i = 0; i < bytes; i += TR_PAGE) __atomic_fetch_or(first + i, 0, __ATOMIC_RELAXED);
+    if (bytes > 0) __atomic_fetch_or(first + bytes - 1, 0, __ATOMIC_RELAXED);
+}
+
+void tr_account_add(tr_account *account, tr_memory_kind kind, int64_t bytes) {
+    int64_t *sum = &account->bytes[kind];
+    if (__builtin_add_overflow(*sum, bytes, sum)) *sum = INT64_MAX;
+}
+
+int64_t tr_account_total(const tr_account *account) {
+    tr_account sum = {0};
+    for (int i = 0; i < TR_N_MEMORY_KINDS; i++) tr_account_add(&sum, 0, account->bytes[i]);
+    return sum.bytes[0];
+}
+
+void *tr_alloc(size_t count, size_t size, tr_error *err) {
+    size_t align, bytes, total;
+    if (!layout(count, size, &align, &bytes, &total)) {
         tr_fail(err, TR_ENOMEM, "out of memory: %zu x %zu bytes do not fit the address space",
                 count, size);
         return NULL;

@@ -10,8 +10,31 @@ typedef struct console {
     tr_progress progress;
 } console;
 
+static void print_memory(const tr_plan_info *p) {
+    const struct {
+        const char *name;
+        int64_t bytes;
+    } kinds[] = {{"parameters", p->memory_parameters},
+                 {"optimizer", p->memory_optimizer},
+                 {"batch", p->memory_activations},
+                 {"threads", p->memory_threads},
+                 {"data", p->memory_data},
+                 {"loader", p->memory_loader},
+                 {"test", p->memory_test},
+                 {"output", p->memory_output},
+                 {"program", p->memory_program}};
+    char bytes[32];
+    printf("memory     %s:", tr_format_bytes(p->memory_total, bytes));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        printf("%s %s %s", i ? "," : "", tr_format_bytes(kinds[i].bytes, bytes), kinds[i].name);
+    printf("\n");
+    if (p->memory_total > p->memory_limit / 10 * 9)
+        printf("           close to %s: %s\n", p->memory_limit_name,
+               tr_format_bytes(p->memory_limit, bytes));
+}
+
 static void print_plan(const tr_plan_info *p) {
-    char a[32], b[32], c[32], d[32];
+    char a[32], b[32], c[32];
     int wide = 14;
     for (int i = 0; i < p->n_layers; i++)
         wide = strlen(p->layers[i].name) > (size_t)wide ? (int)strlen(p->layers[i].name) : wide;
@@ -30,9 +53,7 @@ static void print_plan(const tr_plan_info *p) {
     printf("data       %s training and %s test images, %s step%s of %d an epoch\n",
            tr_format_count(p->train_images, a), tr_format_count(p->test_images, b),
            tr_format_count(p->steps, c), p->steps == 1 ? "" : "s", p->batch_size);
-    printf("memory     %s parameters, %s optimizer, %s batch, %s threads\n",
-           tr_format_bytes(p->memory_parameters, a), tr_format_bytes(p->memory_optimizer, b),
-           tr_format_bytes(p->memory_activations, c), tr_format_bytes(p->memory_threads, d));
+    print_memory(p);
     printf("plan       %d shard%s of %d, %d at a time, %d wait%s a step\n", p->n_shards,
            p->n_shards == 1 ? "" : "s", p->shard, p->chunk, p->waits, p->waits == 1 ? "" : "s");
     printf("threads    %s, %s\n", p->placement, p->isa);

@@ -131,6 +131,7 @@ static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset
         state->end[i] = (int)n;
     }
     out->n = (int)n;
+    out->bytes = (int64_t)n * RECORD;
     return TR_OK;
 fail:
     tr_dataset_close(out);

@@ -26,6 +26,7 @@ struct tr_dataset {
     void (*prefetch)(const tr_dataset *dataset, int i);
     void (*close)(tr_dataset *dataset);
     void *state;
+    int64_t bytes; /* of memory that it holds */
 };
 
 typedef struct tr_dataset_class {
@@ -108,7 +109,10 @@ typedef struct tr_loader_stats {  /* since the loader was made */
 
 typedef struct tr_loader tr_loader;
 
-/* Starts the workers. Fails on batch_size > n with drop_last, on n == 0, on no memory. */
+/* What a loader of these options will hold, bytes; INT64_MAX: more than fits. */
+int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *options);
+/* Starts the workers; its memory is resident then. Fails on batch_size > n with drop_last, on n ==
+ * 0, on no memory. */
 int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
                      const tr_loader_options *options, tr_loader **out, tr_error *err);
 /* Batches in an epoch: ceil(n / batch_size), floor with drop_last. */

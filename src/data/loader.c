@@ -133,32 +133,64 @@ static int64_t count_slots(const tr_loader *loader, const tr_loader_args *args) 
     if (args->workers == 0) return MIN_SLOTS;
     int64_t prefetch = args->prefetch;
     if (prefetch < 0) prefetch = auto_prefetch(loader->batch_size, loader->stride);
-    return tr_max(MIN_SLOTS, tr_min(args->workers * prefetch, loader->length));
+    return tr_min(tr_max(MIN_SLOTS, args->workers * prefetch), loader->length);
+}
+
+/* What a loader will be, without memory of its own. */
+static void set_up(tr_loader *loader, const tr_dataset *dataset, const tr_loader_options *options) {
+    const tr_loader_args *args = &options->args;
+    loader->dataset = dataset;
+    loader->generator = options->generator;
+    loader->seed = options->seed;
+    loader->n_before = options->n_before;
+    loader->stride = options->stride;
+    loader->batch_size = tr_min(args->batch_size, dataset->n);
+    loader->length = dataset->n / loader->batch_size;
+    if (!args->drop_last && dataset->n % loader->batch_size != 0) loader->length++;
+    loader->shuffle = args->shuffle;
+    loader->lazy = options->lazy;
+    loader->n_slots = (int)count_slots(loader, args);
+}
+
+/* Floats of a slot, up to a cache line; batch_size and stride are below 2^32. */
+static int64_t floats_per_slot(const tr_loader *loader) {
+    return tr_round_up(loader->batch_size * loader->stride, TR_LANES);
+}
+
+int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *options) {
+    tr_loader l = {0};
+    tr_account sum = {0};
+    if (dataset->n <= 0) return 0;
+    set_up(&l, dataset, options);
+    if (!l.lazy)
+        tr_account_add(&sum, TR_MEMORY_LOADER,
+                       tr_alloc_bytes(l.n_slots, floats_per_slot(&l) * (int64_t)sizeof *l.x));
+    tr_account_add(&sum, TR_MEMORY_LOADER,
+                   tr_alloc_bytes(l.n_slots, l.batch_size * (int64_t)sizeof *l.labels));
+    tr_account_add(&sum, TR_MEMORY_LOADER, tr_alloc_bytes(dataset->n, sizeof *l.order));
+    tr_account_add(&sum, TR_MEMORY_LOADER, tr_alloc_bytes(l.n_slots, sizeof *l.slots));
+    return tr_account_total(&sum);
 }
 
 static int make_slots(tr_loader *loader, tr_error *err) {
-    size_t per_slot, n_floats, n_labels;
-    if (!tr_mul((size_t)loader->batch_size, (size_t)loader->stride, &per_slot) ||
-        !tr_add(per_slot, TR_LANES - 1, &per_slot))
-        return tr_fail(err, TR_ENOMEM, "a batch of %lld samples does not fit into memory",
-                       (long long)loader->batch_size);
-    per_slot -= per_slot % TR_LANES;
-    if (!tr_mul(per_slot, (size_t)loader->n_slots, &n_floats) ||
-        !tr_mul((size_t)loader->batch_size, (size_t)loader->n_slots, &n_labels))
-        return tr_fail(err, TR_ENOMEM, "%d batches of %lld samples do not fit into memory",
-                       loader->n_slots, (long long)loader->batch_size);
-    loader->slots = tr_alloc((size_t)loader->n_slots, sizeof *loader->slots, err);
-    if (!loader->lazy) loader->x = tr_alloc(n_floats, sizeof *loader->x, err);
-    loader->labels = tr_alloc(n_labels, sizeof *loader->labels, err);
+    int64_t per_slot = floats_per_slot(loader);
+    size_t n_slots = (size_t)loader->n_slots, batch_size = (size_t)loader->batch_size;
+    loader->slots = tr_alloc(n_slots, sizeof *loader->slots, err);
+    if (!loader->lazy) loader->x = tr_alloc(n_slots, (size_t)per_slot * sizeof *loader->x, err);
+    loader->labels = tr_alloc(n_slots, batch_size * sizeof *loader->labels, err);
     loader->order = tr_alloc((size_t)loader->dataset->n, sizeof *loader->order, err);
     if (!loader->slots || !loader->labels || !loader->order) return TR_ENOMEM;
     if (!loader->lazy && !loader->x) return TR_ENOMEM;
+    /* Any worker may fill any slot: which NUMA node the pages are on does not matter. */
+    if (loader->x) tr_touch(loader->x, loader->n_slots * per_slot * (int64_t)sizeof *loader->x);
+    tr_touch(loader->labels,
+             loader->n_slots * loader->batch_size * (int64_t)sizeof *loader->labels);
 
     for (int i = 0; i < loader->n_slots; i++) {
         struct slot *slot = &loader->slots[i];
         slot->labels = loader->labels + (int64_t)i * loader->batch_size;
         slot->batch = (tr_batch){
-            .x = loader->lazy ? NULL : loader->x + (size_t)i * per_slot,
+            .x = loader->lazy ? NULL : loader->x + i * per_slot,
             .stride = loader->stride,
             .labels = slot->labels,
             .decoded = !loader->lazy,
@@ -187,18 +219,8 @@ int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
 
     tr_loader *loader = tr_alloc(1, sizeof *loader, err);
     if (!loader) return TR_ENOMEM;
-    loader->dataset = dataset;
     loader->pipeline = *pipeline;
-    loader->generator = options->generator;
-    loader->seed = options->seed;
-    loader->n_before = options->n_before;
-    loader->stride = options->stride;
-    loader->batch_size = tr_min(args->batch_size, n);
-    loader->length = n / loader->batch_size;
-    if (!args->drop_last && n % loader->batch_size != 0) loader->length++;
-    loader->shuffle = args->shuffle;
-    loader->lazy = options->lazy;
-    loader->n_slots = (int)count_slots(loader, args);
+    set_up(loader, dataset, options);
 
     int code = make_slots(loader, err);
     if (code < 0) goto fail;

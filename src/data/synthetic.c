@@ -135,6 +135,7 @@ static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset
         state->class_names[k] = name;
     }
     out->class_names = state->class_names;
+    out->bytes = tr_alloc_bytes(out->n, (int64_t)image_bytes(out));
     code = fill(out, args->noise, split, seed, err);
     if (code < 0) goto fail;
     return TR_OK;

@@ -1,4 +1,4 @@
-/* Making an executor, and the frame of a step. */
+/* Planning an executor, and the frame of a step. */
 #include <string.h>
 
 #include "exec/run.h"
@@ -19,45 +19,7 @@ static int64_t largest_tile(const tr_graph *graph) {
     return most;
 }
 
-typedef struct making {
-    tr_exec *exec;
-    tr_error *errors; /* [n_threads] */
-} making;
-
-static void make_worker(int rank, void *arg) {
-    making *m = arg;
-    tr_exec *exec = m->exec;
-    const tr_program *p = exec->program;
-    tr_worker *w = &exec->workers[rank];
-    tr_error *err = &m->errors[rank];
-    w->local = tr_alloc((size_t)p->local_bytes, (size_t)exec->chunk, err);
-    w->own = tr_alloc((size_t)p->own_elements + TR_LANES, sizeof *w->own, err);
-    w->scratch = tr_alloc((size_t)p->scratch_elements + TR_LANES, sizeof *w->scratch, err);
-    w->tiles =
-        tr_alloc((size_t)exec->tile * (size_t)(1 + exec->n_temporaries), sizeof *w->tiles, err);
-    w->ns = tr_alloc((size_t)tr_n_entries(exec), sizeof *w->ns, err);
-    size_t grads;
-    if (!tr_mul((size_t)p->grad_elements, (size_t)exec->n_slots, &grads))
-        tr_fail(err, TR_ENOMEM, "the gradients do not fit in memory");
-    else
-        w->grads = tr_alloc(grads + TR_LANES, sizeof *w->grads, err);
-    w->code = err->code;
-}
-
-static int make_workers(tr_exec *exec, tr_team *team, tr_error *err) {
-    making m = {exec, tr_alloc((size_t)exec->n_threads, sizeof *m.errors, err)};
-    if (m.errors == NULL) return TR_ENOMEM;
-    tr_team_do(team, exec->n_threads, make_worker, &m);
-    int code = TR_OK;
-    for (int i = 0; code == TR_OK && i < exec->n_threads; i++) {
-        code = exec->workers[i].code;
-        if (code) tr_fail(err, code, "%s", m.errors[i].text);
-    }
-    tr_free(m.errors);
-    return code;
-}
-
-static int make(tr_exec *exec, tr_team *team, tr_error *err) {
+static int plan(tr_exec *exec, int n_threads, tr_error *err) {
     const tr_exec_options *o = &exec->options;
     unsigned flags = (o->training ? TR_PROGRAM_TRAINS : 0) | (o->loads ? TR_PROGRAM_LOADS : 0) |
                      (o->input_gradient ? TR_PROGRAM_INPUT_GRADIENT : 0);
@@ -66,7 +28,7 @@ static int make(tr_exec *exec, tr_team *team, tr_error *err) {
     const tr_program *p = exec->program;
     exec->shard = o->shard ? o->shard : (o->batch + MOST_SHARDS - 1) / MOST_SHARDS;
     int n_shards = (o->batch + exec->shard - 1) / exec->shard;
-    exec->n_threads = (int)tr_min(tr_team_size(team), n_shards);
+    exec->n_threads = (int)tr_min(n_threads, n_shards);
     /* A chunk is whole shards. */
     int64_t fit = CHUNK_BYTES / tr_max(1, p->local_bytes) / exec->shard;
     int64_t own = (n_shards + exec->n_threads - 1) / exec->n_threads;
@@ -76,45 +38,40 @@ static int make(tr_exec *exec, tr_team *team, tr_error *err) {
         tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->rest.adds, err);
     exec->cut = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->cut, err);
     exec->part = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->part, err);
-    if (!exec->rest.adds || !exec->cut || !exec->part) return TR_ENOMEM;
+    exec->workers = tr_alloc((size_t)exec->n_threads, sizeof *exec->workers, err);
+    if (!exec->rest.adds || !exec->cut || !exec->part || !exec->workers) return TR_ENOMEM;
     tr_balance_even(exec->n_threads, n_shards, exec->cut);
     exec->n_temporaries = exec->n_slots = tr_tree_most_slots(n_shards);
     exec->balances = exec->n_threads > 1 && n_shards >= exec->n_threads * ENOUGH_SHARDS;
     for (int i = 0; i < p->n_steps; i++) exec->n_waits += p->steps[i].wait;
-    size_t elements = (size_t)exec->graph->n_elements;
-    exec->batch = tr_alloc((size_t)p->batch_bytes, (size_t)o->batch, err);
-    exec->shared = tr_alloc((size_t)p->shared_elements + TR_LANES, sizeof *exec->shared, err);
-    exec->loss = tr_alloc((size_t)o->batch, sizeof *exec->loss, err);
-    exec->best = tr_alloc((size_t)o->batch, sizeof *exec->best, err);
-    exec->workers = tr_alloc((size_t)exec->n_threads, sizeof *exec->workers, err);
-    if (!exec->batch || !exec->shared || !exec->loss || !exec->best || !exec->workers)
-        return TR_ENOMEM;
-    int n_state = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
-    for (int i = 0; i < n_state; i++) {
-        exec->state[i] = tr_alloc(elements, sizeof **exec->state, err);
-        if (exec->state[i] == NULL) return TR_ENOMEM;
-    }
-    if (o->keep_gradients) {
-        exec->gradients = tr_alloc(elements, sizeof *exec->gradients, err);
-        if (exec->gradients == NULL) return TR_ENOMEM;
-    }
-    return make_workers(exec, team, err);
+    exec->n_state = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
+    return TR_OK;
 }
 
-int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *team, tr_exec **out,
-                   tr_error *err) {
+int tr_exec_plan(tr_graph *graph, const tr_exec_options *options, int n_threads, tr_exec **out,
+                 tr_error *err) {
     *out = NULL;
     tr_exec *exec = tr_alloc(1, sizeof *exec, err);
     if (exec == NULL) return TR_ENOMEM;
     exec->graph = graph;
     exec->options = *options;
-    int code = make(exec, team, err);
+    int code = plan(exec, n_threads, err);
     if (code) {
         tr_exec_free(exec);
         return code;
     }
     *out = exec;
     return TR_OK;
+}
+
+int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *team, tr_exec **out,
+                   tr_error *err) {
+    int code = tr_exec_plan(graph, options, tr_team_size(team), out, err);
+    if (code == TR_OK && (code = tr_exec_allocate(*out, team, err))) {
+        tr_exec_free(*out);
+        *out = NULL;
+    }
+    return code;
 }
 
 void tr_exec_free(tr_exec *exec) {
@@ -196,21 +153,11 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
     return TR_OK;
 }
 
-void tr_exec_get_memory(const tr_exec *exec, tr_memory *out) {
-    const tr_program *p = exec->program;
-    int64_t real = (int64_t)sizeof(tr_real);
-    *out = (tr_memory){.parameters = exec->graph->n_elements * real,
-                       .batch = p->batch_bytes * exec->options.batch + p->shared_elements * real,
-                       .chunk = exec->chunk,
-                       .shard = exec->shard,
-                       .n_shards = (exec->options.batch + exec->shard - 1) / exec->shard,
-                       .n_waits = exec->n_waits};
-    for (int i = 0; i < TR_MAX_STATE; i++)
-        out->optimizer += exec->state[i] ? exec->graph->n_elements * real : 0;
-    out->threads = exec->n_threads *
-                   (p->local_bytes * exec->chunk + real * (p->own_elements + p->scratch_elements +
-                                                           exec->tile * (1 + exec->n_temporaries) +
-                                                           p->grad_elements * exec->n_slots));
+void tr_exec_get_cut(const tr_exec *exec, tr_exec_cut *out) {
+    *out = (tr_exec_cut){.chunk = exec->chunk,
+                         .shard = exec->shard,
+                         .n_shards = (exec->options.batch + exec->shard - 1) / exec->shard,
+                         .n_waits = exec->n_waits};
 }
 
 void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out) {

@@ -28,8 +28,17 @@ typedef struct tr_exec_options {
     bool input_gradient; /* make that of the network's input, too (tr_exec_input_gradient) */
 } tr_exec_options;
 
-/* The graph must outlive it; its parameters are changed by training steps. On rank 0 of the team
- * that will run it: each thread allocates and first touches the memory it will use. */
+/* In two steps, so that what it will hold can be asked (tr_exec_account) before it is allocated.
+ * tr_exec_plan: for a team of so many threads. tr_exec_allocate: on rank 0 of that team, when the
+ * graph is allocated; each thread allocates its own memory, and touches first what it will use,
+ * the graph's parameters included. The graph must outlive it; its parameters are changed by
+ * training steps. */
+int tr_exec_plan(tr_graph *graph, const tr_exec_options *options, int n_threads, tr_exec **out,
+                 tr_error *err);
+int tr_exec_allocate(tr_exec *exec, tr_team *team, tr_error *err);
+/* Add what it holds or will hold, without the graph's parameters. */
+void tr_exec_account(const tr_exec *exec, tr_account *account);
+/* Both steps. */
 int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *team, tr_exec **out,
                    tr_error *err);
 void tr_exec_free(tr_exec *exec);
@@ -62,14 +71,13 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
 /* Time that the team spent in tr_input.load since creation, mean over its threads. */
 double tr_exec_load_seconds(const tr_exec *exec);
 
-/* Memory that was planned, in bytes, for people. */
-typedef struct tr_memory {
-    int64_t parameters, optimizer, batch, threads; /* threads: all together */
-    int chunk;                                     /* samples that go through a thread at a time */
-    int shard, n_shards;                           /* samples in a shard, shards in a full batch */
-    int n_waits;                                   /* barriers in a step */
-} tr_memory;
-void tr_exec_get_memory(const tr_exec *exec, tr_memory *out);
+/* How it cuts a batch. */
+typedef struct tr_exec_cut {
+    int chunk;           /* samples that go through a thread at a time */
+    int shard, n_shards; /* samples in a shard, shards in a full batch */
+    int n_waits;         /* barriers in a step */
+} tr_exec_cut;
+void tr_exec_get_cut(const tr_exec *exec, tr_exec_cut *out);
 
 /* The gradient of a parameter in PyTorch's order after a step (keep_gradients). */
 void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out);

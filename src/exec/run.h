@@ -26,7 +26,7 @@ struct tr_exec {
     int n_threads; /* workers */
     int shard, chunk;
     int n_slots; /* of each worker's grads */
-    int n_waits;
+    int n_waits, n_state;
     char *batch;                              /* program->batch_bytes for each sample */
     tr_real *shared;                          /* program->shared_elements */
     tr_real *state[TR_MAX_STATE], *gradients; /* laid out as graph->parameters */

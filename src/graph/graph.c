@@ -222,11 +222,14 @@ static int64_t take_room(const tr_param *param, int64_t *at) {
     return first;
 }
 
-static int allocate(tr_graph *graph, tr_error *err) {
+static void count_elements(tr_graph *graph) {
     for (int i = 0; i < graph->n_nodes; i++) {
         for (int p = 0; p < graph->nodes[i].n_params; p++)
             take_room(&graph->nodes[i].param[p], &graph->n_elements);
     }
+}
+
+int tr_graph_allocate(tr_graph *graph, tr_error *err) {
     graph->parameters = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
     if (graph->parameters == NULL) return TR_ENOMEM;
     int64_t at = 0;
@@ -287,7 +290,8 @@ static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_class
     if ((code = add_loss(graph, doc, err))) return code;
     if ((code = check_read(graph, err))) return code;
     tr_graph_fuse(graph);
-    return allocate(graph, err);
+    count_elements(graph);
+    return TR_OK;
 }
 
 int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out,

@@ -18,7 +18,7 @@ typedef struct tr_graph {
     int n_nodes; /* node 0 is the input; the last is the loss */
     tr_node *nodes;
     int output;          /* the node whose value the loss reads: the logits */
-    tr_real *parameters; /* all values, one allocation */
+    tr_real *parameters; /* all values, one allocation; NULL until tr_graph_allocate */
     int64_t n_elements;  /* in it */
 } tr_graph;
 
@@ -29,6 +29,9 @@ typedef struct tr_graph {
  * loss, an output that is not n_classes features. */
 int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph **out,
                     tr_error *err);
+/* Memory for the parameters, all zero; untouched. What it takes is tr_alloc_bytes(n_elements,
+ * sizeof(tr_real)). */
+int tr_graph_allocate(tr_graph *graph, tr_error *err);
 void tr_graph_free(tr_graph *graph);
 
 /* Parameters in PyTorch's order: calls visit(node, index, arg) for each. */

@@ -102,7 +102,8 @@ int tr_trial_open(tr_session *s, tr_team *team, bool profile, tr_trial *out, tr_
                                .optimizer_args = e->optimizer_args,
                                .profile = profile};
     *out = (tr_trial){.session = s, .batch = batch};
-    int code = tr_exec_create(s->graph, &options, team, &out->exec, err);
+    int code = tr_exec_plan(s->graph, &options, tr_team_size(team), &out->exec, err);
+    if (code == TR_OK) code = tr_session_start(s, out->exec, team, err);
     if (code == TR_OK) code = tr_feed_open(s, &s->train, &e->loader, &out->feed, err);
     if (code == TR_OK) code = tr_loader_begin(out->feed.loader, 0, err);
     return code;

@@ -7,18 +7,43 @@
 
 enum { TEST_BATCH = 256 };
 
-int tr_test_open(const tr_session *s, tr_team *team, tr_test *out, tr_error *err) {
-    tr_exec_options options = {.batch = (int)tr_min(TEST_BATCH, s->test.n),
-                               .loads = s->workers == 0,
-                               .kernels = s->kernels};
-    tr_loader_args args = {.batch_size = options.batch, .prefetch = -1};
+static tr_loader_args loader_of(const tr_session *s) {
+    return (tr_loader_args){.batch_size = tr_min(TEST_BATCH, s->test.n), .prefetch = -1};
+}
+
+int tr_test_plan(const tr_session *s, int n_threads, tr_test *out, tr_error *err) {
+    tr_exec_options options = {
+        .batch = (int)loader_of(s).batch_size, .loads = s->workers == 0, .kernels = s->kernels};
     *out = (tr_test){.n = s->test.n, .n_classes = s->test.n_classes};
-    size_t classes = (size_t)s->test.n_classes;
-    out->predicted = tr_alloc((size_t)s->test.n, sizeof *out->predicted, err);
-    out->confusion = tr_alloc(classes * classes, sizeof *out->confusion, err);
-    int code = out->predicted && out->confusion ? TR_OK : TR_ENOMEM;
-    if (code == TR_OK) code = tr_exec_create(s->graph, &options, team, &out->exec, err);
-    if (code == TR_OK) code = tr_feed_open(s, &s->test, &args, &out->feed, err);
+    return tr_exec_plan(s->graph, &options, n_threads, &out->exec, err);
+}
+
+int64_t tr_test_bytes(const tr_session *s, const tr_test *t) {
+    tr_account sum = {0};
+    tr_loader_args args = loader_of(s);
+    int64_t cells = (int64_t)t->n_classes * t->n_classes;
+    tr_exec_account(t->exec, &sum);
+    tr_account_add(&sum, TR_MEMORY_TEST, tr_feed_bytes(s, &s->test, &args));
+    tr_account_add(&sum, TR_MEMORY_TEST, tr_alloc_bytes(t->n, sizeof *t->predicted));
+    tr_account_add(&sum, TR_MEMORY_TEST, tr_alloc_bytes(cells, sizeof *t->confusion));
+    return tr_account_total(&sum);
+}
+
+int tr_test_allocate(const tr_session *s, tr_team *team, tr_test *t, tr_error *err) {
+    tr_loader_args args = loader_of(s);
+    size_t classes = (size_t)t->n_classes;
+    t->predicted = tr_alloc((size_t)t->n, sizeof *t->predicted, err);
+    t->confusion = tr_alloc(classes * classes, sizeof *t->confusion, err);
+    if (!t->predicted || !t->confusion) return TR_ENOMEM;
+    tr_touch(t->predicted, t->n * (int64_t)sizeof *t->predicted);
+    tr_touch(t->confusion, (int64_t)(classes * classes * sizeof *t->confusion));
+    int code = tr_exec_allocate(t->exec, team, err);
+    return code ? code : tr_feed_open(s, &s->test, &args, &t->feed, err);
+}
+
+int tr_test_open(const tr_session *s, tr_team *team, tr_test *out, tr_error *err) {
+    int code = tr_test_plan(s, tr_team_size(team), out, err);
+    if (code == TR_OK) code = tr_test_allocate(s, team, out, err);
     if (code) tr_test_close(out);
     return code;
 }

@@ -73,15 +73,12 @@ static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_err
     if (with_training && (code = check_loader(s, err))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
     if ((code = tr_graph_create(doc, image, s->test.n_classes, &s->graph, err))) return code;
-    const tr_train_args *train = &s->experiment.train;
-    if (with_training)
-        tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
     if ((code = tr_topology_load(NULL, &s->topology, err))) return code;
     return tr_session_place(s, s->experiment.run.threads, err);
 }
 
 int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err) {
-    *out = (tr_session){0};
+    *out = (tr_session){.resident = tr_resident_memory()};
     int code = open_all(doc, with_training, out, err);
     if (code) tr_session_close(out);
     return code;
@@ -94,6 +91,16 @@ void tr_session_close(tr_session *s) {
     tr_dataset_close(&s->test);
     tr_experiment_free(&s->experiment);
     *s = (tr_session){0};
+}
+
+int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err) {
+    const tr_train_args *train = &s->experiment.train;
+    bool first = s->graph->parameters == NULL;
+    int code = first ? tr_graph_allocate(s->graph, err) : TR_OK;
+    if (code == TR_OK) code = tr_exec_allocate(exec, team, err);
+    if (code == TR_OK && first)
+        tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
+    return code;
 }
 
 /* ---- parameters and files ---- */
@@ -216,7 +223,9 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
         return tr_fail(err, TR_EIO, "the name of the run directory is too long");
     int code = tr_session_open(config->doc, false, s, err);
     if (code) return code;
-    if ((code = tr_session_load(s, path, err))) {
+    code = tr_graph_allocate(s->graph, err);
+    if (code == TR_OK) code = tr_session_load(s, path, err);
+    if (code) {
         tr_session_close(s);
         return code;
     }
@@ -237,8 +246,8 @@ static void bind_worker(void *arg) {
     tr_bind_self(arg);
 }
 
-int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args,
-                 tr_feed *out, tr_error *err) {
+static tr_loader_options options_of(const tr_session *s, const tr_dataset *dataset,
+                                    const tr_loader_args *args) {
     int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
     tr_loader_options options = {.args = *args,
                                  .generator = (tr_generator)s->experiment.train.generator,
@@ -249,6 +258,17 @@ int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader
                                  .worker_start = bind_worker,
                                  .worker_arg = (void *)s->placement.loaders};
     options.args.workers = s->workers;
+    return options;
+}
+
+int64_t tr_feed_bytes(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args) {
+    tr_loader_options options = options_of(s, dataset, args);
+    return tr_loader_bytes(dataset, &options);
+}
+
+int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args,
+                 tr_feed *out, tr_error *err) {
+    tr_loader_options options = options_of(s, dataset, args);
     *out = (tr_feed){0};
     pthread_mutex_init(&out->lock, NULL);
     int code = tr_loader_create(dataset, &s->pipeline, &options, &out->loader, err);

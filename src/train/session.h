@@ -17,15 +17,19 @@ typedef struct tr_session {
     tr_placement placement;
     int workers;              /* loader threads; 0: the team loads */
     int64_t log_every, steps; /* steps in an epoch */
+    int64_t resident;         /* bytes that the process held before */
 } tr_session;
 
-/* Open data, network, kernels and placement. with_training: the training set, too, and weights
- * drawn from the seed. Nothing is left open on failure. */
+/* Open data, network, kernels and placement. with_training: the training set, too. The network has
+ * no memory for its weights yet. Nothing is left open on failure. */
 int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err);
 /* The same for a finished run, with its weights and their sum. */
 int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *out,
                         char sha256[65], tr_error *err);
 void tr_session_close(tr_session *session);
+/* Allocate what a planned executor holds and, the first time, the weights, drawn from the seed. On
+ * thread 0 of the team. */
+int tr_session_start(tr_session *session, tr_exec *exec, tr_team *team, tr_error *err);
 /* Another number of threads (-1: auto). */
 int tr_session_place(tr_session *session, int64_t threads, tr_error *err);
 
@@ -44,6 +48,9 @@ typedef struct tr_feed {
 } tr_feed;
 int tr_feed_open(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args,
                  tr_feed *out, tr_error *err);
+/* What it will hold, bytes. */
+int64_t tr_feed_bytes(const tr_session *session, const tr_dataset *dataset,
+                      const tr_loader_args *args);
 /* 1: *input is the next batch, which ends with the next call or tr_feed_close; 0: the epoch is
  * over; or a failure. */
 int tr_feed_next(tr_feed *feed, tr_input *input, tr_error *err);
@@ -61,7 +68,12 @@ typedef struct tr_test {
     int64_t *confusion; /* [truth * n_classes + predicted] */
     double loss, accuracy;
 } tr_test;
-/* On rank 0 of the team. */
+/* In two steps, as an executor: what it will hold is known after tr_test_plan, and allocated by
+ * tr_test_allocate on thread 0 of a team of n_threads. tr_test_close after either. */
+int tr_test_plan(const tr_session *session, int n_threads, tr_test *out, tr_error *err);
+int64_t tr_test_bytes(const tr_session *session, const tr_test *test);
+int tr_test_allocate(const tr_session *session, tr_team *team, tr_test *test, tr_error *err);
+/* Both. */
 int tr_test_open(const tr_session *session, tr_team *team, tr_test *out, tr_error *err);
 /* Run the test set through the network. progress(done, arg) may be NULL; other than 0 stops. */
 int tr_test_run(tr_test *test, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,

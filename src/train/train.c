@@ -193,6 +193,15 @@ static int finish(training *t) {
     return code;
 }
 
+/* All that the run will hold. */
+static int allocate(training *t, tr_team *team) {
+    tr_session *s = &t->session;
+    int code = tr_session_start(s, t->exec, team, t->err);
+    if (code) return code;
+    code = tr_feed_open(s, &s->train, &s->experiment.loader, &t->feed, t->err);
+    return code ? code : tr_test_allocate(s, team, &t->test, t->err);
+}
+
 static int train(training *t, tr_team *team) {
     tr_session *s = &t->session;
     const tr_experiment *e = &s->experiment;
@@ -204,15 +213,21 @@ static int train(training *t, tr_team *team) {
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args};
-    int code = tr_exec_create(s->graph, &options, team, &t->exec, t->err);
+    tr_account account;
+    int n_threads = tr_team_size(team);
+    int code = tr_exec_plan(s->graph, &options, n_threads, &t->exec, t->err);
     if (code) return code;
-    if ((code = tr_feed_open(s, &s->train, &e->loader, &t->feed, t->err))) return code;
-    if ((code = tr_test_open(s, team, &t->test, t->err))) return code;
-    if ((code = tr_plan_info_fill(s, t->exec, &t->plan, t->err))) return code;
-    code = t->dry ? tr_run_dir_check(s, t->err)
-                  : tr_run_dir_create(s, t->config->run_dir, sizeof t->config->run_dir, t->err);
-    if (code) return code;
-    if ((code = tell(t, TR_EVENT_PLAN)) || t->dry) return code;
+    if ((code = tr_test_plan(s, n_threads, &t->test, t->err))) return code;
+    tr_account_of(s, t->exec, &t->test, &account);
+    if ((code = tr_plan_info_fill(s, t->exec, &account, &t->plan, t->err))) return code;
+    if (t->dry) {
+        if ((code = tr_run_dir_check(s, t->err)) || (code = tell(t, TR_EVENT_PLAN))) return code;
+        return tr_account_check(&account, t->err);
+    }
+    /* Refused or allocated before the first step, and before the run has a folder. */
+    if ((code = tr_account_check(&account, t->err)) || (code = allocate(t, team))) return code;
+    code = tr_run_dir_create(s, t->config->run_dir, sizeof t->config->run_dir, t->err);
+    if (code || (code = tell(t, TR_EVENT_PLAN))) return code;
     if ((code = tr_run_dir_samples(t->config->run_dir, s, t->err))) return code;
     if ((code = run_epochs(t, team))) return code;
     return finish(t);

@@ -72,9 +72,9 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
     int workers, prefetch; /* loader threads (0: the team loads); batches ready at most */
     /* The other kinds of memory, bytes: data sets; batches made ahead of time; testing; buffers for
      * files and pictures; the process without all of these. memory_total is the sum of all nine,
-     * which the process holds at its peak. Where it is above memory_limit, the most that the process
-     * may hold, training is refused (TR_ENOMEM) before any of it is allocated, and so is a dry run,
-     * after TR_EVENT_PLAN.
+     * which the process holds at its peak. Where it is above memory_limit, the most that the
+     * process may hold, training is refused (TR_ENOMEM) before any of it is allocated, and so is a
+     * dry run, after TR_EVENT_PLAN.
      */
     int64_t memory_data, memory_loader, memory_test, memory_output, memory_program;
     int64_t memory_total;

@@ -15,7 +15,7 @@ enum {
     MAX_PIXELS = 64 << 20, /* of one picture: 256 MiB */
     TEXT_BYTES = 1024,     /* of cleaned text, with its end */
 };
-static const double pixels_per_unit = 1.5;
+const double tr_canvas_scale = 1.5;
 static const char ellipsis[] = "\xE2\x80\xA6";
 
 const tr_rgb tr_ink = {0.13, 0.15, 0.18};
@@ -61,7 +61,7 @@ const char *__lsan_default_suppressions(void) {
 
 int tr_canvas_open(tr_canvas *canvas, double width, double height, tr_error *err) {
     *canvas = (tr_canvas){.width = width, .height = height};
-    double scale = pixels_per_unit;
+    double scale = tr_canvas_scale;
     scale = fmin(scale, sqrt(MAX_PIXELS / (width * height)));
     scale = fmin(scale, MAX_SIDE / fmax(width, height));
     double w = floor(width * scale), h = floor(height * scale);

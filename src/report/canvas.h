@@ -16,12 +16,13 @@ typedef struct tr_rgb {
 } tr_rgb;
 
 /* The colours of every picture, picked to be told apart by colour-blind eyes. */
-extern const tr_rgb tr_ink;   /* text */
-extern const tr_rgb tr_muted; /* text of less weight */
-extern const tr_rgb tr_rule;  /* grid lines and frames */
-extern const tr_rgb tr_paper; /* the background */
-extern const tr_rgb tr_right; /* a right prediction */
-extern const tr_rgb tr_wrong; /* a wrong one */
+extern const double tr_canvas_scale; /* pixels of a unit, unless the picture is huge */
+extern const tr_rgb tr_ink;          /* text */
+extern const tr_rgb tr_muted;        /* text of less weight */
+extern const tr_rgb tr_rule;         /* grid lines and frames */
+extern const tr_rgb tr_paper;        /* the background */
+extern const tr_rgb tr_right;        /* a right prediction */
+extern const tr_rgb tr_wrong;        /* a wrong one */
 /* The colour of series i; a palette of TR_PALETTE (Okabe and Ito 2008) that then repeats. */
 enum { TR_PALETTE = 7 };
 tr_rgb tr_series_colour(int i);

@@ -147,6 +147,15 @@ static int lay_out(matrix *m, bool title, tr_error *err) {
     return TR_OK;
 }
 
+int64_t tr_draw_bytes(int n_classes) {
+    /* Fonts, glyphs, a grid of images: as measured. */
+    const int64_t others = 12 << 20;
+    /* Four bytes a pixel, and less for the file. */
+    double side = tr_canvas_scale * (fmax(ALL, (double)CELL_MIN * n_classes) + MARGIN + AXIS +
+                                     NAME_MAX + RECALL + MARGIN);
+    return tr_max(others, (int64_t)(4 * side * side));
+}
+
 int tr_draw_confusion(const char *path, const char *title, const char *const *names, int n,
                       const int64_t *counts, tr_error *err) {
     matrix m = {.names = names, .counts = counts, .n = n};

@@ -41,6 +41,10 @@ int tr_draw_panels(const char *path, const char *title, const tr_panel *panels, 
 int tr_draw_confusion(const char *path, const char *title, const char *const *names, int n,
                       const int64_t *counts, tr_error *err);
 
+/* Memory that drawing any of these takes at most, for grids of up to 32 images and confusion
+ * matrices of so many classes, bytes. */
+int64_t tr_draw_bytes(int n_classes);
+
 /* ---- the terminal (progress.c) ---- */
 
 /* A progress line that is redrawn at most ten times a second on a terminal and never in a pipe. */

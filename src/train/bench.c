@@ -103,6 +103,10 @@ int tr_trial_open(tr_session *s, tr_team *team, bool profile, tr_trial *out, tr_
                                .profile = profile};
     *out = (tr_trial){.session = s, .batch = batch};
     int code = tr_exec_plan(s->graph, &options, tr_team_size(team), &out->exec, err);
+    if (code) return code;
+    tr_account account;
+    tr_session_account(s, out->exec, NULL, &account);
+    code = tr_account_check(&account, err);
     if (code == TR_OK) code = tr_session_start(s, out->exec, team, err);
     if (code == TR_OK) code = tr_feed_open(s, &s->train, &e->loader, &out->feed, err);
     if (code == TR_OK) code = tr_loader_begin(out->feed.loader, 0, err);

@@ -41,13 +41,6 @@ int tr_test_allocate(const tr_session *s, tr_team *team, tr_test *t, tr_error *e
     return code ? code : tr_feed_open(s, &s->test, &args, &t->feed, err);
 }
 
-int tr_test_open(const tr_session *s, tr_team *team, tr_test *out, tr_error *err) {
-    int code = tr_test_plan(s, tr_team_size(team), out, err);
-    if (code == TR_OK) code = tr_test_allocate(s, team, out, err);
-    if (code) tr_test_close(out);
-    return code;
-}
-
 int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
                 tr_error *err) {
     tr_input input;
@@ -104,9 +97,13 @@ typedef struct evaluation {
 static void evaluate(tr_team *team, void *arg) {
     evaluation *v = arg;
     tr_test test;
-    v->code = tr_test_open(&v->session, team, &test, v->err);
+    tr_account account;
+    v->code = tr_test_plan(&v->session, tr_team_size(team), &test, v->err);
     if (v->code) return;
-    v->code = tr_test_run(&test, team, NULL, NULL, v->err);
+    tr_session_account(&v->session, NULL, &test, &account);
+    v->code = tr_account_check(&account, v->err);
+    if (v->code == TR_OK) v->code = tr_test_allocate(&v->session, team, &test, v->err);
+    if (v->code == TR_OK) v->code = tr_test_run(&test, team, NULL, NULL, v->err);
     v->summary->test_loss = test.loss;
     v->summary->test_accuracy = test.accuracy;
     for (int k = 0; k < test.n_classes; k++)

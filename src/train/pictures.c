@@ -42,6 +42,11 @@ static int choose(const tr_session *s, uint32_t which, int n_images, int *images
     return TR_OK;
 }
 
+int64_t tr_run_dir_bytes(const tr_session *s) {
+    int64_t order = tr_alloc_bytes(tr_max(s->train.n, s->test.n), sizeof(uint32_t));
+    return tr_max(order, tr_draw_bytes(s->test.n_classes)); /* one after the other */
+}
+
 int tr_run_dir_samples(const char *dir, const tr_session *s, tr_error *err) {
     char path[4352];
     int images[GRID_IMAGES], n;

@@ -1,42 +1,7 @@
 /* What will run: the network's table, memory, placement. */
 #include "train/plan_info.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "report/report.h"
-
-void tr_account_of(const tr_session *s, const tr_exec *exec, const tr_test *test, tr_account *out) {
-    int64_t data = s->train.bytes + s->test.bytes;
-    *out = (tr_account){0};
-    tr_account_add(out, TR_MEMORY_PARAMETERS,
-                   tr_alloc_bytes(s->graph->n_elements, sizeof(tr_real)));
-    if (exec) tr_exec_account(exec, out);
-    if (exec)
-        tr_account_add(out, TR_MEMORY_LOADER, tr_feed_bytes(s, &s->train, &s->experiment.loader));
-    if (test) tr_account_add(out, TR_MEMORY_TEST, tr_test_bytes(s, test));
-    tr_account_add(out, TR_MEMORY_DATA, data);
-    /* Nothing else of a run's is there yet. */
-    tr_account_add(out, TR_MEMORY_PROGRAM, tr_max(s->resident, tr_resident_memory() - data));
-}
-
-int tr_account_check(const tr_account *a, tr_error *err) {
-    static const char *const names[TR_N_MEMORY_KINDS] = {"parameters", "optimizer", "batch",
-                                                         "threads",    "data",      "loader",
-                                                         "test",       "output",    "program"};
-    const char *limit_name;
-    int64_t limit = tr_memory_limit_under("", &limit_name), total = tr_account_total(a);
-    char kinds[512], number[32], of[32];
-    size_t used = 0;
-    if (total <= limit) return TR_OK;
-    for (int i = 0; i < TR_N_MEMORY_KINDS; i++) {
-        if (a->bytes[i] == 0) continue;
-        used += (size_t)snprintf(kinds + used, sizeof kinds - used, "%s%s %s", used ? ", " : "",
-                                 tr_format_bytes(a->bytes[i], number), names[i]);
-    }
-    return tr_fail(err, TR_ENOMEM, "out of memory: %s are needed (%s), but %s is %s",
-                   tr_format_bytes(total, number), kinds, limit_name, tr_format_bytes(limit, of));
-}
 
 int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account *account,
                       tr_plan_info *out, tr_error *err) {

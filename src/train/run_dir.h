@@ -24,6 +24,8 @@ int tr_run_dir_log(const char *dir, tr_history *history, const tr_event *event, 
 int tr_run_dir_epoch(const char *dir, tr_history *history, const tr_event *event, tr_error *err);
 void tr_history_free(tr_history *history);
 
+/* Memory that writing any of a run's files takes at most, bytes. */
+int64_t tr_run_dir_bytes(const tr_session *session);
 int tr_run_dir_summary(const char *dir, const tr_summary *summary, tr_error *err);
 
 /* samples.png, before training. */

@@ -223,7 +223,10 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
         return tr_fail(err, TR_EIO, "the name of the run directory is too long");
     int code = tr_session_open(config->doc, false, s, err);
     if (code) return code;
-    code = tr_graph_allocate(s->graph, err);
+    tr_account account;
+    tr_session_account(s, NULL, NULL, &account);
+    code = tr_account_check(&account, err);
+    if (code == TR_OK) code = tr_graph_allocate(s->graph, err);
     if (code == TR_OK) code = tr_session_load(s, path, err);
     if (code) {
         tr_session_close(s);

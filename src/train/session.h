@@ -73,13 +73,19 @@ typedef struct tr_test {
 int tr_test_plan(const tr_session *session, int n_threads, tr_test *out, tr_error *err);
 int64_t tr_test_bytes(const tr_session *session, const tr_test *test);
 int tr_test_allocate(const tr_session *session, tr_team *team, tr_test *test, tr_error *err);
-/* Both. */
-int tr_test_open(const tr_session *session, tr_team *team, tr_test *out, tr_error *err);
 /* Run the test set through the network. progress(done, arg) may be NULL; other than 0 stops. */
 int tr_test_run(tr_test *test, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
                 tr_error *err);
 void tr_test_close(tr_test *test);
 /* Share of class k that was right, NAN where the test set has none. */
 double tr_test_class_accuracy(const tr_test *test, int k);
+
+/* ---- memory (account.c) ---- */
+
+/* What a session with a planned executor and test will hold; both may be NULL: none. */
+void tr_session_account(const tr_session *session, const tr_exec *exec, const tr_test *test,
+                        tr_account *out);
+/* TR_ENOMEM, with all kinds and the limit, where that is more than the process may hold. */
+int tr_account_check(const tr_account *account, tr_error *err);
 
 #endif

@@ -218,7 +218,8 @@ static int train(training *t, tr_team *team) {
     int code = tr_exec_plan(s->graph, &options, n_threads, &t->exec, t->err);
     if (code) return code;
     if ((code = tr_test_plan(s, n_threads, &t->test, t->err))) return code;
-    tr_account_of(s, t->exec, &t->test, &account);
+    tr_session_account(s, t->exec, &t->test, &account);
+    tr_account_add(&account, TR_MEMORY_OUTPUT, tr_run_dir_bytes(s));
     if ((code = tr_plan_info_fill(s, t->exec, &account, &t->plan, t->err))) return code;
     if (t->dry) {
         if ((code = tr_run_dir_check(s, t->err)) || (code = tell(t, TR_EVENT_PLAN))) return code;

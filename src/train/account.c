@@ -1,0 +1,41 @@
+/* What a run will hold, summed by kind before it is allocated, and held against the limit. */
+#include <stdio.h>
+
+#include "report/report.h"
+#include "train/session.h"
+
+void tr_session_account(const tr_session *s, const tr_exec *exec, const tr_test *test,
+                        tr_account *out) {
+    const tr_graph *g = s->graph;
+    int64_t data = s->train.bytes + s->test.bytes;
+    int64_t parameters = tr_alloc_bytes(g->n_elements, sizeof *g->parameters);
+    int64_t held = data + (g->parameters ? parameters : 0);
+    *out = (tr_account){0};
+    tr_account_add(out, TR_MEMORY_PARAMETERS, parameters);
+    tr_account_add(out, TR_MEMORY_DATA, data);
+    if (exec) tr_exec_account(exec, out);
+    if (exec && s->train.n)
+        tr_account_add(out, TR_MEMORY_LOADER, tr_feed_bytes(s, &s->train, &s->experiment.loader));
+    if (test) tr_account_add(out, TR_MEMORY_TEST, tr_test_bytes(s, test));
+    tr_account_add(out, TR_MEMORY_PROGRAM, tr_max(s->resident, tr_resident_memory() - held));
+}
+
+int tr_account_check(const tr_account *a, tr_error *err) {
+    static const char *const names[TR_N_MEMORY_KINDS] = {"parameters", "optimizer", "batch",
+                                                         "threads",    "data",      "loader",
+                                                         "test",       "output",    "program"};
+    const char *limit_name;
+    int64_t limit = tr_memory_limit_under("", &limit_name), total = tr_account_total(a);
+    char kinds[512], number[32], of[32];
+    size_t used = 0;
+    if (total <= limit && total < INT64_MAX) return TR_OK;
+    for (int i = 0; i < TR_N_MEMORY_KINDS; i++) {
+        if (a->bytes[i] == 0) continue;
+        used += (size_t)snprintf(kinds + used, sizeof kinds - used, "%s%s %s", used ? ", " : "",
+                                 tr_format_bytes(a->bytes[i], number), names[i]);
+    }
+    return tr_fail(err, TR_ENOMEM, "out of memory: %s would be needed (%s), %s is %s",
+                   tr_format_bytes(total, number), kinds,
+                   limit < INT64_MAX ? limit_name : "the address space",
+                   tr_format_bytes(limit, of));
+}

@@ -29,7 +29,8 @@ static void print_memory(const tr_plan_info *p) {
         printf("%s %s %s", i ? "," : "", tr_format_bytes(kinds[i].bytes, bytes), kinds[i].name);
     printf("\n");
     if (p->memory_total > p->memory_limit / 10 * 9)
-        printf("           close to %s: %s\n", p->memory_limit_name,
+        printf("           %s what %s allows: %s\n",
+               p->memory_total > p->memory_limit ? "more than" : "close to", p->memory_limit_name,
                tr_format_bytes(p->memory_limit, bytes));
 }
 

@@ -314,8 +314,8 @@ START_TEST(failures) {
     omp_set_max_active_levels(0); /* OpenMP gives one thread, whatever is asked */
     ck_assert_int_eq(tr_team_run(p, never, &called, &err), TR_ESYSTEM);
     omp_set_max_active_levels(levels);
-    ck_assert_str_eq(err.text, "OpenMP gives 1 of 4 threads: OMP_THREAD_LIMIT, OMP_DYNAMIC or a "
-                               "parallel region around this call holds the others back");
+    ck_assert_str_eq(err.text, "OpenMP gives 1 of 4 threads: OMP_THREAD_LIMIT or a parallel region "
+                               "around this call holds the others back");
 
     err = (tr_error){0};
     tr_alloc_fail_after(0);

@@ -291,6 +291,16 @@ int64_t tr_memory_limit_under(const char *root, const char **name);
 double tr_cpu_quota(void);
 /* The same for a system whose /proc and /sys are found below the folder `root` ("": this one). */
 double tr_cpu_quota_under(const char *root);
+/* The numbers of this process and of the calling thread, and whether a thread of this process is
+ * still known to the system: one that was joined may be, for an instant, and counts in limits. */
+long tr_process_id(void);
+long tr_thread_id(void);
+bool tr_thread_exists(long id);
+/* The CPUs that the calling thread may run on, in rising order (tr_free), or NULL where the system
+ * does not say or there is no memory. */
+int *tr_own_cpus(int *n);
+/* CPUs that are switched on; at least 1. */
+int tr_n_online_cpus(void);
 /* Flush subnormal numbers to zero in the calling thread. Every thread that computes calls it. */
 void tr_flush_subnormals(void);
 /* One pause of a spinning thread. */

@@ -242,8 +242,11 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
                 tr_error *err) {
     assert(placement->n_active >= 1 && placement->n_active <= TR_MAX_THREADS);
     tr_team team;
-    int rc = create(&team, placement, err);
+    int rc = tr_check_fork(err);
+    if (rc == TR_OK) rc = tr_probe_threads(placement->n_active - 1, err);
+    if (rc == TR_OK) rc = create(&team, placement, err);
     if (rc != TR_OK) return rc;
+    tr_mark_use();
 
     /* OpenMP's threads outlive the region and new ones inherit the binding of the thread that opens
      * it, so each binds itself inside and leaves as it came; so too for the floating-point mode. */
@@ -256,6 +259,7 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
             fenv_t mode;
             fegetenv(&mode);
             void *binding = placement->bind ? tr_bind_push(placement->cpu[rank]) : NULL;
+            fesetenv(FE_DFL_ENV);
             tr_flush_subnormals();
             if (rank == 0) {
                 main(&team, arg);
@@ -269,8 +273,8 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
     }
     if (n_given != team.size)
         rc = tr_fail(err, TR_ESYSTEM,
-                     "OpenMP gives %d of %d threads: OMP_THREAD_LIMIT, OMP_DYNAMIC or a parallel "
-                     "region around this call holds the others back",
+                     "OpenMP gives %d of %d threads: OMP_THREAD_LIMIT or a parallel region around "
+                     "this call holds the others back",
                      n_given, team.size);
     destroy(&team);
     return rc;

@@ -55,16 +55,30 @@ int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool 
 /* Bind the calling thread to the CPUs of a cpulist ("" : leave it). Failure is not an error. */
 void tr_bind_self(const char *cpulist);
 
+/* ---- a call's own thread (call.c) ---- */
+
+typedef struct tr_call tr_call;
+
+/* Run main(call, arg) on a new thread and return what it returns: with round-to-nearest, the C
+ * locale, a stack of our own size and signals blocked, so that nothing of the caller's thread is
+ * changed and nothing of it changes a result. The caller's thread waits, and runs what
+ * tr_call_host asks of it. TR_ESYSTEM where no thread can be started, inside a parallel region of
+ * OpenMP, and in the child of a process that had opened a team. */
+int tr_call_run(int (*main)(tr_call *call, void *arg), void *arg, tr_error *err);
+/* On main's thread: run function(arg) on the caller's and return what it returns. */
+int tr_call_host(tr_call *call, int (*function)(void *arg), void *arg);
+
 /* ---- the team (team.c) ----
  * One OpenMP region for a whole run. Rank 0 is the caller's thread and runs `main`; the others wait
  * for jobs, spinning briefly, then asleep. */
 
 typedef struct tr_team tr_team;
 
-/* Open the region with placement->n_active threads (each binds itself and flushes subnormals), run
- * main(team, arg) on rank 0, then close it: every thread's binding and floating-point mode are as
- * before. Fails when OpenMP gives fewer threads than asked. Not reentrant on one placement;
- * separate calls from separate threads are fine. */
+/* Open the region with placement->n_active threads (each binds itself, rounds to nearest and
+ * flushes subnormals), run main(team, arg) on rank 0, then close it: every thread's binding and
+ * floating-point mode are as before. TR_ESYSTEM when the threads cannot be started, OpenMP gives
+ * fewer than asked, or the process is the child of one that had opened a team. Not reentrant on one
+ * placement; separate calls from separate threads are fine. */
 int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void *arg), void *arg,
                 tr_error *err);
 int tr_team_size(const tr_team *team);

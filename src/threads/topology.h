@@ -36,6 +36,16 @@ struct tr_topology {
 /* How many of n_cpus threads can run at once under a quota in CPUs (0: none). */
 int tr_runnable(int n_cpus, double quota);
 
+/* ---- threads and forks ---- */
+
+/* TR_ESYSTEM unless so many threads can be started by OpenMP, each with enough stack (probe.c). */
+int tr_probe_threads(int n, tr_error *err);
+/* OMP_STACKSIZE in bytes, or 0. */
+size_t tr_parse_stack_size(const char *text);
+/* A team has been opened in this process; TR_ESYSTEM in a child forked after that (call.c). */
+void tr_mark_use(void);
+int tr_check_fork(tr_error *err);
+
 /* ---- binding of the calling thread (bind.c) ---- */
 
 /* Bind to one CPU and return what undoes it, or NULL where the thread stays as it was. */

@@ -9,6 +9,7 @@
 
 #include "report/report.h"
 #include "train/bench.h"
+#include "train/here.h"
 
 enum {
     PEAK_ROUNDS = 500000, /* about a millisecond */
@@ -75,7 +76,7 @@ int tr_bench_cores(void) {
     return n;
 }
 
-int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err) {
+int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err) {
     peak_run run = {.runs = runs < 1 ? 1 : runs};
     tr_topology *topology = NULL;
     tr_placement placement;
@@ -289,7 +290,7 @@ static int check_workers(int workers, tr_error *err) {
     return TR_OK;
 }
 
-int tr_bench_loader(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
+int tr_bench_loader_here(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
                     tr_error *err) {
     loader_run run = {.workers = workers, .seconds = seconds, .out = out, .err = err};
     int code = check_workers(workers, err);
@@ -368,7 +369,7 @@ static double images_per_second(const tr_windows *windows, int of) {
     return (double)sum.images / sum.seconds;
 }
 
-int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
+int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double seconds,
                      tr_bench_scaling_row *out, const char *picture, tr_error *err) {
     scaling_run run = {.seconds = seconds / TURNS, .err = err};
     int workers, code = tr_session_open(config->doc, true, &run.session, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "train/bench.h"
+#include "train/here.h"
 
 enum {
     FEWEST_WINDOWS = 6, /* of a side, where steps are long */
@@ -149,7 +150,7 @@ static void step_main(tr_team *team, void *arg) {
     r->code = bench_step(r, team);
 }
 
-int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err) {
+int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err) {
     step_run run = {.seconds = seconds, .out = out, .err = err};
     *out = (tr_bench_step_result){0};
     int code = tr_session_open(config->doc, true, &run.session, err);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/here.h"
 #include "train/session.h"
 
 enum { TEST_BATCH = 256 };
@@ -111,7 +112,7 @@ static void evaluate(tr_team *team, void *arg) {
     tr_test_close(&test);
 }
 
-int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
+int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
     tr_error local = {0};
     evaluation v = {.summary = summary, .err = err ? err : &local};
     *summary = (tr_summary){0};

@@ -1,6 +1,7 @@
 /* Single images through a trained network: tr_predict. */
 #include <math.h>
 
+#include "train/here.h"
 #include "train/run_dir.h"
 #include "train/session.h"
 
@@ -49,7 +50,7 @@ static void predict(tr_team *team, void *arg) {
     tr_free(x);
 }
 
-int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed, tr_prediction *out,
+int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t seed, tr_prediction *out,
                const char *picture, tr_error *err) {
     tr_error local = {0};
     predicting p = {.count = count, .seed = seed, .out = out, .err = err ? err : &local};

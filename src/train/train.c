@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/here.h"
 #include "train/plan_info.h"
 #include "train/run_dir.h"
 #include "train/session.h"
@@ -265,13 +266,13 @@ static int run(tr_config *config, bool dry, tr_listener listener, void *arg, tr_
     return code;
 }
 
-int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
+int tr_train_here(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
              tr_error *err) {
     tr_summary local;
     return run(config, false, listener, arg, summary ? summary : &local, err);
 }
 
-int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err) {
+int tr_dry_run_here(tr_config *config, tr_listener listener, void *arg, tr_error *err) {
     tr_summary summary;
     return run(config, true, listener, arg, &summary, err);
 }

@@ -1,0 +1,161 @@
+/* The public calls that compute, each on a thread of its own: see threads/call.c.
+ *
+ * A listener runs on the thread of its caller, as the caller left it.
+ */
+#include "threads/threads.h"
+#include "train/here.h"
+
+/* ---- training ---- */
+
+typedef struct training_call {
+    tr_config *config;
+    tr_listener listener;
+    void *listener_arg;
+    tr_summary *summary;
+    tr_error *err;
+    bool dry;
+    tr_call *call;
+    const tr_event *event; /* that the listener is to be called with */
+} training_call;
+
+static int call_listener(void *arg) {
+    training_call *c = arg;
+    return c->listener(c->event, c->listener_arg);
+}
+
+static int relay(const tr_event *event, void *arg) {
+    training_call *c = arg;
+    c->event = event;
+    return tr_call_host(c->call, call_listener, c);
+}
+
+static int train(tr_call *call, void *arg) {
+    training_call *c = arg;
+    tr_listener listener = c->listener ? relay : NULL;
+    c->call = call;
+    return c->dry ? tr_dry_run_here(c->config, listener, c, c->err)
+                  : tr_train_here(c->config, listener, c, c->summary, c->err);
+}
+
+int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
+             tr_error *err) {
+    training_call c = {config, listener, arg, summary, err, false, NULL, NULL};
+    if (summary) *summary = (tr_summary){.run_dir = ""};
+    return tr_call_run(train, &c, err);
+}
+
+int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err) {
+    training_call c = {config, listener, arg, NULL, err, true, NULL, NULL};
+    return tr_call_run(train, &c, err);
+}
+
+/* ---- using a trained network ---- */
+
+typedef struct run_call {
+    tr_config *config;
+    const char *run_dir;
+    int count;
+    uint64_t seed;
+    const char *picture;
+    tr_summary *summary;
+    tr_prediction *predictions;
+    tr_error *err;
+} run_call;
+
+static int evaluate(tr_call *call, void *arg) {
+    const run_call *c = arg;
+    (void)call;
+    return tr_evaluate_here(c->config, c->run_dir, c->summary, c->err);
+}
+
+int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
+    run_call c = {.config = config, .run_dir = run_dir, .summary = summary, .err = err};
+    *summary = (tr_summary){.run_dir = ""};
+    return tr_call_run(evaluate, &c, err);
+}
+
+static int predict(tr_call *call, void *arg) {
+    const run_call *c = arg;
+    (void)call;
+    return tr_predict_here(c->config, c->run_dir, c->count, c->seed, c->predictions, c->picture,
+                           c->err);
+}
+
+int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed, tr_prediction *out,
+               const char *picture, tr_error *err) {
+    run_call c = {.config = config,
+                  .run_dir = run_dir,
+                  .count = count,
+                  .seed = seed,
+                  .picture = picture,
+                  .predictions = out,
+                  .err = err};
+    return tr_call_run(predict, &c, err);
+}
+
+/* ---- measuring ---- */
+
+typedef struct bench_call {
+    tr_config *config;
+    const char *isa, *picture;
+    const int *threads;
+    int n; /* of threads, runs or workers */
+    double seconds;
+    void *out;
+    tr_error *err;
+} bench_call;
+
+static int bench_peak(tr_call *call, void *arg) {
+    const bench_call *c = arg;
+    (void)call;
+    return tr_bench_peak_here(c->isa, *c->threads, c->n, c->out, c->err);
+}
+
+int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err) {
+    bench_call c = {.isa = isa, .threads = &threads, .n = runs, .out = gflops, .err = err};
+    *gflops = 0;
+    return tr_call_run(bench_peak, &c, err);
+}
+
+static int bench_step(tr_call *call, void *arg) {
+    const bench_call *c = arg;
+    (void)call;
+    return tr_bench_step_here(c->config, c->seconds, c->out, c->err);
+}
+
+int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err) {
+    bench_call c = {.config = config, .seconds = seconds, .out = out, .err = err};
+    out->n_rows = 0;
+    return tr_call_run(bench_step, &c, err);
+}
+
+static int bench_loader(tr_call *call, void *arg) {
+    const bench_call *c = arg;
+    (void)call;
+    return tr_bench_loader_here(c->config, c->n, c->seconds, c->out, c->err);
+}
+
+int tr_bench_loader(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
+                    tr_error *err) {
+    bench_call c = {.config = config, .n = workers, .seconds = seconds, .out = out, .err = err};
+    return tr_call_run(bench_loader, &c, err);
+}
+
+static int bench_scaling(tr_call *call, void *arg) {
+    const bench_call *c = arg;
+    (void)call;
+    return tr_bench_scaling_here(c->config, c->threads, c->n, c->seconds, c->out, c->picture,
+                                 c->err);
+}
+
+int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
+                     tr_bench_scaling_row *out, const char *picture, tr_error *err) {
+    bench_call c = {.config = config,
+                    .threads = threads,
+                    .n = n,
+                    .seconds = seconds,
+                    .out = out,
+                    .picture = picture,
+                    .err = err};
+    return tr_call_run(bench_scaling, &c, err);
+}

@@ -1,0 +1,25 @@
+/* Private to this room: the public calls that compute, on the calling thread.
+ *
+ * Each means what its namesake of trainer.h says. call.c runs them on a thread of the library's
+ * own, as the calling one may have any stack, floating-point mode and locale. A listener given to
+ * these is called on the thread that runs them.
+ */
+#ifndef TR_HERE_H
+#define TR_HERE_H
+
+#include "trainer/trainer.h"
+
+int tr_train_here(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
+                  tr_error *err);
+int tr_dry_run_here(tr_config *config, tr_listener listener, void *arg, tr_error *err);
+int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
+int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t seed,
+                    tr_prediction *out, const char *picture, tr_error *err);
+int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err);
+int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err);
+int tr_bench_loader_here(tr_config *config, int workers, double seconds,
+                         tr_bench_loader_result *out, tr_error *err);
+int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double seconds,
+                          tr_bench_scaling_row *out, const char *picture, tr_error *err);
+
+#endif

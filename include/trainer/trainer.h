@@ -12,6 +12,24 @@
  * Different configurations may be used from different threads at the same time; one configuration
  * by one thread at a time. Text in events and summaries belongs to the library and is valid during
  * the call that shows it (summaries: until the configuration is freed or the next call with it).
+ *
+ * In a host program. The calls that compute (tr_train, tr_dry_run, tr_evaluate, tr_predict,
+ * tr_bench_*) run on threads of the library's own, which end with the call, while the calling
+ * thread waits:
+ *   - Its floating-point mode, locale, binding, signal mask, stack and OpenMP settings are not
+ *     changed, not even for a listener, and do not change a result.
+ *   - The library's threads block all signals but those that an instruction causes (SIGSEGV and its
+ *     like): handlers run on the host's threads. Meanwhile the calling thread is not cancelable.
+ *   - Threads that cannot be started give TR_ESYSTEM, and so does a stack of less than 64 KiB
+ *     (OMP_STACKSIZE, ulimit -s). They are tried out first, as OpenMP ends a process that cannot
+ *     start them: a host must not use up a limit on threads at the same moment.
+ *   - In the child of a fork they give TR_ESYSTEM if the parent had computed before: call fork
+ *     earlier, or exec after it. The child of a fork made in a listener gets TR_ESYSTEM when the
+ *     listener returns. So do calls inside a parallel region of OpenMP.
+ *   - Calls from two threads at once share the CPUs: both bind their threads to the same ones,
+ * which is slow but changes no result. Give each its own by sched_setaffinity on the calling
+ * thread.
+ *   - The library stays in memory after dlclose.
  */
 #ifndef TRAINER_TRAINER_H
 #define TRAINER_TRAINER_H
@@ -125,8 +143,8 @@ typedef struct tr_event {
     const tr_summary *summary; /* TR_EVENT_END */
 } tr_event;
 
-/* Called on the thread that called tr_train. Returning other than 0 stops the run (TR_ECANCELED).
- */
+/* Called on the thread that called tr_train, in whatever floating-point mode, locale and binding
+ * that has. Must return. Returning other than 0 stops the run (TR_ECANCELED). */
 typedef int (*tr_listener)(const tr_event *event, void *arg);
 
 /* Train as configured and write the run directory. All faults of the configuration and the data are

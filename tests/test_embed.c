@@ -1,0 +1,542 @@
+/* The library in a host program: what it leaves alone, and that nothing ends or hangs the host.
+ *
+ * Each case is a host of its own: this program, started anew with the name of the case, an
+ * environment and limits, because variables of OpenMP and what a process has done with threads are
+ * settled for its life. A host says on standard output what its run came to and ends with 0; a
+ * check that fails ends it with a line on standard error. No host uses Check: its longjmp must not
+ * leave a listener.
+ */
+#include <fenv.h>
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "check_main.h"
+#include "trainer/trainer.h"
+
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static const char configuration[] = "[data]\ntype = synthetic\ntrain = 96\ntest = 32\n"
+                                    "height = 8\nwidth = 8\n"
+                                    "[loader]\nbatch_size = 8\nshuffle = true\n"
+                                    "[network]\nconv = conv2d out_channels=4 kernel_size=3\n"
+                                    "relu = relu\npool = max_pool2d kernel_size=2\n"
+                                    "flatten = flatten\nfc = linear out_features=10\n"
+                                    "[loss]\ntype = cross_entropy\n"
+                                    "[optimizer]\ntype = sgd\nlr = 0.0503\nmomentum = 0.9\n"
+                                    "[train]\nepochs = 2\nlog_every = 5\n";
+
+/* ---- what hosts have in common ---- */
+
+static tr_config *new_config(const char *assignment) {
+    tr_error err = {0};
+    tr_config *config;
+    if (tr_config_read("net.ini", &config, &err) ||
+        (assignment && tr_config_set(config, assignment, &err))) {
+        fprintf(stderr, "%s\n", err.text);
+        _exit(1);
+    }
+    return config;
+}
+
+static int train_with(const char *assignment, tr_listener listener, void *arg, tr_summary *summary,
+                      tr_error *err) {
+    tr_config *config = new_config(assignment);
+    int code = tr_train(config, listener, arg, summary, err);
+    tr_config_free(config);
+    return code;
+}
+
+/* A training whose weights are said on standard output, or the failure, which ends the host. */
+static void train_and_say(const char *assignment, tr_listener listener, void *arg) {
+    tr_error err = {0};
+    tr_summary summary;
+    int code = train_with(assignment, listener, arg, &summary, &err);
+    if (code) {
+        fprintf(stderr, "%d: %s\n", code, err.text);
+        _exit(3);
+    }
+    printf("%s\n", summary.weights_sha256);
+}
+
+/* ---- hosts ---- */
+
+static int say_placement(const tr_event *event, void *arg) {
+    (void)arg;
+    if (event->kind == TR_EVENT_PLAN) printf("%s\n", event->plan->placement);
+    return 0;
+}
+
+static int host_plain(void) {
+    train_and_say(getenv("HOST_SET"), NULL, NULL);
+    return 0;
+}
+
+static int host_placement(void) {
+    tr_error err = {0};
+    tr_config *config = new_config(getenv("HOST_SET"));
+    REQUIRE(tr_dry_run(config, say_placement, NULL, &err) == TR_OK);
+    tr_config_free(config);
+    train_and_say(getenv("HOST_SET"), NULL, NULL);
+    return 0;
+}
+
+/* All that the library can do, pictures included. */
+static int host_all(void) {
+    static tr_bench_step_result step;
+    static tr_summary summary;
+    tr_error err = {0};
+    tr_config *config = new_config(getenv("HOST_SET")), *of_run;
+    tr_prediction predictions[2];
+    tr_bench_loader_result loader;
+    tr_bench_scaling_row rows[2];
+    const int threads[] = {1, 2};
+    double gflops;
+    REQUIRE(tr_train(config, NULL, NULL, &summary, &err) == TR_OK);
+    printf("%s\n", summary.weights_sha256);
+    char run_dir[64];
+    snprintf(run_dir, sizeof run_dir, "%s", summary.run_dir);
+    REQUIRE(tr_config_of_run(run_dir, &of_run, &err) == TR_OK);
+    REQUIRE(tr_evaluate(of_run, run_dir, &summary, &err) == TR_OK);
+    REQUIRE(tr_predict(of_run, run_dir, 2, 1, predictions, "predicted.png", &err) == TR_OK);
+    REQUIRE(tr_bench_peak("auto", 2, 1, &gflops, &err) == TR_OK);
+    REQUIRE(tr_bench_step(config, 0.05, &step, &err) == TR_OK);
+    REQUIRE(tr_bench_loader(config, 1, 0.05, &loader, &err) == TR_OK);
+    REQUIRE(tr_bench_scaling(config, threads, 2, 0.05, rows, "scaling.png", &err) == TR_OK);
+    REQUIRE(tr_bench_cores() >= 1);
+    tr_config_free(of_run);
+    tr_config_free(config);
+    return 0;
+}
+
+/* A host's thread as it was before the call. */
+typedef struct self {
+    pthread_t thread;
+    int rounding;
+    float subnormal;
+    cpu_set_t cpus;
+    sigset_t blocked;
+    char locale[64];
+    int events;
+} self;
+
+static float half(float x) {
+    volatile float y = x;
+    return y * 0.5f;
+}
+
+static bool same_signals(const sigset_t *a, const sigset_t *b) {
+    for (int s = 1; s < NSIG; s++)
+        if (sigismember(a, s) != sigismember(b, s)) return false;
+    return true;
+}
+
+static self look(void) {
+    self s = {.thread = pthread_self(), .rounding = fegetround(), .subnormal = half(FLT_MIN)};
+    REQUIRE(sched_getaffinity(0, sizeof s.cpus, &s.cpus) == 0);
+    REQUIRE(pthread_sigmask(SIG_SETMASK, NULL, &s.blocked) == 0);
+    snprintf(s.locale, sizeof s.locale, "%s", setlocale(LC_ALL, NULL));
+    return s;
+}
+
+static void require_same(const self *before) {
+    self now = look();
+    REQUIRE(pthread_equal(now.thread, before->thread));
+    REQUIRE(now.rounding == before->rounding);
+    REQUIRE(now.subnormal == before->subnormal);
+    REQUIRE(CPU_EQUAL(&now.cpus, &before->cpus));
+    REQUIRE(same_signals(&now.blocked, &before->blocked));
+    REQUIRE(strcmp(now.locale, before->locale) == 0);
+    REQUIRE(!omp_in_parallel());
+}
+
+static int require_untouched(const tr_event *event, void *arg) {
+    self *before = arg;
+    (void)event;
+    before->events++;
+    require_same(before);
+    return 0;
+}
+
+/* The caller's modes neither change nor matter. The locale with commas is there where one is
+ * installed. */
+static int host_modes(void) {
+    static const char *const commas[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "comma"};
+    sigset_t some;
+    sigemptyset(&some);
+    sigaddset(&some, SIGUSR2);
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &some, NULL) == 0);
+    for (size_t i = 0; i < sizeof commas / sizeof *commas; i++)
+        if (setlocale(LC_ALL, commas[i])) break;
+    static const int roundings[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+    for (size_t i = 0; i < sizeof roundings / sizeof *roundings; i++) {
+        REQUIRE(fesetround(roundings[i]) == 0);
+        self before = look();
+        train_and_say(NULL, require_untouched, &before);
+        train_and_say("loader.workers=2", require_untouched, &before);
+        require_same(&before);
+        REQUIRE(before.events > 10);
+    }
+    REQUIRE(fesetround(FE_TONEAREST) == 0);
+    feenableexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW); /* SIGFPE, were it inherited */
+    train_and_say(NULL, NULL, NULL);
+    return 0;
+}
+
+static pthread_t main_thread;
+static atomic_int n_handled, n_elsewhere;
+
+static void handle(int signal) {
+    (void)signal;
+    atomic_fetch_add(pthread_equal(pthread_self(), main_thread) ? &n_handled : &n_elsewhere, 1);
+}
+
+/* Signals of the process, sent by it while it trains, are handled by its own thread; those of the
+ * file-size limit and of pipes do not end it. */
+static int send_signals(const tr_event *event, void *arg) {
+    (void)event, (void)arg;
+    sigset_t one, before;
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    /* Nobody of the library's takes what this thread does not want now. */
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &one, &before) == 0);
+    kill(getpid(), SIGUSR1);
+    sched_yield();
+    REQUIRE(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return 0;
+}
+
+static int host_signals(void) {
+    struct sigaction action = {.sa_handler = handle};
+    main_thread = pthread_self();
+    REQUIRE(sigaction(SIGUSR1, &action, NULL) == 0);
+    train_and_say("loader.workers=2", send_signals, NULL);
+    REQUIRE(n_handled > 5);
+    REQUIRE(n_elsewhere == 0);
+    return 0;
+}
+
+/* ---- forks ---- */
+
+/* Wait for a child, which has twenty seconds. */
+static int code_of(pid_t child) {
+    int status;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static void require_refused(int code, const tr_error *err) {
+    REQUIRE(code == TR_ESYSTEM);
+    REQUIRE(strstr(err->text, "forked") != NULL);
+}
+
+static int host_fork_after(void) {
+    train_and_say(NULL, NULL, NULL);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        tr_error err = {0};
+        tr_summary summary;
+        double gflops;
+        alarm(20);
+        require_refused(train_with(NULL, NULL, NULL, &summary, &err), &err);
+        err = (tr_error){0};
+        require_refused(train_with("run.threads=1", NULL, NULL, NULL, &err), &err);
+        err = (tr_error){0};
+        require_refused(tr_bench_peak("auto", 2, 1, &gflops, &err), &err);
+        REQUIRE(tr_bench_cores() >= 1);
+        _exit(0);
+    }
+    REQUIRE(code_of(child) == 0);
+    train_and_say(NULL, NULL, NULL); /* the parent goes on */
+    return 0;
+}
+
+static int fork_once(const tr_event *event, void *arg) {
+    pid_t *child = arg;
+    if (event->kind == TR_EVENT_LOG && *child < 0) {
+        *child = fork();
+        if (*child == 0) alarm(20);
+    }
+    return 0;
+}
+
+static int host_fork_in_listener(void) {
+    pid_t child = -1;
+    tr_error err = {0};
+    tr_summary summary;
+    int code = train_with(NULL, fork_once, &child, &summary, &err);
+    if (child == 0) {
+        require_refused(code, &err);
+        _exit(0);
+    }
+    REQUIRE(code == TR_OK);
+    REQUIRE(code_of(child) == 0);
+    return 0;
+}
+
+/* The host has used OpenMP and libraries before it forks, but not this one. */
+static int host_fork_before(void) {
+    int sum = 0;
+#pragma omp parallel num_threads(3) reduction(+ : sum)
+    sum += 1;
+    REQUIRE(sum == 3);
+    tr_config_free(new_config(NULL));
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        train_and_say(NULL, NULL, NULL);
+        fflush(stdout);
+        _exit(0);
+    }
+    REQUIRE(code_of(child) == 0);
+    return 0;
+}
+
+/* ---- threads ---- */
+
+static int host_in_region(void) {
+    int n_refused = 0;
+#pragma omp parallel num_threads(2) reduction(+ : n_refused)
+    {
+        tr_error err = {0};
+        tr_summary summary;
+        int code = train_with(NULL, NULL, NULL, &summary, &err);
+        REQUIRE(code == TR_ESYSTEM);
+        REQUIRE(strstr(err.text, "parallel region") != NULL);
+        n_refused++;
+    }
+    REQUIRE(n_refused == 2);
+    train_and_say(NULL, NULL, NULL);
+    return 0;
+}
+
+static void *train_beside(void *arg) {
+    tr_error err = {0};
+    REQUIRE(train_with("loader.workers=1", NULL, NULL, arg, &err) == TR_OK);
+    return NULL;
+}
+
+static int host_two_at_once(void) {
+    static tr_summary summaries[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        REQUIRE(pthread_create(&threads[i], NULL, train_beside, &summaries[i]) == 0);
+    for (int i = 0; i < 2; i++) REQUIRE(pthread_join(threads[i], NULL) == 0);
+    for (int i = 0; i < 2; i++) printf("%s\n", summaries[i].weights_sha256);
+    return 0;
+}
+
+/* A run from a listener: of another configuration, while the first one waits. */
+static int train_inside(const tr_event *event, void *arg) {
+    (void)arg;
+    if (event->kind == TR_EVENT_EPOCH) train_and_say(NULL, NULL, NULL);
+    return 0;
+}
+
+static int host_nested(void) {
+    train_and_say(NULL, train_inside, NULL);
+    return 0;
+}
+
+/* After it was refused the host goes on. */
+static int host_refused(void) {
+    tr_error err = {0};
+    tr_summary summary;
+    int code = train_with(getenv("HOST_SET"), NULL, NULL, &summary, &err);
+    printf("%d %s\n", code, err.text);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+} hosts[] = {
+    {"plain", host_plain},
+    {"placement", host_placement},
+    {"all", host_all},
+    {"modes", host_modes},
+    {"signals", host_signals},
+    {"fork_after", host_fork_after},
+    {"fork_in_listener", host_fork_in_listener},
+    {"fork_before", host_fork_before},
+    {"in_region", host_in_region},
+    {"two_at_once", host_two_at_once},
+    {"nested", host_nested},
+    {"refused", host_refused},
+};
+
+static int be_host(const char *name) {
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        if (strcmp(hosts[i].name, name) == 0) {
+            int code = hosts[i].run();
+            return fflush(stdout) ? 1 : code;
+        }
+    }
+    return 2;
+}
+
+/* ---- starting a host ---- */
+
+enum { MOST_VARIABLES = 4, OUTPUT = 8192 };
+
+typedef struct host {
+    const char *name;
+    const char *set[MOST_VARIABLES]; /* "NAME=VALUE" */
+    void (*limit)(void);             /* in the host's process, before it starts */
+    int code;
+    char out[OUTPUT], err[OUTPUT];
+} host;
+
+static char folder[64], weights[65];
+
+static void read_back(FILE *file, char text[OUTPUT]) {
+    rewind(file);
+    text[fread(text, 1, OUTPUT - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void start_host(host *h) {
+    FILE *out = tmpfile(), *err = tmpfile();
+    int status;
+    ck_assert(out && err);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        for (int i = 0; i < MOST_VARIABLES && h->set[i]; i++) putenv((char *)(uintptr_t)h->set[i]);
+        dup2(fileno(out), 1);
+        dup2(fileno(err), 2);
+        if (chdir(folder)) _exit(126);
+        alarm(50);
+        if (h->limit) h->limit();
+        execl("/proc/self/exe", "test_embed", h->name, (char *)NULL);
+        _exit(127);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    h->code = WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+    read_back(out, h->out);
+    read_back(err, h->err);
+}
+
+/* Start it: it ends well, and every line of its output that is a sum of weights is the plain one.
+ * Returns how many those were. */
+static int run_host(host *h) {
+    start_host(h);
+    ck_assert_msg(h->code == 0, "%s %s: code %d: %s%s", h->name, h->set[0] ? h->set[0] : "",
+                  h->code, h->err, h->out);
+    int n = 0;
+    for (const char *line = h->out; *line; line++) {
+        size_t length = strcspn(line, "\n");
+        if (length == 64) {
+            ck_assert_msg(strncmp(line, weights, 64) == 0, "%s %s: other weights", h->name,
+                          h->set[0] ? h->set[0] : "");
+            n++;
+        }
+        line += length;
+        if (!*line) break;
+    }
+    return n;
+}
+
+static void make_folder(void) {
+    snprintf(folder, sizeof folder, "%s/trainer-embed-XXXXXX", P_tmpdir);
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    chmod(folder, 0777);
+    char path[128];
+    snprintf(path, sizeof path, "%s/net.ini", folder);
+    FILE *file = fopen(path, "w");
+    ck_assert(file && fputs(configuration, file) >= 0 && fclose(file) == 0);
+    host h = {.name = "plain"};
+    start_host(&h);
+    ck_assert_msg(h.code == 0 && strlen(h.out) == 65, "%s", h.err);
+    memcpy(weights, h.out, 64);
+}
+
+static void remove_folder(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* ---- tests ---- */
+
+START_TEST(untouched) {
+    host h = {.name = "modes"};
+    ck_assert_int_eq(run_host(&h), 9);
+}
+END_TEST
+
+START_TEST(signals) {
+    host h = {.name = "signals"};
+    ck_assert_int_eq(run_host(&h), 1);
+}
+END_TEST
+
+START_TEST(forks) {
+    host after = {.name = "fork_after"}, inside = {.name = "fork_in_listener"},
+         before = {.name = "fork_before"};
+    ck_assert_int_eq(run_host(&after), 2);
+    run_host(&inside);
+    ck_assert_int_eq(run_host(&before), 1);
+}
+END_TEST
+
+START_TEST(several) {
+    host region = {.name = "in_region"}, two = {.name = "two_at_once"}, nested = {.name = "nested"};
+    ck_assert_int_eq(run_host(&region), 1);
+    ck_assert_int_eq(run_host(&two), 2);
+    ck_assert_int_eq(run_host(&nested), 3);
+}
+END_TEST
+
+static void small_stack(void) {
+    struct rlimit limit = {64 << 10, 64 << 10};
+    setrlimit(RLIMIT_STACK, &limit);
+}
+
+/* From 64 KiB on a stack is enough, for the team, the loader and the host's own thread. */
+START_TEST(stacks) {
+    static host h[] = {
+        {.name = "all", .set = {"OMP_STACKSIZE=64k", "HOST_SET=loader.workers=1"}},
+        {.name = "all", .set = {"HOST_SET=loader.workers=1"}, .limit = small_stack},
+        {.name = "all", .set = {"HOST_SET=run.oversubscribe=true"}, .limit = small_stack},
+    };
+    ck_assert_int_eq(run_host(&h[_i]), 1);
+}
+END_TEST
+
+static Suite *embed_suite(void) {
+    Suite *suite = suite_create("embed");
+    TCase *all = tcase_create("embed");
+    tcase_set_timeout(all, 60);
+    tcase_add_unchecked_fixture(all, make_folder, remove_folder);
+    tcase_add_test(all, untouched);
+    tcase_add_test(all, signals);
+    tcase_add_test(all, forks);
+    tcase_add_test(all, several);
+    tcase_add_loop_test(all, stacks, 0, 3);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) return be_host(argv[1]);
+    return tr_check_run(embed_suite());
+}

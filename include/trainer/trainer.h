@@ -26,9 +26,8 @@
  *   - In the child of a fork they give TR_ESYSTEM if the parent had computed before: call fork
  *     earlier, or exec after it. The child of a fork made in a listener gets TR_ESYSTEM when the
  *     listener returns. So do calls inside a parallel region of OpenMP.
- *   - Calls from two threads at once share the CPUs: both bind their threads to the same ones,
- * which is slow but changes no result. Give each its own by sched_setaffinity on the calling
- * thread.
+ *   - Calls from two threads at once bind their threads to the same CPUs, which is slow but changes
+ *     no result; sched_setaffinity on the calling thread gives each call CPUs of its own.
  *   - The library stays in memory after dlclose.
  */
 #ifndef TRAINER_TRAINER_H

@@ -267,7 +267,7 @@ static int run(tr_config *config, bool dry, tr_listener listener, void *arg, tr_
 }
 
 int tr_train_here(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
-             tr_error *err) {
+                  tr_error *err) {
     tr_summary local;
     return run(config, false, listener, arg, summary ? summary : &local, err);
 }

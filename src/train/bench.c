@@ -290,8 +290,8 @@ static int check_workers(int workers, tr_error *err) {
     return TR_OK;
 }
 
-int tr_bench_loader_here(tr_config *config, int workers, double seconds, tr_bench_loader_result *out,
-                    tr_error *err) {
+int tr_bench_loader_here(tr_config *config, int workers, double seconds,
+                         tr_bench_loader_result *out, tr_error *err) {
     loader_run run = {.workers = workers, .seconds = seconds, .out = out, .err = err};
     int code = check_workers(workers, err);
     if (code == TR_OK) code = tr_session_open(config->doc, true, &run.session, err);
@@ -370,7 +370,7 @@ static double images_per_second(const tr_windows *windows, int of) {
 }
 
 int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double seconds,
-                     tr_bench_scaling_row *out, const char *picture, tr_error *err) {
+                          tr_bench_scaling_row *out, const char *picture, tr_error *err) {
     scaling_run run = {.seconds = seconds / TURNS, .err = err};
     int workers, code = tr_session_open(config->doc, true, &run.session, err);
     if (code) return code;

@@ -150,7 +150,8 @@ static void step_main(tr_team *team, void *arg) {
     r->code = bench_step(r, team);
 }
 
-int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err) {
+int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out,
+                       tr_error *err) {
     step_run run = {.seconds = seconds, .out = out, .err = err};
     *out = (tr_bench_step_result){0};
     int code = tr_session_open(config->doc, true, &run.session, err);

@@ -50,8 +50,8 @@ static void predict(tr_team *team, void *arg) {
     tr_free(x);
 }
 
-int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t seed, tr_prediction *out,
-               const char *picture, tr_error *err) {
+int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t seed,
+                    tr_prediction *out, const char *picture, tr_error *err) {
     tr_error local = {0};
     predicting p = {.count = count, .seed = seed, .out = out, .err = err ? err : &local};
     char sha256[65];

@@ -25,10 +25,12 @@ void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *memory);
 
 static atomic_long n_live, n_calls;
+static _Atomic int64_t n_bytes; /* asked for zeroed */
 
 void *__wrap_calloc(size_t n, size_t size) {
     void *p = __real_calloc(n, size);
     n_calls++;
+    n_bytes += (int64_t)(n * size);
     n_live += p != NULL;
     return p;
 }
@@ -577,6 +579,53 @@ START_TEST(odd_rows) {
 }
 END_TEST
 
+typedef struct counted {
+    tr_graph *graph;
+    tr_exec_options options;
+    int64_t told, allocated;
+    tr_error err;
+} counted;
+
+static void plan_and_allocate(tr_team *team, void *arg) {
+    counted *c = arg;
+    tr_exec *exec;
+    tr_account before = {0}, after = {0};
+    if (tr_exec_plan(c->graph, &c->options, tr_team_size(team), &exec, &c->err)) return;
+    tr_exec_account(exec, &before);
+    n_bytes = 0;
+    tr_exec_allocate(exec, team, &c->err);
+    c->allocated = n_bytes;
+    tr_exec_account(exec, &after);
+    c->told = tr_account_total(&before);
+    if (tr_account_total(&after) != c->told) tr_fail(&c->err, TR_ECONFIG, "another sum");
+    tr_exec_free(exec);
+}
+
+/* To the byte, but for the errors of the threads, which are gone when it returns. */
+START_TEST(what_is_told_is_allocated) {
+    void *args = sgd_args("lr=0.05 momentum=0.9");
+    for (int i = 0; i < 12; i++) {
+        int threads = i % 3 + 1;
+        counted c = {
+            .graph = graph_of(i < 6 ? dag_layers : lenet_layers, i < 6 ? small_image : image, 10),
+            .options = {.batch = i % 2 ? 3 : 100,
+                        .training = i % 4 != 0,
+                        .loads = i % 4 == 1,
+                        .kernels = kernels_of("auto"),
+                        .optimizer = i % 4 != 0 ? tr_optimizers[0] : NULL,
+                        .optimizer_args = args,
+                        .keep_gradients = i % 4 == 3}};
+        on_team(threads, plan_and_allocate, &c);
+        ck_assert_msg(c.err.code == TR_OK, "%s", c.err.text);
+        ck_assert_int_gt(c.told, 0);
+        int64_t errors = tr_alloc_bytes((int64_t)tr_min(threads, 3), sizeof(tr_error));
+        ck_assert_int_eq(c.allocated, c.told + errors);
+        tr_graph_free(c.graph);
+    }
+    tr_free(args);
+}
+END_TEST
+
 START_TEST(memory_is_told) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     run r = new_run(lenet_layers, image, 128, 0, args);
@@ -616,6 +665,7 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, shares_that_move);
     tcase_add_test(all, odd_rows);
     tcase_add_test(all, memory_is_told);
+    tcase_add_test(all, what_is_told_is_allocated);
     suite_add_tcase(suite, all);
     return suite;
 }

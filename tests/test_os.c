@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "check_main.h"
@@ -276,6 +277,82 @@ START_TEST(mapping) {
 }
 END_TEST
 
+START_TEST(reading) {
+    tr_error err = {0};
+    tr_file file;
+    char expected[700], *text, bytes[16] = {0};
+    size_t size;
+    const char *path = in_folder("file");
+    ck_assert_int_eq(tr_save(path, "0123456789", 10, &err), TR_OK);
+    ck_assert_msg(tr_open_file(path, &file, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_eq(file.size, 10);
+    ck_assert_int_eq(tr_read_at(&file, 3, bytes, 5, &err), TR_OK);
+    ck_assert_str_eq(bytes, "34567");
+    ck_assert_int_eq(tr_read_at(&file, 10, bytes, 0, &err), TR_OK);
+    ck_assert_int_eq(tr_read_at(&file, 0, bytes, 10, &err), TR_OK);
+    ck_assert_str_eq(bytes, "0123456789");
+
+    ck_assert_int_eq(truncate(path, 4), 0); /* under the reader: no signal */
+    ck_assert_int_eq(tr_read_at(&file, 2, bytes, 8, &err), TR_EIO);
+    snprintf(expected, sizeof expected,
+             "%s: ends at byte 4, 6 bytes before it should: was it changed while it was read?",
+             path);
+    ck_assert_str_eq(err.text, expected);
+    tr_close_file(&file);
+    tr_close_file(&file); /* none is fine */
+
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_read_file(path, 4, &text, &size, &err), TR_OK);
+    ck_assert_str_eq(text, "0123");
+    ck_assert_uint_eq(size, 4);
+    tr_free(text);
+    ck_assert_int_eq(tr_read_file(path, 3, &text, &size, &err), TR_EIO);
+    ck_assert_ptr_null(text);
+    snprintf(expected, sizeof expected, "%s: has 4 bytes, at most 3 are read", path);
+    ck_assert_str_eq(err.text, expected);
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_save(path, "", 0, &err), TR_OK);
+    ck_assert_int_eq(tr_read_file(path, 0, &text, &size, &err), TR_OK);
+    ck_assert_str_eq(text, "");
+    tr_free(text);
+}
+END_TEST
+
+/* What is no file is no file for any way of reading. */
+START_TEST(reading_what_is_no_file) {
+    const char *pipe_path = in_folder("pipe"), *none = in_folder("none");
+    ck_assert_int_eq(mkfifo(pipe_path, 0600), 0); /* without a writer: must not wait for one */
+    const struct {
+        const char *path, *reason;
+    } cases[] = {{none, "cannot open: No such file or directory"},
+                 {folder, "is a folder, not a file"},
+                 {pipe_path, "is a device or pipe, not a file"},
+                 {"/dev/zero", "is a device or pipe, not a file"},
+                 {"", "cannot open: No such file or directory"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tr_error err = {0}, whole = {0};
+        tr_file file = {.path = folder};
+        char expected[700], *text;
+        size_t size;
+        snprintf(expected, sizeof expected, "%s: %s", cases[i].path, cases[i].reason);
+        ck_assert_int_eq(tr_open_file(cases[i].path, &file, &err), TR_EIO);
+        ck_assert_str_eq(err.text, expected);
+        ck_assert_ptr_null(file.path);
+        ck_assert_int_eq(tr_read_file(cases[i].path, 10, &text, &size, &whole), TR_EIO);
+        ck_assert_str_eq(whole.text, expected);
+        ck_assert_ptr_null(text);
+    }
+    tr_file file;
+    char *text;
+    size_t size;
+    ck_assert_int_eq(tr_save(in_folder("file"), "x", 1, NULL), TR_OK);
+    tr_alloc_fail_after(0);
+    ck_assert_int_eq(tr_open_file(in_folder("file"), &file, NULL), TR_ENOMEM);
+    tr_alloc_fail_after(1);
+    ck_assert_int_eq(tr_read_file(in_folder("file"), 10, &text, &size, NULL), TR_ENOMEM);
+}
+END_TEST
+
 START_TEST(folders) {
     tr_error err = {0};
     ck_assert_int_eq(tr_make_folder(in_folder("a/b//c/"), &err), TR_OK);
@@ -445,6 +522,8 @@ static Suite *os_suite(void) {
     tcase_add_test(files, writing_survives_signals);
     tcase_add_test(files, append_adds_lines);
     tcase_add_test(files, mapping);
+    tcase_add_test(files, reading);
+    tcase_add_test(files, reading_what_is_no_file);
     tcase_add_test(files, folders);
     tcase_add_test(files, quota_v2);
     tcase_add_test(files, quota_v1);

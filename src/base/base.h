@@ -1,6 +1,6 @@
 /* The room `base`: errors, aligned memory, random numbers, argument schemas, operating system.
  *
- * Everything else stands on this header and it stands on nothing of ours. Only os.c and os_limits.c
+ * Everything else stands on this header and it stands on nothing of ours. Only os.c and os_*.c
  * call the operating system, so that another system needs others of these and nothing else.
  */
 #ifndef TR_BASE_H
@@ -247,12 +247,28 @@ void tr_args_format(const tr_key *key, const void *args, char *out);
 const tr_schema *tr_schema_find(const tr_schema *const *list, int n, const char *name,
                                 const char *kind, tr_where where, const char *key, tr_error *err);
 
-/* ---- operating system (os.c, os_limits.c) ---- */
+/* ---- operating system (os.c, os_*.c) ---- */
 
 /* Seconds of a clock that only goes forward. */
 double tr_now(void);
 /* Nanoseconds of the same clock, for profiles. */
 uint64_t tr_now_ns(void);
+
+/* A regular file open for reading; {0}: none. Bytes are read and not mapped, so that a file which
+ * changes meanwhile costs an error and no signal. */
+typedef struct tr_file {
+    char *path; /* as it was given */
+    int descriptor;
+    int64_t size; /* bytes, when it was opened */
+} tr_file;
+/* Fails on what is no regular file; does not wait for a pipe's writer. */
+int tr_open_file(const char *path, tr_file *out, tr_error *err);
+/* Exactly `bytes` bytes from `offset` on: a file that ends before is TR_EIO. Any number of threads
+ * may read one file. */
+int tr_read_at(const tr_file *file, int64_t offset, void *out, size_t bytes, tr_error *err);
+void tr_close_file(tr_file *file);
+/* A whole file of at most `most` bytes, followed by a NUL that *bytes does not count; tr_free. */
+int tr_read_file(const char *path, int64_t most, char **out, size_t *bytes, tr_error *err);
 
 /* A file mapped into memory, read-only. */
 typedef struct tr_mapping {

@@ -1,0 +1,12 @@
+/* Private to base: what os_files.c and os_save.c share. */
+#ifndef TR_OS_FILES_H
+#define TR_OS_FILES_H
+
+#include "trainer/error.h"
+
+/* open(2), not disturbed by signals, closed in programs that are started. */
+int tr_os_open(const char *path, int flags);
+/* "PATH: cannot WHAT: the system's words for `reason`": TR_EIO, or TR_ENOMEM where that is it. */
+int tr_os_failure(tr_error *err, const char *path, const char *what, int reason);
+
+#endif

@@ -351,6 +351,23 @@ START_TEST(classes_are_found) {
 }
 END_TEST
 
+START_TEST(faults_at_a_key) {
+    const tr_pair pairs[] = {{"a", "1", {"a.ini", 3}, "data"}, {"b", "2", {"--set", 0}, "data"}};
+    const tr_places places = {pairs, 2, {"a.ini", 2}, "data"}, bare = {NULL, 0, {NULL, 0}, NULL};
+    static const char *const keys[] = {"a", "b", "c"};
+    static const char *const messages[] = {"a.ini:3: data.a: is 7", "--set: data.b: is 7",
+                                           "a.ini:2: data.c: is 7"};
+    for (int i = 0; i < 3; i++) {
+        tr_error err = {0};
+        ck_assert_int_eq(tr_fail_key(&err, &places, keys[i], "is %d", 7), TR_ECONFIG);
+        ck_assert_str_eq(err.text, messages[i]);
+    }
+    tr_error err = {0};
+    ck_assert_int_eq(tr_fail_key(&err, &bare, "a", "is %d", 7), TR_ECONFIG);
+    ck_assert_str_eq(err.text, "a: is 7");
+}
+END_TEST
+
 #define N_OF(table) (int)(sizeof(table) / sizeof((table)[0]))
 
 static Suite *schema_suite(void) {
@@ -368,6 +385,7 @@ static Suite *schema_suite(void) {
     tcase_add_test(args, faults_in_sections);
     tcase_add_test(args, ranges_without_an_end);
     tcase_add_test(args, classes_are_found);
+    tcase_add_test(args, faults_at_a_key);
     suite_add_tcase(suite, args);
     return suite;
 }

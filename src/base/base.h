@@ -229,6 +229,17 @@ typedef struct tr_pair {
     const char *context; /* what stands before the key in messages ("conv1"), or NULL */
 } tr_pair;
 
+/* Where the keys of one section or line stand, for rules that a schema cannot express. */
+typedef struct tr_places {
+    const tr_pair *pairs; /* as written; may hold other keys, too */
+    int n;
+    tr_where where;      /* of a key that was not written: the section's heading, the line */
+    const char *context; /* as in tr_pair: "data" */
+} tr_places;
+/* tr_fail_at for a key: at its own place, called "CONTEXT.KEY". */
+int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* Fill `args` (schema->args_bytes, any content) from defaults and pairs[0..n). Fails, naming
  * place, key, rule and nearest valid name, on an unknown key, a key given twice, a value of the
  * wrong type or out of range, text after a number, and a key without default that is missing

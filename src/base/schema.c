@@ -317,6 +317,18 @@ int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where
     return TR_OK;
 }
 
+int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const char *format, ...) {
+    char name[FULL_KEY_BYTES], text[TR_ERROR_TEXT];
+    tr_where where = places->where;
+    for (int i = 0; i < places->n; i++)
+        if (!strcmp(places->pairs[i].key, key)) where = places->pairs[i].where;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return tr_fail_at(err, where, full_key(places->context, key, name), "%s", text);
+}
+
 static bool is_space(char c) {
     return c == ' ' || c == '\t';
 }

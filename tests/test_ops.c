@@ -430,7 +430,18 @@ static const golden messages[] = {
     {IMAGE, "c = conv2d out_channels=4 kernel_size=9 padding=1",
      "net.ini:2: c: kernel_size=9 is larger than the padded input of 10 x 8, allowed are 1 to 8"},
     {IMAGE, "c = conv2d out_channels=65536 kernel_size=6 padding=512",
-     "net.ini:2: c: its output would be too large"},
+     "net.ini:2: c: its output would be too large: 65536 x 1027 x 1025, allowed are up to "
+     "134217727 "
+     "numbers and sides of 32768"},
+    {IMAGE, "c = conv2d out_channels=65536 kernel_size=100 padding=512",
+     "net.ini:2: c: out_channels=65536 of 3 x 100 x 100 makes 1966080000 weights, allowed are up "
+     "to "
+     "536870911"},
+    {IMAGE,
+     "c = conv2d out_channels=4096 kernel_size=1\nd = conv2d out_channels=4 kernel_size=2 "
+     "padding=512 stride=512\np = max_pool2d kernel_size=2",
+     "net.ini:3: d: padding=512 makes an input of 4096 x 1032 x 1030 numbers, allowed are up to "
+     "134217727"},
     {IMAGE, "f = flatten\nc = conv2d out_channels=4 kernel_size=3",
      "net.ini:3: c: conv2d wants an image (channels x height x width) but its input has 144 "
      "features"},
@@ -449,7 +460,9 @@ static const golden messages[] = {
     {IMAGE, "f = flatten\nfc = linear",
      "net.ini:3: fc.out_features: missing, it must be given (features of the output)"},
     {IMAGE, "f = flatten\nfc = linear out_features=16777216",
-     "net.ini:3: fc: the layer would have too many weights"},
+     "net.ini:3: fc: out_features=16777216 for 144 features makes 2415919104 weights, allowed are "
+     "up "
+     "to 536870911"},
     {IMAGE, "r = relu inplace=true", "net.ini:2: r.inplace: unknown key, there is none"},
     {IMAGE, "a = add",
      "net.ini:2: a: add reads 1 value, allowed are 2 to 8: name them with from=a,b"},

@@ -128,8 +128,13 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *o
     code = node->op->shape(node, err);
     if (code) return code;
     if (node->own.h > MAX_SIDE || node->own.w > MAX_SIDE ||
-        tr_shape_size(node->own) > INT32_MAX / 16)
-        return tr_fail_at(err, line->where, node->name, "its output would be too large");
+        tr_shape_size(node->own) > TR_MAX_VALUE) {
+        char size[64];
+        return tr_fail_at(
+            err, line->where, node->name,
+            "its output would be too large: %s, allowed are up to %d numbers and sides of %d",
+            tr_shape_text(node->own, size), TR_MAX_VALUE, MAX_SIDE);
+    }
     node->out = node->own;
     return TR_OK;
 }

@@ -68,8 +68,12 @@ static int shape(tr_node *node, tr_error *err) {
     int code = tr_want_features(node, 0, err);
     if (code) return code;
     int64_t in = in_of(node), out8 = out8_of(node);
-    if (in * out8 > INT32_MAX / 4)
-        return tr_fail_at(err, node->where, node->name, "the layer would have too many weights");
+    if (in * out8 > TR_MAX_WEIGHTS)
+        return tr_fail_at(
+            err, node->where, node->name,
+            "out_features=%lld for %lld features makes %lld weights, allowed are up to "
+            "%d",
+            (long long)a->out_features, (long long)in, (long long)(in * out8), TR_MAX_WEIGHTS);
     int64_t rows = rows_of(node), n_blocks = (in + rows - 1) / rows, block = rows * out8;
     if (is_large(node)) block = tr_round_up(block, TR_PAGE / (int64_t)sizeof(tr_real));
     node->own = (tr_shape){true, 1, 1, (int)a->out_features};

@@ -173,6 +173,12 @@ extern const int tr_n_layers;
 extern const tr_op *const tr_losses[];
 extern const int tr_n_losses;
 
+/* Sizes that indices of 32 bits reach with room to spare: more is refused at the layer's line. */
+enum {
+    TR_MAX_VALUE = INT32_MAX / 16,  /* elements of a sample's value, or of its copy with padding */
+    TR_MAX_WEIGHTS = INT32_MAX / 4, /* elements of a parameter */
+};
+
 /* Helpers for ops: an image or features are wanted; fail at the node's line otherwise. */
 int tr_want_image(const tr_node *node, int input, tr_error *err);
 int tr_want_features(const tr_node *node, int input, tr_error *err);

@@ -22,7 +22,7 @@ static const char *trainer_path(void) {
 }
 
 void program_start(program *p, const char *const *args, const char *out) {
-    enum { MOST = 64 };
+    enum { MOST = 4096 };
     static int places;
     char *argv[MOST] = {(char *)"trainer"}, out_name[32], err_name[32];
     int n = 1;

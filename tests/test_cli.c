@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "train/train.h"
 
 #define LENET TR_TEST_ROOT "/../configs/lenet.ini"
 
@@ -141,16 +142,23 @@ static const call wrong_calls[] = {
     {{"--config", "nowhere.ini"}, "nowhere.ini: cannot open: No such file or directory"},
     {{"--config", "."}, ".: is a folder, not a file"},
     {{"--config", "good.ini", "--thread", "2"},
-     "--thread: unknown option (did you mean '--threads'?), see trainer help"},
-    {{"--config", "good.ini", "--frobnicate"}, "--frobnicate: unknown option, see trainer help"},
+     "unknown option '--thread' (did you mean '--threads'?), see trainer help"},
+    {{"--config", "good.ini", "--frobnicate"}, "unknown option '--frobnicate', see trainer help"},
     {{"--config", "good.ini", "--config", "good.ini"}, "--config: given twice"},
     {{"--config", "good.ini", "--quiet=yes"}, "--quiet: takes no value"},
     {{"--config", "good.ini", "--count", "4"},
      "--count: is no option of 'train', see trainer help train"},
-    {{"evaluate"}, "evaluate: unknown command, allowed are train, eval, predict, bench, help"},
-    {{"trian"}, "trian: unknown command (did you mean 'train'?)"},
-    {{"good.ini"}, "good.ini: unknown command (did you mean '--config good.ini'?)"},
-    {{"evil", "--help"}, "evil: unknown command (did you mean 'eval'?)"},
+    {{"evaluate"}, "unknown command 'evaluate', allowed are train, eval, predict, bench, help"},
+    {{"trian"}, "unknown command 'trian' (did you mean 'train'?)"},
+    {{"good.ini"}, "unknown command 'good.ini' (did you mean '--config good.ini'?)"},
+    {{"evil", "--help"}, "unknown command 'evil' (did you mean 'eval'?)"},
+    {{""}, "unknown command '', allowed are train, eval, predict, bench, help"},
+    {{"--config", "good.ini", "--", "--quiet"},
+     "unknown command '--quiet', allowed are train, eval, predict, bench, help"},
+    {{"--config", "--quiet"}, "--config: wants a value: --config FILE"},
+    {{"--config", "good.ini", "--threads", "all"},
+     "--threads: run.threads: all is neither a whole number nor a known word, allowed are 1 to "
+     "1024, or auto"},
     {{"--config", "good.ini", "--threads", "0"},
      "--threads: run.threads: 0 is out of range, allowed are 1 to 1024, or auto"},
     {{"--config", "good.ini", "--threads", "-1"},
@@ -196,6 +204,140 @@ static const call wrong_calls[] = {
      "workers: 999 is out of range, allowed are 0 to 256"},
     {{"help", "conv2"}, "help: there is no page 'conv2' (did you mean 'conv2d'?)"},
 };
+
+/* What is no option, and what is said to write. */
+static const call other_options[] = {
+    /* keys of the configuration */
+    {{"--lr", "0.1"}, "'--lr': write --set optimizer.lr=0.1"},
+    {{"--lr=0.1"}, "'--lr': write --set optimizer.lr=0.1"},
+    {{"--lr"}, "'--lr': write --set optimizer.lr=VALUE"},
+    {{"--lr", "--quiet"}, "'--lr': write --set optimizer.lr=VALUE"},
+    {{"--lr", "-1"}, "'--lr': write --set optimizer.lr=-1"},
+    {{"-lr", "0.1"}, "'-lr': write --set optimizer.lr=0.1"},
+    {{"--lr", "1 'x"}, "'--lr': write --set 'optimizer.lr=1 '\\''x'"},
+    {{"--optimizer.lr=3"}, "'--optimizer.lr': write --set optimizer.lr=3"},
+    {{"--optimizer", "sgd"}, "'--optimizer': write --set optimizer.type=sgd"},
+    {{"--batch-size", "8"}, "'--batch-size': write --set loader.batch_size=8"},
+    {{"--Batch_Size", "8"}, "'--Batch_Size': write --set loader.batch_size=8"},
+    {{"eval", "--momentum=0.9"}, "'--momentum': write --set optimizer.momentum=0.9"},
+    {{"--shuffle", "--quiet"}, "'--shuffle': write --set loader.shuffle=true"},
+    {{"--no-shuffle"}, "'--no-shuffle': write --set loader.shuffle=false"},
+    {{"--type", "sgd"},
+     "'--type': write --set data.type=sgd (or loss.type, optimizer.type, schedule.type)"},
+    {{"--kernel-size", "5"},
+     "'--kernel-size': it is an argument of conv2d, max_pool2d, written in a line of [network]"},
+    /* what an option stands for */
+    {{"--root", "x"}, "'--root': write --data x"},
+    {{"--dry_run"}, "'--dry_run': write --dry-run"},
+    {{"-config", "x"}, "'-config': write --config x"},
+    {{"\xE2\x80\x93threads", "2"}, "'\xE2\x80\x93threads': write --threads 2"},
+    /* words of other programs */
+    {{"--learning-rate", "1"}, "'--learning-rate': write --set optimizer.lr=1"},
+    {{"-j", "4"}, "'-j': write --threads 4"},
+    {{"--num_workers=2"}, "'--num_workers': write --workers 2"},
+    {{"--gpu", "0"}, "'--gpu': trainer runs on the CPU, --threads N says on how many cores"},
+    {{"--device=cuda"}, "'--device': trainer runs on the CPU, --threads N says on how many cores"},
+    {{"--momentun", "0.9"}, "'--momentun' (did you mean '--set optimizer.momentum=0.9'?)"},
+};
+
+START_TEST(other_option) {
+    program p;
+    char wanted[256];
+    program_run(&p, other_options[_i].args);
+    snprintf(wanted, sizeof wanted, "unknown option %s", other_options[_i].error);
+    check_failure(&p, 2, wanted);
+}
+END_TEST
+
+typedef struct key_list {
+    char keys[128][64];
+    bool flag[128];
+    int n;
+} key_list;
+
+static void collect_key(const tr_key_place *place, void *arg) {
+    key_list *list = arg;
+    if (place->argument) return;
+    ck_assert_int_lt(list->n, 128);
+    list->flag[list->n] = place->flag;
+    snprintf(list->keys[list->n++], 64, "%s.%s", place->section, place->key);
+}
+
+/* Every key of every section, written as an option: what is said to write names it. */
+START_TEST(every_key) {
+    static key_list list;
+    program p;
+    list.n = 0;
+    tr_each_key(collect_key, &list);
+    ck_assert_int_ge(list.n, 25);
+    for (int i = 0; i < list.n; i++) {
+        char option[80], *dash;
+        const char *key = strchr(list.keys[i], '.') + 1;
+        snprintf(option, sizeof option, "--%s", key);
+        while ((dash = strchr(option, '_'))) *dash = '-';
+        RUN(&p, option, "7");
+        if (strncmp(p.err, "unknown option", 14) != 0) continue; /* it is one */
+        const char *write = strstr(p.err, "': write --");
+        ck_assert_msg(p.code == 2 && write, "%s: %s", list.keys[i], p.err);
+        if (strstr(write, "--set")) ck_assert_msg(strstr(write, list.keys[i]), "%s", p.err);
+        ck_assert_msg(list.flag[i] || strstr(p.err, "7"), "%s", p.err);
+    }
+}
+END_TEST
+
+/* Help is given wherever it is asked for, whatever else is there. */
+static const call help_calls[] = {
+    {{"-h"}, "trainer " TR_VERSION ": trains"},
+    {{"--help"}, "trainer " TR_VERSION ": trains"},
+    {{"help", "-h"}, "trainer help "},
+    {{"train", "--help"}, "trainer [train] "},
+    {{"bench", "step", "-h"}, "trainer bench "},
+    {{"bench", "stpe", "-h", "more", "words"}, "trainer bench "},
+    {{"-h", "bench"}, "trainer bench "},
+    {{"eval", "--model", "-h"}, "trainer eval "},
+    {{"predict", "--frobnicate", "--threads", "-h"}, "trainer predict "},
+    {{"--version", "eval", "-h"}, "trainer eval "},
+    {{"--config", "nowhere.ini", "--set", "x", "-h"}, "trainer " TR_VERSION ": trains"},
+};
+
+START_TEST(help_call) {
+    program p;
+    program_run(&p, help_calls[_i].args);
+    ck_assert_msg(p.code == 0 && p.err[0] == '\0', "%d: %s", p.code, p.err);
+    ck_assert_msg(strstr(p.out, help_calls[_i].error) == p.out, "%s", p.out);
+}
+END_TEST
+
+START_TEST(no_arguments) {
+    program p, help;
+    program_run(&p, (const char *const[]){NULL});
+    RUN(&help, "-h");
+    ck_assert_int_eq(p.code, 2);
+    ck_assert_str_eq(p.out, "");
+    ck_assert_str_eq(p.err, help.out);
+    RUN(&p, "-V");
+    ck_assert_str_eq(p.out, "trainer " TR_VERSION "\n");
+    ck_assert_int_eq(p.code, 0);
+}
+END_TEST
+
+/* As many --set as a command line holds; options may follow the command or stand before it. */
+START_TEST(many_sets) {
+    enum { SETS = 1000 };
+    const char *args[2 * SETS + 8] = {"--dry-run", "train", "--quiet"};
+    program p;
+    int n = 3;
+    for (int i = 0; i < SETS; i++) {
+        args[n++] = "--set";
+        args[n++] = i < SETS - 1 ? "train.epochs=x" : "train.epochs=1";
+    }
+    args[n++] = "--config=good.ini";
+    args[n] = NULL;
+    write_config("good.ini", 0, NULL);
+    program_run(&p, args);
+    ck_assert_msg(p.code == 0, "%s", p.err);
+}
+END_TEST
 
 START_TEST(wrong_call) {
     program p;
@@ -324,6 +466,11 @@ static Suite *cli_suite(void) {
     tcase_add_loop_test(faults, config_fault, 0, N(config_faults));
     tcase_add_test(faults, no_loss);
     tcase_add_loop_test(faults, wrong_call, 0, N(wrong_calls));
+    tcase_add_loop_test(faults, other_option, 0, N(other_options));
+    tcase_add_test(faults, every_key);
+    tcase_add_loop_test(faults, help_call, 0, N(help_calls));
+    tcase_add_test(faults, no_arguments);
+    tcase_add_test(faults, many_sets);
     tcase_add_test(faults, unwritable_place);
     tcase_add_test(faults, bad_data);
     tcase_add_test(faults, nonfinite_loss);

@@ -138,21 +138,28 @@ static int __attribute__((format(printf, 2, 3))) reject(const spot *s, const cha
 }
 
 /* "allowed are 1 to 1024", "allowed are 0 and more"; words that stand for numbers follow. */
-static int reject_range(const spot *s, const char *text, const choices *words) {
+static const char *allowed(const tr_key *key, const choices *words, char out[TR_ERROR_TEXT]) {
     char low[32], high[32], tail[CHOICES_BYTES] = "";
     size_t used = 0;
-    format_double(s->key->min, low);
-    format_double(s->key->max, high);
+    format_double(key->min, low);
+    format_double(key->max, high);
     for (int i = 0; words && i < words->n && used < sizeof tail; i++)
         used += (size_t)snprintf(tail + used, sizeof tail - used, ", or %s", words->word[i]);
-    bool open_top = s->key->max >= 0x1p62, open_bottom = s->key->min <= -0x1p62;
-    if ((s->key->min == 0 && s->key->max == 0) || (open_top && open_bottom))
-        return reject(s, "%s is out of range, it must fit 64 bits%s", text, tail);
-    if (open_top)
-        return reject(s, "%s is out of range, allowed are %s and more%s", text, low, tail);
-    if (open_bottom)
-        return reject(s, "%s is out of range, allowed are %s and less%s", text, high, tail);
-    return reject(s, "%s is out of range, allowed are %s to %s%s", text, low, high, tail);
+    bool open_top = key->max >= 0x1p62, open_bottom = key->min <= -0x1p62;
+    if ((key->min == 0 && key->max == 0) || (open_top && open_bottom))
+        snprintf(out, TR_ERROR_TEXT, "it must fit 64 bits%s", tail);
+    else if (open_top)
+        snprintf(out, TR_ERROR_TEXT, "allowed are %s and more%s", low, tail);
+    else if (open_bottom)
+        snprintf(out, TR_ERROR_TEXT, "allowed are %s and less%s", high, tail);
+    else
+        snprintf(out, TR_ERROR_TEXT, "allowed are %s to %s%s", low, high, tail);
+    return out;
+}
+
+static int reject_range(const spot *s, const char *text, const choices *words) {
+    char rule[TR_ERROR_TEXT];
+    return reject(s, "%s is out of range, %s", text, allowed(s->key, words, rule));
 }
 
 static int reject_word(const spot *s, const char *what, const char *word, const choices *words) {
@@ -175,9 +182,10 @@ static int read_int(const spot *s, const char *text, int64_t *out) {
         return TR_OK;
     }
     if (!looks_like_integer(text)) {
-        if (words.n)
-            return reject_word(s, "neither a whole number nor a known word:", text, &words);
-        return reject(s, "%s is not a whole number", text);
+        char rule[TR_ERROR_TEXT];
+        if (words.n == 0) return reject(s, "%s is not a whole number", text);
+        return reject(s, "%s is neither a whole number nor a known word, %s", text,
+                      allowed(s->key, &words, rule));
     }
     errno = 0;
     long long value = strtoll(text, NULL, 10);

@@ -3,31 +3,55 @@
 #ifndef TR_CLI_H
 #define TR_CLI_H
 
+#include <stdio.h>
+
 #include "base/base.h"
 #include "trainer/trainer.h"
 
-enum { TR_MAX_SETS = 256, TR_MAX_POSITIONALS = 8 };
+enum { TR_MAX_POSITIONALS = 8 };
+
+typedef struct tr_words { /* the values of an option that may be repeated */
+    const char **v;
+    int n;
+} tr_words;
 
 typedef struct tr_options {
     const char *config, *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count,
         *json, *picture, *seconds;
-    const char *set[TR_MAX_SETS];
-    int n_set;
+    tr_words set;
     bool dry_run, quiet, help, version;
     const char *positional[TR_MAX_POSITIONALS]; /* the command first */
     int n_positional;
 } tr_options;
 
-/* Fails on an unknown option (naming the nearest), a missing value, too many arguments, and an
- * option that the command does not take. */
+/* Fails on an unknown option (saying what was meant), a missing value, too many arguments, and an
+ * option that the command does not take. The words stay the caller's; tr_options_free after a
+ * failure, too. */
 int tr_options_parse(int argc, char **argv, tr_options *out, tr_error *err);
-/* A whole number in min..max from an option's text. */
+void tr_options_free(tr_options *options);
+/* A whole number in min..max, or any number, from an option's text. */
 int tr_options_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *out,
                       tr_error *err);
+int tr_options_real(const char *option, const char *text, double min, double max, double *out,
+                    tr_error *err);
+/* Fails with TR_ECONFIG where the file that an option names could not be written, so that nothing
+ * is computed in vain. NULL is fine. */
+int tr_options_output(const char *option, const char *path, tr_error *err);
+/* The first of PATH.png, PATH-2.png, ... that is not there, into out, which has `bytes` bytes. */
+int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *err);
 /* Overrides of a configuration: --threads, --data, --set ... */
 int tr_options_apply(const tr_options *options, tr_config *config, tr_error *err);
 /* The text of `trainer help` and of `trainer help COMMAND`; false for a name that is no command. */
-bool tr_print_usage(const char *command);
+bool tr_print_usage(FILE *out, const char *command);
+
+/* All options' names, as tr_nearest wants them; what value number i takes ("FILE"), or NULL. */
+const char *const *tr_option_names(int *n);
+const char *tr_option_value(int i);
+/* The option that overrides this key, or NULL; what value it takes to *value. */
+const char *tr_option_of_key(const char *section, const char *key, const char **value);
+
+/* Says what was meant by argv[i], an option that is none (unknown.c). TR_ECONFIG. */
+int tr_unknown_option(int argc, char **argv, int i, tr_error *err);
 
 /* ---- commands: they return a code, and print only what was asked for ---- */
 int tr_command_train(const tr_options *options, tr_error *err);

@@ -22,29 +22,34 @@ static void fill_standard_descriptors(void) {
     if (file) fclose(file);
 }
 
-static int run(int argc, char **argv, tr_error *err) {
-    tr_options options;
-    int code = tr_options_parse(argc, argv, &options, err);
+static int run(int argc, char **argv, tr_options *options, tr_error *err) {
+    int code = tr_options_parse(argc, argv, options, err);
     if (code) return code;
-    if (options.version) {
+    const char *name = options->n_positional ? options->positional[0] : "train";
+    if (options->help) {
+        tr_print_usage(stdout, options->n_positional ? name : NULL);
+        return TR_OK;
+    }
+    if (options->version) {
         printf("trainer %s\n", tr_version());
         return TR_OK;
     }
-    if (options.help || (argc == 1)) {
-        tr_print_usage(options.n_positional ? options.positional[0] : NULL);
-        return TR_OK;
-    }
-    const char *name = options.n_positional ? options.positional[0] : "train";
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(name, commands[i].name) == 0) return commands[i].run(&options, err);
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(options, err);
     }
     return TR_ECONFIG;
 }
 
 int main(int argc, char **argv) {
     tr_error err = {0};
+    tr_options options = {0};
     fill_standard_descriptors();
-    int code = run(argc, argv, &err);
+    if (argc <= 1) {
+        tr_print_usage(stderr, NULL);
+        return 2;
+    }
+    int code = run(argc, argv, &options, &err);
+    tr_options_free(&options);
     bool lost = fflush(stdout) != 0;
     if ((lost || ferror(stdout)) && code == TR_OK)
         code = tr_fail(&err, TR_EIO, "the output could not be written");

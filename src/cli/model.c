@@ -66,7 +66,7 @@ static void print_line(const char *text, void *arg) {
 int tr_command_help(const tr_options *o, tr_error *err) {
     const char *topic = o->n_positional > 1 ? o->positional[1] : NULL;
     tr_error none = {0};
-    bool usage = tr_print_usage(topic), gap = usage && topic;
+    bool usage = tr_print_usage(stdout, topic), gap = usage && topic;
     /* A word may be a command and a section ("train"), or a command alone. */
     int code = tr_help(topic, print_line, &gap, usage ? &none : err);
     return usage ? TR_OK : code;

@@ -6,7 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRAIN = 1, EVAL = 2, PREDICT = 4, BENCH = 8, HELP = 16 };
+enum {
+    TRAIN = 1,
+    EVAL = 2,
+    PREDICT = 4,
+    BENCH = 8,
+    HELP = 16,
+    REPEATS = 32, /* an option whose values are tr_words */
+};
 
 static const struct {
     const char *name;
@@ -50,7 +57,8 @@ static const struct {
      "folder of the data set"},
     {"--out", "DIR", offsetof(tr_options, out), TRAIN, "run", "out",
      "run directory; without it the next free runs/NAME"},
-    {"--set", "SECTION.KEY=VALUE", 0, TRAIN | EVAL | PREDICT | BENCH, NULL, NULL,
+    {"--set", "SECTION.KEY=VALUE", offsetof(tr_options, set),
+     TRAIN | EVAL | PREDICT | BENCH | REPEATS, NULL, NULL,
      "override one value of the configuration; may be repeated"},
     {"--isa", "NAME", offsetof(tr_options, isa), TRAIN | EVAL | PREDICT | BENCH, "run", "isa",
      "instruction set: auto, scalar, avx2, ... (what this build has)"},
@@ -67,9 +75,9 @@ static const struct {
     {"--seconds", "N", offsetof(tr_options, seconds), BENCH, NULL, NULL,
      "how long to measure; default 6"},
     {"--help", NULL, offsetof(tr_options, help), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL, NULL,
-     "explain the command"},
+     "explain the command; also -h"},
     {"--version", NULL, offsetof(tr_options, version), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL,
-     NULL, "print the version"},
+     NULL, "print the version; also -V"},
 };
 enum { N_OPTIONS = sizeof table / sizeof *table };
 
@@ -80,88 +88,140 @@ static int find(const char *name, size_t length) {
     return -1;
 }
 
-static int unknown_option(const char *word, tr_error *err) {
-    const char *names[N_OPTIONS];
+const char *const *tr_option_names(int *n) {
+    static const char *names[N_OPTIONS];
     for (int i = 0; i < N_OPTIONS; i++) names[i] = table[i].name;
-    const char *near = tr_nearest(word, names, N_OPTIONS);
-    return tr_fail(err, TR_ECONFIG, "%s: unknown option%s%s%s, see trainer help", word,
-                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    *n = N_OPTIONS;
+    return names;
+}
+
+const char *tr_option_value(int i) {
+    return table[i].value;
+}
+
+const char *tr_option_of_key(const char *section, const char *key, const char **value) {
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (!table[i].section || strcmp(table[i].section, section) || strcmp(table[i].key, key))
+            continue;
+        *value = table[i].value;
+        return table[i].name;
+    }
+    return NULL;
 }
 
 static int unknown_command(const char *word, tr_error *err) {
     const char *names[N_COMMANDS];
+    char text[2 * TR_TEXT];
     if (tr_exists(word) && !tr_is_folder(word))
-        return tr_fail(err, TR_ECONFIG, "%s: unknown command (did you mean '--config %s'?)", word,
+        return tr_fail(err, TR_ECONFIG, "unknown command '%s' (did you mean '--config %s'?)", word,
                        word);
     for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
-    return tr_fail_unknown(err, (tr_where){*word ? word : "''", 0}, NULL, "unknown command", word,
-                           names, N_COMMANDS);
+    snprintf(text, sizeof text, "unknown command '%.*s'", TR_TEXT, word);
+    return tr_fail_unknown(err, (tr_where){NULL, 0}, NULL, text, word, names, N_COMMANDS);
+}
+
+/* What stands for an option's value is none where it is an option itself: the value was left out.
+ * (A value that begins with "--" is written --option=--value.) */
+static bool is_value(const char *word) {
+    return strncmp(word, "--", 2) != 0 && strcmp(word, "-h") != 0;
 }
 
 /* One option: its number in the table, its value taken from behind '=' or the next argument. */
-static int parse_option(int argc, char **argv, int *i, tr_options *o, unsigned *seen,
+static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[N_OPTIONS],
                         tr_error *err) {
-    const char *equals = strchr(argv[*i], '=');
-    size_t length = equals ? (size_t)(equals - argv[*i]) : strlen(argv[*i]);
-    int k = find(argv[*i], length);
-    if (k < 0) {
-        char word[TR_TEXT];
-        snprintf(word, sizeof word, "%.*s", (int)tr_min((int64_t)length, TR_TEXT - 1), argv[*i]);
-        return unknown_option(word, err);
-    }
+    const char *word = argv[*i], *equals = strchr(word, '=');
+    if (strcmp(word, "-h") == 0) word = "--help";
+    if (strcmp(word, "-V") == 0) word = "--version";
+    int k = find(word, equals ? (size_t)(equals - word) : strlen(word));
+    if (k < 0) return tr_unknown_option(argc, argv, *i, err);
+    void *at = (char *)o + table[k].at;
+    bool again = seen[k];
+    seen[k] = true;
     if (table[k].value == NULL) {
         if (equals) return tr_fail(err, TR_ECONFIG, "%s: takes no value", table[k].name);
-        *(bool *)(void *)((char *)o + table[k].at) = true;
-        *seen |= 1U << k;
+        *(bool *)at = true;
         return TR_OK;
     }
-    const char *value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+    const char *value = equals                                    ? equals + 1
+                        : *i + 1 < argc && is_value(argv[*i + 1]) ? argv[++*i]
+                                                                  : NULL;
     if (value == NULL || *value == '\0')
         return tr_fail(err, TR_ECONFIG, "%s: wants a value: %s %s", table[k].name, table[k].name,
                        table[k].value);
-    if (table[k].at == 0 && strcmp(table[k].name, "--set") == 0) {
-        if (o->n_set == TR_MAX_SETS)
-            return tr_fail(err, TR_ECONFIG, "--set: more than %d of them", TR_MAX_SETS);
-        o->set[o->n_set++] = value;
-    } else if (*seen & 1U << k) {
-        return tr_fail(err, TR_ECONFIG, "%s: given twice", table[k].name);
-    } else {
-        *(const char **)(void *)((char *)o + table[k].at) = value;
+    if (table[k].commands & REPEATS) {
+        tr_words *words = at;
+        if (words->v == NULL && !(words->v = tr_alloc((size_t)argc, sizeof *words->v, err)))
+            return TR_ENOMEM;
+        words->v[words->n++] = value;
+        return TR_OK;
     }
-    *seen |= 1U << k;
+    if (again) return tr_fail(err, TR_ECONFIG, "%s: given twice", table[k].name);
+    *(const char **)at = value;
     return TR_OK;
 }
 
+/* Whoever asks for help gets it, whatever else is wrong. */
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) return true;
+    return false;
+}
+
+/* The number of the command, the first positional. */
+static int find_command(const tr_options *o, int *found, tr_error *err) {
+    const char *command = o->n_positional ? o->positional[0] : "train";
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(command, commands[i].name) != 0) continue;
+        *found = i;
+        return TR_OK;
+    }
+    return unknown_command(command, err);
+}
+
+static bool begins_with(const char *word, const char *start) {
+    return strncmp(word, start, strlen(start)) == 0;
+}
+
+/* Dashes that programs for text put in the place of "--" and "-": U+2013, U+2014, U+2212. */
+static bool has_odd_dash(const char *word) {
+    return begins_with(word, "\xE2\x80\x93") || begins_with(word, "\xE2\x80\x94") ||
+           begins_with(word, "\xE2\x88\x92");
+}
+
 int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
-    unsigned seen = 0;
-    *o = (tr_options){0};
+    bool seen[N_OPTIONS] = {false}, help = asks_for_help(argc, argv), only_words = false;
+    int found = 0, code;
+    *o = (tr_options){.help = help};
     for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            int code = parse_option(argc, argv, &i, o, &seen, err);
-            if (code) return code;
-        } else if (o->n_positional == TR_MAX_POSITIONALS) {
-            return tr_fail(err, TR_ECONFIG, "%s: too many arguments, see trainer help", argv[i]);
-        } else {
-            o->positional[o->n_positional++] = argv[i];
+        const char *word = argv[i];
+        bool option = !only_words && (has_odd_dash(word) || (word[0] == '-' && word[1] != '\0'));
+        if (option && strcmp(word, "--") == 0) {
+            only_words = true;
+        } else if (option) {
+            tr_error *fault = help ? NULL : err;
+            if ((code = parse_option(argc, argv, &i, o, seen, fault)) && !help) return code;
+        } else if (o->n_positional < TR_MAX_POSITIONALS) {
+            o->positional[o->n_positional++] = word;
+        } else if (!help) {
+            return tr_fail(err, TR_ECONFIG, "%s: too many arguments, see trainer help", word);
         }
     }
-    const char *command = o->n_positional ? o->positional[0] : "train";
-    int found = -1;
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(command, commands[i].name) == 0) found = i;
-    }
-    if (found < 0) return unknown_command(command, err);
-    if (o->help || o->version) return TR_OK;
+    if ((code = find_command(o, &found, err)) || o->help || o->version) return code;
     for (int k = 0; k < N_OPTIONS; k++) {
-        if ((seen & 1U << k) && !(table[k].commands & commands[found].bit))
+        if (seen[k] && !(table[k].commands & commands[found].bit))
             return tr_fail(err, TR_ECONFIG, "%s: is no option of '%s', see trainer help %s",
-                           table[k].name, command, command);
+                           table[k].name, commands[found].name, commands[found].name);
     }
     int most = commands[found].bit & (BENCH | HELP) ? 2 : 1;
     if (o->n_positional > most)
         return tr_fail(err, TR_ECONFIG, "%s: '%s' takes no such argument, see trainer help %s",
-                       o->positional[most], command, command);
+                       o->positional[most], commands[found].name, commands[found].name);
     return TR_OK;
+}
+
+void tr_options_free(tr_options *o) {
+    tr_free(o->set.v);
+    o->set = (tr_words){0};
 }
 
 int tr_options_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *out,
@@ -178,10 +238,50 @@ int tr_options_number(const char *option, const char *text, int64_t min, int64_t
     return TR_OK;
 }
 
+int tr_options_real(const char *option, const char *text, double min, double max, double *out,
+                    tr_error *err) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || strspn(text, "0123456789.eE+-") != strlen(text))
+        return tr_fail(err, TR_ECONFIG, "%s: '%s' is not a number", option, text);
+    if (!(value >= min && value <= max))
+        return tr_fail(err, TR_ECONFIG, "%s: %s is out of range, allowed are %g to %g", option,
+                       text, min, max);
+    *out = value;
+    return TR_OK;
+}
+
+int tr_options_output(const char *option, const char *path, tr_error *err) {
+    if (path == NULL) return TR_OK;
+    if (tr_is_folder(path))
+        return tr_fail(err, TR_ECONFIG, "%s: '%s' is a folder, not a file", option, path);
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) return TR_OK;
+    char *folder = tr_strdup(path, err);
+    if (folder == NULL) return TR_ENOMEM;
+    folder[slash - path] = '\0';
+    int code = tr_is_folder(folder)
+                   ? TR_OK
+                   : tr_fail(err, TR_ECONFIG, "%s: there is no folder '%s'", option, folder);
+    tr_free(folder);
+    return code;
+}
+
+int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *err) {
+    for (int i = 1; i < INT32_MAX; i++) {
+        int n = i == 1 ? snprintf(out, bytes, "%s.png", path)
+                       : snprintf(out, bytes, "%s-%d.png", path, i);
+        if (n < 0 || (size_t)n >= bytes) break;
+        if (!tr_exists(out)) return TR_OK;
+    }
+    return tr_fail(err, TR_ECONFIG, "%s.png: the name is too long, choose one with --picture",
+                   path);
+}
+
 int tr_options_apply(const tr_options *o, tr_config *config, tr_error *err) {
     int code = TR_OK;
-    for (int i = 0; code == TR_OK && i < o->n_set; i++)
-        code = tr_config_set(config, o->set[i], err);
+    for (int i = 0; code == TR_OK && i < o->set.n; i++)
+        code = tr_config_set(config, o->set.v[i], err);
     for (int k = 0; code == TR_OK && k < N_OPTIONS; k++) {
         if (table[k].section == NULL) continue;
         const char *value = *(const char *const *)(const void *)((const char *)o + table[k].at);
@@ -191,31 +291,32 @@ int tr_options_apply(const tr_options *o, tr_config *config, tr_error *err) {
     return code;
 }
 
-static void print_options(int bits) {
+static void print_options(FILE *out, int bits) {
     for (int k = 0; k < N_OPTIONS; k++) {
         char left[64];
         if (!(table[k].commands & bits)) continue;
         snprintf(left, sizeof left, "%s%s%s", table[k].name, table[k].value ? " " : "",
                  table[k].value ? table[k].value : "");
-        printf("  %-24s %s\n", left, table[k].help);
+        fprintf(out, "  %-24s %s\n", left, table[k].help);
     }
 }
 
-bool tr_print_usage(const char *command) {
-    if (command) {
-        for (int i = 0; i < N_COMMANDS; i++) {
-            if (strcmp(command, commands[i].name) != 0) continue;
-            printf("%s\n  %s\n\n", commands[i].usage, commands[i].help);
-            print_options(commands[i].bit);
-            return true;
-        }
-        return false;
+bool tr_print_usage(FILE *out, const char *command) {
+    for (int i = 0; command && i < N_COMMANDS; i++) {
+        if (strcmp(command, commands[i].name) != 0) continue;
+        fprintf(out, "%s\n  %s\n\n", commands[i].usage, commands[i].help);
+        print_options(out, commands[i].bit);
+        return true;
     }
-    printf("trainer %s: trains convolutional networks on the CPU.\n\n", tr_version());
-    for (int i = 0; i < N_COMMANDS; i++) printf("%s\n  %s\n", commands[i].usage, commands[i].help);
-    printf("\nOptions:\n");
-    print_options(TRAIN | EVAL | PREDICT | BENCH | HELP);
-    printf("\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option is "
-           "wrong.\n\n");
+    if (command) return false;
+    fprintf(out, "trainer %s: trains convolutional networks on the CPU.\n\n", tr_version());
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "%s\n  %s\n", commands[i].usage, commands[i].help);
+    fprintf(out, "\nOptions:\n");
+    print_options(out, TRAIN | EVAL | PREDICT | BENCH | HELP);
+    fprintf(out, "\nThe environment variable TRAINER_ISA names the instruction set where --isa and "
+                 "run.isa do not.\n"
+                 "\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option "
+                 "is wrong.\n\n");
     return true;
 }

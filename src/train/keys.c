@@ -1,0 +1,28 @@
+/* All keys of a configuration, from the schemas that parse it. */
+#include "train/experiment.h"
+#include "train/train.h"
+
+enum { MAX_SECTIONS = 16 };
+
+static void visit_schema(const tr_section *section, const tr_schema *schema, bool is_class,
+                         void (*visit)(const tr_key_place *place, void *arg), void *arg) {
+    for (int i = 0; i < schema->n_keys; i++) {
+        const tr_key *key = &schema->keys[i];
+        const tr_key_place place = {section->name, key->name, is_class ? schema->name : NULL,
+                                    is_class && section->lines, key->type == TR_KEY_BOOL};
+        visit(&place, arg);
+    }
+}
+
+void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg) {
+    tr_section sections[MAX_SECTIONS];
+    int n = tr_sections(sections, MAX_SECTIONS);
+    for (int i = 0; i < n; i++) {
+        const tr_section *section = &sections[i];
+        if (section->n_classes && !section->lines)
+            visit(&(tr_key_place){section->name, "type", NULL, false, false}, arg);
+        if (section->schema) visit_schema(section, section->schema, false, visit, arg);
+        for (int k = 0; k < section->n_classes; k++)
+            visit_schema(section, section->classes[k], true, visit, arg);
+    }
+}

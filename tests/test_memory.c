@@ -73,7 +73,7 @@ static void write_network(int i) {
 
 typedef struct seen {
     int64_t total, output, resident;
-    int n_events;
+    int n_events, prefetch;
 } seen;
 
 static int look(const tr_event *event, void *arg) {
@@ -81,6 +81,7 @@ static int look(const tr_event *event, void *arg) {
     s->n_events++;
     s->total = event->plan->memory_total;
     s->output = event->plan->memory_output;
+    s->prefetch = event->plan->prefetch;
     s->resident = tr_resident_memory();
     return 1; /* before anything runs */
 }
@@ -115,6 +116,49 @@ START_TEST(a_dry_run_holds_nothing) {
     tr_config_free(config);
     ck_assert_int_gt(s.total, 100 * MIB);
     if (!SANITIZED) ck_assert_int_lt(tr_peak_memory(), 40 * MIB);
+}
+END_TEST
+
+/* A benchmark holds no more than the training that it measures. */
+START_TEST(a_benchmark_holds_it_once) {
+    static tr_bench_step_result result;
+    tr_config *config;
+    tr_error err = {0};
+    seen s = {0};
+    write_network(0);
+    ck_assert_msg(tr_config_read("net.ini", &config, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_eq(tr_dry_run(config, look, &s, &err), TR_ECANCELED);
+    err = (tr_error){0};
+    ck_assert_msg(tr_bench_step(config, 0.1, &result, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_gt(result.n_rows, 5);
+    tr_config_free(config);
+    if (!SANITIZED) ck_assert_int_lt(tr_peak_memory(), s.total);
+}
+END_TEST
+
+/* Batches that the plan says are ready at most are those that the loader has room for. */
+START_TEST(prefetch_is_told) {
+    static const struct {
+        const char *sets[3];
+        int prefetch;
+    } cases[] = {{{"loader.workers=0"}, 0},
+                 {{"loader.workers=2", "loader.prefetch=1"}, 2},
+                 {{"loader.workers=1", "loader.prefetch=3"}, 3},
+                 {{"loader.workers=2", "loader.prefetch=3"}, 4}, /* an epoch has no more */
+                 {{"loader.workers=1", "loader.prefetch=1"}, 2}, /* one in training, one at work */
+                 {{"loader.workers=1", "loader.batch_size=16"}, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tr_config *config;
+        tr_error err = {0};
+        seen s = {0};
+        write_network(0); /* 16 images in batches of 4 */
+        ck_assert_msg(tr_config_read("net.ini", &config, &err) == TR_OK, "%s", err.text);
+        for (int j = 0; cases[i].sets[j]; j++)
+            ck_assert_int_eq(tr_config_set(config, cases[i].sets[j], &err), TR_OK);
+        ck_assert_int_eq(tr_dry_run(config, look, &s, &err), TR_ECANCELED);
+        tr_config_free(config);
+        ck_assert_int_eq(s.prefetch, cases[i].prefetch);
+    }
 }
 END_TEST
 
@@ -194,6 +238,8 @@ static Suite *memory_suite(void) {
     tcase_set_timeout(all, 120);
     tcase_add_loop_test(all, all_is_there, 0, N_NETWORKS);
     tcase_add_test(all, a_dry_run_holds_nothing);
+    tcase_add_test(all, a_benchmark_holds_it_once);
+    tcase_add_test(all, prefetch_is_told);
     if (!SANITIZED) tcase_add_loop_test(all, above_a_limit_it_is_refused, 0, 2);
     tcase_add_test(all, sums_that_fit_nothing);
     suite_add_tcase(suite, all);

@@ -86,7 +86,8 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
                                           takes at a time; barriers in a step */
     const char *placement;             /* "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" */
     const char *isa;
-    int workers, prefetch; /* loader threads (0: the team loads); batches ready at most */
+    int workers, prefetch; /* loader threads (0: the team loads); batches that they have ready, at
+                              work or in training at most (0 without them) */
     /* The other kinds of memory, bytes: data sets; batches made ahead of time; testing; buffers for
      * files and pictures; the process without all of these. memory_total is the sum of all nine,
      * which the process holds at its peak. Where it is above memory_limit, the most that the

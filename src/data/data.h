@@ -109,7 +109,9 @@ typedef struct tr_loader_stats {  /* since the loader was made */
 
 typedef struct tr_loader tr_loader;
 
-/* What a loader of these options will hold, bytes; INT64_MAX: more than fits. */
+/* Batches that a loader of these options has room for: ready, in work, or the consumer's. */
+int tr_loader_slots(const tr_dataset *dataset, const tr_loader_options *options);
+/* What it will hold, bytes; INT64_MAX: more than fits. */
 int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *options);
 /* Starts the workers; its memory is resident then. Fails on batch_size > n with drop_last, on n ==
  * 0, on no memory. */

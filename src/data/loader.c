@@ -157,6 +157,13 @@ static int64_t floats_per_slot(const tr_loader *loader) {
     return tr_round_up(loader->batch_size * loader->stride, TR_LANES);
 }
 
+int tr_loader_slots(const tr_dataset *dataset, const tr_loader_options *options) {
+    tr_loader l = {0};
+    if (dataset->n <= 0) return 0;
+    set_up(&l, dataset, options);
+    return l.n_slots;
+}
+
 int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *options) {
     tr_loader l = {0};
     tr_account sum = {0};

@@ -85,7 +85,9 @@ void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_re
 const tr_real *tr_exec_output(const tr_exec *exec, int i);
 const tr_real *tr_exec_input_gradient(const tr_exec *exec, int i);
 
-/* Where the time of the steps since creation went (profile). */
+/* Measure phases from the next step on, or no more; what was measured stays. */
+void tr_exec_set_profile(tr_exec *exec, bool on);
+/* Where the time of the measured steps since creation went (profile). */
 typedef struct tr_profile_row {
     const char *node, *phase; /* node "" for what is no layer's own */
     bool overhead;            /* waiting, reduction and update, loading */

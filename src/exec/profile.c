@@ -3,6 +3,10 @@
 
 #include "exec/run.h"
 
+void tr_exec_set_profile(tr_exec *exec, bool on) {
+    exec->options.profile = on;
+}
+
 static double mean_seconds(const tr_exec *exec, int entry) {
     uint64_t sum = 0;
     for (int i = 0; i < exec->n_threads; i++) sum += exec->workers[i].ns[entry];

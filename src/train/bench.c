@@ -91,7 +91,7 @@ int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, t
 
 /* ---- training for a while ---- */
 
-int tr_trial_open(tr_session *s, tr_team *team, bool profile, tr_trial *out, tr_error *err) {
+int tr_trial_open(tr_session *s, tr_team *team, tr_trial *out, tr_error *err) {
     const tr_experiment *e = &s->experiment;
     int batch = (int)tr_min(e->loader.batch_size, s->train.n);
     tr_exec_options options = {.batch = batch,
@@ -100,8 +100,7 @@ int tr_trial_open(tr_session *s, tr_team *team, bool profile, tr_trial *out, tr_
                                .shard = (int)tr_min(tr_max(0, e->run.shard), batch),
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
-                               .optimizer_args = e->optimizer_args,
-                               .profile = profile};
+                               .optimizer_args = e->optimizer_args};
     *out = (tr_trial){.session = s, .batch = batch};
     int code = tr_exec_plan(s->graph, &options, tr_team_size(team), &out->exec, err);
     if (code) return code;
@@ -259,7 +258,7 @@ static int bench_loader(loader_run *r, tr_team *team) {
     tr_trial t = {0};
     tr_timed time;
     double alone[ROUNDS], training[ROUNDS];
-    int code = tr_trial_open(&r->session, team, false, &t, r->err);
+    int code = tr_trial_open(&r->session, team, &t, r->err);
     if (code == TR_OK)
         code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &time, r->err);
     for (int i = 0; code == TR_OK && i < ROUNDS; i++) {
@@ -316,7 +315,7 @@ static void scaling_main(tr_team *team, void *arg) {
     scaling_run *r = arg;
     tr_trial t = {0};
     tr_timed warm;
-    r->code = tr_trial_open(&r->session, team, false, &t, r->err);
+    r->code = tr_trial_open(&r->session, team, &t, r->err);
     if (r->code == TR_OK)
         r->code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &warm, r->err);
     double start = tr_now();

@@ -24,8 +24,8 @@ typedef struct tr_timed {
     int64_t steps, images;
 } tr_timed;
 
-/* The graph of a session is one for all its trials. On rank 0 of the team, as the others. */
-int tr_trial_open(tr_session *session, tr_team *team, bool profile, tr_trial *out, tr_error *err);
+/* On rank 0 of the team, as the others. */
+int tr_trial_open(tr_session *session, tr_team *team, tr_trial *out, tr_error *err);
 /* Half-opened ones, too. */
 void tr_trial_close(tr_trial *trial);
 /* Train for about `seconds`, but at least `fewest` steps. */

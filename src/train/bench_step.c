@@ -1,7 +1,7 @@
 /* `bench step`: where a step's time goes.
  *
- * Two sides train in turns, one with the executor's timers and one without, so that both see the
- * same minutes.
+ * One training run, in turns with the executor's timers and without, so that both see the same
+ * minutes. There is one executor, so that a network that can be trained can be measured.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,8 @@ enum {
 static const double turn_seconds = 25e-3;
 
 typedef struct side {
-    tr_trial trial;
+    tr_trial *trial; /* the run's */
+    bool timers;
     tr_windows windows;
     int n_rows;   /* of a profile, 0 without timers */
     double *rows; /* [window][n_rows] seconds */
@@ -30,12 +31,12 @@ typedef struct step_run {
     int code;
 } step_run;
 
-static int open_side(step_run *r, tr_team *team, bool profile, side *s) {
+static int open_side(step_run *r, tr_trial *trial, bool timers, side *s) {
     tr_profile_row rows[TR_BENCH_ROWS];
-    int code = tr_trial_open(&r->session, team, profile, &s->trial, r->err);
-    if (code == TR_OK) code = tr_windows_create(&s->windows, r->seconds, r->err);
+    *s = (side){.trial = trial, .timers = timers};
+    int code = tr_windows_create(&s->windows, r->seconds, r->err);
     if (code) return code;
-    s->n_rows = profile ? tr_exec_profile(s->trial.exec, rows, TR_BENCH_ROWS) : 0;
+    s->n_rows = timers ? tr_exec_profile(trial->exec, rows, TR_BENCH_ROWS) : 0;
     if (s->n_rows == TR_BENCH_ROWS) /* no room for the last, "next batch" */
         return tr_fail(r->err, TR_ECONFIG, "bench step: the network has more than %d phases",
                        TR_BENCH_ROWS - 2);
@@ -44,7 +45,6 @@ static int open_side(step_run *r, tr_team *team, bool profile, side *s) {
 }
 
 static void close_side(side *s) {
-    tr_trial_close(&s->trial);
     tr_windows_free(&s->windows);
     tr_free(s->rows);
 }
@@ -52,13 +52,14 @@ static void close_side(side *s) {
 static int take_turn(side *s, tr_team *team, tr_error *err) {
     tr_profile_row rows[TR_BENCH_ROWS];
     double start = tr_now();
-    if (s->n_rows) tr_exec_profile(s->trial.exec, rows, s->n_rows);
+    tr_exec_set_profile(s->trial->exec, s->timers);
+    if (s->n_rows) tr_exec_profile(s->trial->exec, rows, s->n_rows);
     do {
         double *to = s->rows + s->windows.n * s->n_rows;
         for (int i = 0; i < s->n_rows; i++) to[i] = -rows[i].seconds;
-        int code = tr_windows_add(&s->windows, &s->trial, team, err);
+        int code = tr_windows_add(&s->windows, s->trial, team, err);
         if (code) return code;
-        if (s->n_rows) tr_exec_profile(s->trial.exec, rows, s->n_rows);
+        if (s->n_rows) tr_exec_profile(s->trial->exec, rows, s->n_rows);
         for (int i = 0; i < s->n_rows; i++) to[i] += rows[i].seconds;
     } while (s->windows.n < s->windows.max && tr_now() - start < turn_seconds);
     return TR_OK;
@@ -84,7 +85,7 @@ static double fill_rows(const side *s, int of, tr_timed *sum, double *rows) {
     memset(rows, 0, TR_BENCH_ROWS * sizeof *rows);
     *sum = tr_windows_fastest(&s->windows, of, add_rows, &(row_sum){s, rows});
     rows[n] = sum->seconds - sum->step_seconds;
-    tr_exec_profile(s->trial.exec, about, n);
+    tr_exec_profile(s->trial->exec, about, n);
     for (int i = 0; i <= n; i++) {
         rows[i] *= 1e6 / (double)sum->steps;
         all += rows[i];
@@ -105,7 +106,7 @@ static void fill_result(const side *plain, const side *profiled, tr_bench_step_r
     out->all_overhead_fraction = fill_rows(profiled, 1, &all, rows);
     out->overhead_fraction = fill_rows(profiled, TR_FASTEST, &with, rows);
     out->profiled_microseconds = 1e6 * with.seconds / (double)with.steps;
-    tr_exec_profile(profiled->trial.exec, about, n);
+    tr_exec_profile(profiled->trial->exec, about, n);
     about[n] = (tr_profile_row){"", "next batch", true, 0};
     out->n_rows = n + 1;
     for (int i = 0; i <= n; i++) {
@@ -119,14 +120,13 @@ static void fill_result(const side *plain, const side *profiled, tr_bench_step_r
 
 static int bench_step(step_run *r, tr_team *team) {
     tr_session *s = &r->session;
+    tr_trial trial = {0};
     side plain = {0}, profiled = {0};
     tr_timed warm;
-    int code = open_side(r, team, false, &plain);
-    if (code == TR_OK) code = open_side(r, team, true, &profiled);
-    if (code == TR_OK)
-        code = tr_trial_train(&plain.trial, team, 0.1 * r->seconds, 1, &warm, r->err);
-    if (code == TR_OK)
-        code = tr_trial_train(&profiled.trial, team, 0.1 * r->seconds, 1, &warm, r->err);
+    int code = tr_trial_open(s, team, &trial, r->err);
+    if (code == TR_OK) code = open_side(r, &trial, false, &plain);
+    if (code == TR_OK) code = open_side(r, &trial, true, &profiled);
+    if (code == TR_OK) code = tr_trial_train(&trial, team, 0.2 * r->seconds, 1, &warm, r->err);
     double start = tr_now();
     while (code == TR_OK && plain.windows.n < plain.windows.max &&
            profiled.windows.n < profiled.windows.max) {
@@ -142,6 +142,7 @@ static int bench_step(step_run *r, tr_team *team) {
     }
     close_side(&plain);
     close_side(&profiled);
+    tr_trial_close(&trial);
     return code;
 }
 

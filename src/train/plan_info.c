@@ -34,7 +34,7 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .placement = s->placement.text,
                           .isa = s->kernels->name,
                           .workers = s->workers,
-                          .prefetch = (int)e->loader.prefetch};
+                          .prefetch = tr_feed_slots(s, &s->train, &e->loader)};
     out->memory_limit = tr_memory_limit_under("", &out->memory_limit_name);
     tr_layer_row *rows = tr_alloc((size_t)g->n_nodes, sizeof *rows, err);
     out->layers = rows;

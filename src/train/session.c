@@ -264,6 +264,11 @@ static tr_loader_options options_of(const tr_session *s, const tr_dataset *datas
     return options;
 }
 
+int tr_feed_slots(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args) {
+    tr_loader_options options = options_of(s, dataset, args);
+    return s->workers ? tr_loader_slots(dataset, &options) : 0;
+}
+
 int64_t tr_feed_bytes(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args) {
     tr_loader_options options = options_of(s, dataset, args);
     return tr_loader_bytes(dataset, &options);

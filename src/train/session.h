@@ -48,6 +48,8 @@ typedef struct tr_feed {
 } tr_feed;
 int tr_feed_open(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args,
                  tr_feed *out, tr_error *err);
+/* Batches that loader threads have room for; 0 without them. */
+int tr_feed_slots(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args);
 /* What it will hold, bytes. */
 int64_t tr_feed_bytes(const tr_session *session, const tr_dataset *dataset,
                       const tr_loader_args *args);

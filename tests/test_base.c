@@ -128,6 +128,34 @@ END_TEST
 
 /* ---- memory ---- */
 
+START_TEST(notes) {
+    tr_notes notes = {0};
+    char longer[2 * TR_ERROR_TEXT];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    tr_note(NULL, "nobody listens");
+    tr_note(&notes, "%s has %d images", "a", 1);
+    tr_note(&notes, "b has 1 image");
+    tr_note(&notes, "a has 1 images"); /* known */
+    tr_note(&notes, "two\nlines");
+    tr_note(&notes, "%s", longer);
+    tr_alloc_fail_after(0);
+    tr_note(&notes, "no memory");
+    tr_alloc_fail_after(1);
+    tr_note(&notes, "none for the list");
+    tr_alloc_fail_after(-1);
+    ck_assert_int_eq(notes.n, 4);
+    ck_assert_str_eq(notes.text[0], "a has 1 images");
+    ck_assert_str_eq(notes.text[1], "b has 1 image");
+    ck_assert_ptr_null(strchr(notes.text[2], '\n'));
+    ck_assert_uint_eq(strlen(notes.text[3]), TR_ERROR_TEXT - 1);
+    ck_assert_str_eq(notes.text[3] + TR_ERROR_TEXT - 4, "...");
+    tr_notes_free(&notes);
+    ck_assert_int_eq(notes.n, 0);
+    tr_notes_free(&notes);
+}
+END_TEST
+
 START_TEST(sizes_are_checked) {
     size_t r = 7;
     ck_assert(tr_mul(SIZE_MAX / 2, 2, &r) && r == SIZE_MAX - 1);
@@ -209,6 +237,7 @@ static Suite *base_suite(void) {
     tcase_add_test(errors, every_code_has_a_meaning);
     tcase_add_test(errors, nearest_name);
     tcase_add_test(errors, unknown_words);
+    tcase_add_test(errors, notes);
     suite_add_tcase(suite, errors);
     TCase *memory = tcase_create("memory");
     tcase_add_test(memory, sizes_are_checked);

@@ -128,6 +128,8 @@ typedef enum tr_event_kind {
     TR_EVENT_LOG,      /* every log_every steps: loss is the mean since the last */
     TR_EVENT_EPOCH,    /* after the evaluation at the end of an epoch */
     TR_EVENT_END,      /* summary is set and the run directory complete */
+    TR_EVENT_NOTE,     /* text: what may not be meant so; all right behind TR_EVENT_PLAN */
+    TR_EVENT_WARNING,  /* text: what could not be done, while the run goes on without it */
 } tr_event_kind;
 
 typedef struct tr_event {
@@ -141,6 +143,7 @@ typedef struct tr_event {
     double train_loss, test_loss, test_accuracy, epoch_seconds; /* TR_EVENT_EPOCH */
     bool testing;              /* TR_EVENT_PROGRESS: the evaluation is under way */
     const tr_summary *summary; /* TR_EVENT_END */
+    const char *text;          /* TR_EVENT_NOTE, TR_EVENT_WARNING: one line */
 } tr_event;
 
 /* Called on the thread that called tr_train, in whatever floating-point mode, locale and binding

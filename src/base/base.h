@@ -57,6 +57,20 @@ const char *tr_nearest(const char *word, const char *const *names, int n);
 int tr_fail_unknown(tr_error *err, tr_where where, const char *key, const char *what,
                     const char *word, const char *const *names, int n);
 
+/* ---- notes (notes.c) ---- */
+
+/* What a user may not have meant and is no failure: one line each, in the order in which they were
+ * found, none twice. {0} is an empty list. Who opens something that a configuration names is given
+ * the list of the session (`tr_session.notes`) and adds to it with tr_note; tr_train and tr_dry_run
+ * give each line to the listener as a TR_EVENT_NOTE, right behind TR_EVENT_PLAN. */
+typedef struct tr_notes {
+    int n;
+    char **text;
+} tr_notes;
+/* notes may be NULL. */
+void tr_note(tr_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tr_notes_free(tr_notes *notes);
+
 /* ---- memory (memory.c) ---- */
 
 /* a * b and a + b into *out; false, with *out untouched, when the result does not fit. */

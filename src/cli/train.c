@@ -8,6 +8,7 @@
 typedef struct console {
     const tr_options *options;
     tr_progress progress;
+    bool warned;
 } console;
 
 static void print_memory(const tr_plan_info *p) {
@@ -92,6 +93,11 @@ static void show_progress(console *c, const tr_event *e) {
 static int show(const tr_event *e, void *arg) {
     console *c = arg;
     char rate[32], time[32];
+    if (e->kind == TR_EVENT_WARNING) {
+        tr_progress_clear(&c->progress);
+        fprintf(stderr, "warning: %s\n", e->text);
+        c->warned = true;
+    }
     if (c->options->quiet) return 0;
     if (e->kind == TR_EVENT_PROGRESS) {
         show_progress(c, e);
@@ -122,10 +128,16 @@ static int show(const tr_event *e, void *arg) {
         if (e->summary->workers)
             printf(" (loader threads waited for room %.1f s)", e->summary->loader_wait_seconds);
         printf("\nweights    sha256 %s\n", e->summary->weights_sha256);
-        printf("pictures   samples.png curves.png predictions.png confusion.png in the run's "
-               "folder\n");
+        if (!c->warned)
+            printf("pictures   samples.png curves.png predictions.png confusion.png in the run's "
+                   "folder\n");
+        break;
+    case TR_EVENT_NOTE:
+        fflush(stdout); /* behind the plan, where both go to one place */
+        fprintf(stderr, "note: %s\n", e->text);
         break;
     case TR_EVENT_PROGRESS:
+    case TR_EVENT_WARNING:
         break;
     }
     fflush(stdout);

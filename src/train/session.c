@@ -90,6 +90,7 @@ void tr_session_close(tr_session *s) {
     tr_dataset_close(&s->train);
     tr_dataset_close(&s->test);
     tr_experiment_free(&s->experiment);
+    tr_notes_free(&s->notes);
     *s = (tr_session){0};
 }
 

@@ -18,6 +18,7 @@ typedef struct tr_session {
     int workers;              /* loader threads; 0: the team loads */
     int64_t log_every, steps; /* steps in an epoch */
     int64_t resident;         /* bytes that the process held before */
+    tr_notes notes;           /* found while opening */
 } tr_session;
 
 /* Open data, network, kernels and placement. with_training: the training set, too. The network has

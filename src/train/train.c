@@ -48,6 +48,27 @@ static int tell(training *t, tr_event_kind kind) {
     return TR_OK;
 }
 
+static int tell_text(training *t, tr_event_kind kind, const char *text) {
+    t->event.text = text;
+    int code = tell(t, kind);
+    t->event.text = NULL;
+    return code;
+}
+
+static int tell_plan(training *t) {
+    const tr_notes *notes = &t->session.notes;
+    int code = tell(t, TR_EVENT_PLAN);
+    for (int i = 0; code == TR_OK && i < notes->n; i++)
+        code = tell_text(t, TR_EVENT_NOTE, notes->text[i]);
+    return code;
+}
+
+/* What a failure that ends nothing costs: a line. */
+static int warn(training *t, int code, const tr_error *err) {
+    return code ? tell_text(t, TR_EVENT_WARNING, err->text[0] ? err->text : tr_error_meaning(code))
+                : TR_OK;
+}
+
 static int maybe_progress(training *t) {
     double now = tr_now();
     if (now < t->next_progress) return TR_OK;
@@ -223,14 +244,16 @@ static int train(training *t, tr_team *team) {
     tr_account_add(&account, TR_MEMORY_OUTPUT, tr_run_dir_bytes(s));
     if ((code = tr_plan_info_fill(s, t->exec, &account, &t->plan, t->err))) return code;
     if (t->dry) {
-        if ((code = tr_run_dir_check(s, t->err)) || (code = tell(t, TR_EVENT_PLAN))) return code;
+        if ((code = tr_run_dir_check(s, t->err)) || (code = tell_plan(t))) return code;
         return tr_account_check(&account, t->err);
     }
     /* Refused or allocated before the first step, and before the run has a folder. */
     if ((code = tr_account_check(&account, t->err)) || (code = allocate(t, team))) return code;
     code = tr_run_dir_create(s, t->config->run_dir, sizeof t->config->run_dir, t->err);
-    if (code || (code = tell(t, TR_EVENT_PLAN))) return code;
-    if ((code = tr_run_dir_samples(t->config->run_dir, s, t->err))) return code;
+    if (code || (code = tell_plan(t))) return code;
+    tr_error inner = {0};
+    code = tr_run_dir_samples(t->config->run_dir, s, &inner);
+    if ((code = warn(t, code, &inner))) return code;
     if ((code = run_epochs(t, team))) return code;
     return finish(t);
 }

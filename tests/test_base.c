@@ -128,7 +128,7 @@ END_TEST
 
 /* ---- memory ---- */
 
-START_TEST(notes) {
+START_TEST(notes_are_lines) {
     tr_notes notes = {0};
     char longer[2 * TR_ERROR_TEXT];
     memset(longer, 'x', sizeof longer - 1);
@@ -237,7 +237,7 @@ static Suite *base_suite(void) {
     tcase_add_test(errors, every_code_has_a_meaning);
     tcase_add_test(errors, nearest_name);
     tcase_add_test(errors, unknown_words);
-    tcase_add_test(errors, notes);
+    tcase_add_test(errors, notes_are_lines);
     suite_add_tcase(suite, errors);
     TCase *memory = tcase_create("memory");
     tcase_add_test(memory, sizes_are_checked);

@@ -1,8 +1,7 @@
-/* The operating system: files that are whole or absent, folders, CPU quotas, the floating-point
- * mode.
+/* The operating system: reading, folders, limits of the process, the floating-point mode.
  *
- * Every test has a fresh folder. Faults are made, not simulated: a limit on file sizes for the full
- * disk, another user for the closed folder, a timer for the interrupted write.
+ * Every test has a fresh folder. Faults are made, not simulated: another user for the closed
+ * folder, a timer for the interrupted write. Writing whole files: test_save.c.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,143 +18,9 @@
 
 #include "base/base.h"
 #include "check_main.h"
+#include "scratch.h"
 
 /* ---- files ---- */
-
-static char folder[256]; /* a fresh one for every test */
-
-static void make_scratch(void) {
-    const char *top = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/trainer-base-XXXXXX", top && *top ? top : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    ck_assert_int_eq(chmod(folder, 0755), 0); /* the tests look inside as another user, too */
-}
-
-static void remove_scratch(void) {
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-/* folder/name; up to four of them at a time. */
-static const char *in_folder(const char *name) {
-    static char paths[4][600];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static int n_entries(const char *path) {
-    int n = 0;
-    DIR *dir = opendir(path);
-    ck_assert_ptr_nonnull(dir);
-    for (struct dirent *entry; (entry = readdir(dir));)
-        n += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
-    closedir(dir);
-    return n;
-}
-
-static void expect_file(const char *path, const char *text) {
-    tr_error err = {0};
-    tr_mapping file;
-    ck_assert_msg(tr_map(path, &file, &err) == TR_OK, "%s", err.text);
-    ck_assert_uint_eq(file.size, strlen(text));
-    ck_assert(!file.size || !memcmp(file.data, text, file.size));
-    tr_unmap(&file);
-}
-
-START_TEST(save_replaces_whole_files) {
-    tr_error err = {0};
-    const char *path = in_folder("file");
-    for (int i = 0; i < 3; i++) {
-        const char *text = i == 0 ? "first" : i == 1 ? "" : "third, longer";
-        ck_assert_msg(tr_save(path, text, strlen(text), &err) == TR_OK, "%s", err.text);
-        expect_file(path, text);
-        ck_assert_int_eq(n_entries(folder), 1);
-    }
-}
-END_TEST
-
-START_TEST(save_in_the_current_folder) {
-    char before[4096];
-    ck_assert_ptr_nonnull(getcwd(before, sizeof before));
-    ck_assert_int_eq(chdir(folder), 0);
-    int code = tr_save("plain", "x", 1, NULL);
-    ck_assert_int_eq(chdir(before), 0);
-    ck_assert_int_eq(code, TR_OK);
-    expect_file(in_folder("plain"), "x");
-}
-END_TEST
-
-START_TEST(save_long_names) {
-    char name[256];
-    memset(name, 'n', 255);
-    name[255] = 0;
-    ck_assert_int_eq(tr_save(in_folder(name), "x", 1, NULL), TR_OK); /* 255: the longest there is */
-    expect_file(in_folder(name), "x");
-    ck_assert_int_eq(n_entries(folder), 1);
-}
-END_TEST
-
-START_TEST(save_leaves_nothing_behind) {
-    tr_error err = {0};
-    char expected[700];
-
-    const char *path = in_folder("missing/file");
-    ck_assert_int_eq(tr_save(path, "x", 1, &err), TR_EIO);
-    snprintf(expected, sizeof expected, "%s: cannot create: No such file or directory", path);
-    ck_assert_str_eq(err.text, expected);
-    ck_assert(!tr_exists(in_folder("missing")));
-
-    path = in_folder("taken"); /* a folder has the name: it shows only when all is written */
-    err = (tr_error){0};
-    ck_assert_int_eq(tr_make_folder(path, &err), TR_OK);
-    ck_assert_int_eq(tr_save(path, "x", 1, &err), TR_EIO);
-    snprintf(expected, sizeof expected, "%s: cannot put in place: Is a directory", path);
-    ck_assert_str_eq(err.text, expected);
-    ck_assert_int_eq(n_entries(folder), 1);
-    ck_assert_int_eq(n_entries(path), 0);
-
-    tr_alloc_fail_after(0);
-    err = (tr_error){0};
-    ck_assert_int_eq(tr_save(in_folder("file"), "x", 1, &err), TR_ENOMEM);
-    ck_assert_int_eq(n_entries(folder), 1);
-}
-END_TEST
-
-START_TEST(save_when_the_disk_is_full) {
-    /* A limit on the size of files stands for the full disk: a short write, then EFBIG. */
-    static const char data[10000];
-    tr_error err = {0};
-    const char *path = in_folder("file"), *lines = in_folder("lines");
-    ck_assert_int_eq(tr_save(path, "old", 3, &err), TR_OK);
-    ck_assert_int_eq(tr_append(lines, "whole\n", &err), TR_OK);
-    char long_line[9000];
-    memset(long_line, 'x', sizeof long_line);
-    long_line[sizeof long_line - 1] = 0;
-
-    struct rlimit before, small;
-    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small = before;
-    small.rlim_cur = 4096;
-    void (*old_handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-    int saved = tr_save(path, data, sizeof data, &err);
-    int appended = tr_append(lines, long_line, NULL);
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-    signal(SIGXFSZ, old_handler);
-
-    char expected[700];
-    ck_assert_int_eq(saved, TR_EIO);
-    snprintf(expected, sizeof expected, "%s: cannot write: File too large", path);
-    ck_assert_str_eq(err.text, expected);
-    expect_file(path, "old");
-    ck_assert_int_eq(appended, TR_EIO);
-    expect_file(lines, "whole\n"); /* and not half a line more */
-    ck_assert_int_eq(n_entries(folder), 2);
-}
-END_TEST
 
 START_TEST(unwritable_folder) {
     const char *closed = in_folder("closed");
@@ -513,11 +378,6 @@ static Suite *os_suite(void) {
     Suite *suite = suite_create("os");
     TCase *files = tcase_create("files");
     tcase_add_checked_fixture(files, make_scratch, remove_scratch);
-    tcase_add_test(files, save_replaces_whole_files);
-    tcase_add_test(files, save_in_the_current_folder);
-    tcase_add_test(files, save_long_names);
-    tcase_add_test(files, save_leaves_nothing_behind);
-    tcase_add_test(files, save_when_the_disk_is_full);
     tcase_add_test(files, unwritable_folder);
     tcase_add_test(files, writing_survives_signals);
     tcase_add_test(files, append_adds_lines);

@@ -303,9 +303,27 @@ typedef struct tr_mapping {
 int tr_map(const char *path, tr_mapping *out, tr_error *err);
 void tr_unmap(tr_mapping *mapping);
 
-/* Write a file so that it is there whole or not at all: temporary file in the same folder, fsync,
- * rename, fsync of the folder. On failure the old file is untouched and no temporary stays. */
+/* A file being written; {0}: none. What is at the path decides how (os_save.c): a regular file is
+ * replaced whole, with its permissions kept and symbolic links followed; a device, pipe or socket
+ * is written into. Writing into a pipe waits for its reader. */
+enum { TR_TEMPORARY_NAME = 48 };
+typedef struct tr_output {
+    char *path, *name;      /* as it was given; in `folder` */
+    int descriptor, folder; /* folder -1: written into, nothing to put in place */
+    char temporary[TR_TEMPORARY_NAME];
+} tr_output;
+/* Until tr_save_end has put the new file in its place the old one is untouched; tr_save_cancel, or
+ * the failure of tr_save_end, leaves the old one and no temporary file. A failed tr_save_write is
+ * followed by tr_save_cancel. Either of the two ends the output. */
+int tr_save_begin(const char *path, tr_output *out, tr_error *err);
+int tr_save_write(tr_output *out, const void *data, size_t bytes, tr_error *err);
+int tr_save_end(tr_output *out, tr_error *err);
+void tr_save_cancel(tr_output *out);
+/* All of it at once. */
 int tr_save(const char *path, const void *data, size_t bytes, tr_error *err);
+/* Remove what killed processes left half written in a folder; what is being written stays. Every
+ * tr_save into the folder does it, too. */
+void tr_clear_temporaries(const char *folder);
 /* Append whole lines to a file (created if missing). */
 int tr_append(const char *path, const char *text, tr_error *err);
 /* Make a folder and those above it; an existing one is fine. */

@@ -374,5 +374,10 @@ static inline void tr_pause(void) {
 /* Is standard output / error a terminal; its width in columns (80 where unknown). */
 bool tr_is_terminal(int descriptor);
 int tr_terminal_width(int descriptor);
+/* Has the reader of this pipe or socket gone? */
+bool tr_is_closed_pipe(int descriptor);
+/* For a program's main: printing into a closed pipe or beyond the file-size limit fails as other
+ * writes do, and does not end the process. (What is saved needs no such thing: os_save.c.) */
+void tr_ignore_write_signals(void);
 
 #endif

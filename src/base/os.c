@@ -1,9 +1,11 @@
-/* The operating system: clock, floating-point mode, terminal.
+/* The operating system: clock, floating-point mode, standard descriptors.
  *
  * Files are in os_files.c (reading, folders) and os_save.c (writing), limits in os_limits.c,
  * threads in os_threads.c. Only these call the system (POSIX and Linux); another system needs
  * others of them. Thread-safe.
  */
+#include <poll.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,4 +49,14 @@ int tr_terminal_width(int descriptor) {
     struct winsize size;
     if (ioctl(descriptor, TIOCGWINSZ, &size) || size.ws_col == 0) return 80;
     return size.ws_col;
+}
+
+bool tr_is_closed_pipe(int descriptor) {
+    struct pollfd state = {.fd = descriptor, .events = POLLOUT};
+    return poll(&state, 1, 0) == 1 && (state.revents & POLLERR);
+}
+
+void tr_ignore_write_signals(void) {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }

@@ -44,6 +44,7 @@ int main(int argc, char **argv) {
     tr_error err = {0};
     tr_options options = {0};
     fill_standard_descriptors();
+    tr_ignore_write_signals(); /* `trainer ... | head` must not end a run in its middle */
     if (argc <= 1) {
         tr_print_usage(stderr, NULL);
         return 2;
@@ -51,8 +52,11 @@ int main(int argc, char **argv) {
     int code = run(argc, argv, &options, &err);
     tr_options_free(&options);
     bool lost = fflush(stdout) != 0;
-    if ((lost || ferror(stdout)) && code == TR_OK)
+    if ((lost || ferror(stdout)) && code == TR_OK) {
+        if (tr_is_closed_pipe(fileno(stdout)))
+            return 1; /* its reader has seen enough: no message */
         code = tr_fail(&err, TR_EIO, "the output could not be written");
+    }
     if (code == TR_OK) return 0;
     fprintf(stderr, "%s%s\n",
             code == TR_ECONFIG ? "" : "trainer: ", err.text[0] ? err.text : tr_error_meaning(code));

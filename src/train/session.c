@@ -222,6 +222,7 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
     char path[4096 + 32];
     if (snprintf(path, sizeof path, "%s/model.safetensors", run_dir) >= (int)sizeof path)
         return tr_fail(err, TR_EIO, "the name of the run directory is too long");
+    tr_clear_temporaries(run_dir);
     int code = tr_session_open(config->doc, false, s, err);
     if (code) return code;
     tr_account account;

@@ -228,6 +228,39 @@ START_TEST(allocation_fails_on_purpose) {
 }
 END_TEST
 
+START_TEST(accounts) {
+    tr_account account = {0};
+    ck_assert_int_eq(tr_account_total(&account), 0);
+    tr_account_add(&account, TR_MEMORY_DATA, 5);
+    tr_account_add(&account, TR_MEMORY_DATA, 6);
+    tr_account_add(&account, TR_MEMORY_PROGRAM, 100);
+    ck_assert_int_eq(account.bytes[TR_MEMORY_DATA], 11);
+    ck_assert_int_eq(tr_account_total(&account), 111);
+    /* What does not fit stays the most that does. */
+    tr_account_add(&account, TR_MEMORY_DATA, INT64_MAX);
+    tr_account_add(&account, TR_MEMORY_DATA, 1);
+    ck_assert_int_eq(account.bytes[TR_MEMORY_DATA], INT64_MAX);
+    ck_assert_int_eq(tr_account_total(&account), INT64_MAX);
+    ck_assert_int_eq(tr_alloc_bytes(INT64_MAX / 2, 3), INT64_MAX);
+    ck_assert_int_eq(tr_alloc_bytes(INT64_MAX, 1), INT64_MAX);
+    ck_assert_int_eq(tr_alloc_bytes(-1, 1), INT64_MAX);
+    ck_assert_int_ge(tr_alloc_bytes(1000, 1000), 1000000 + TR_PAGE);
+    ck_assert_int_le(tr_alloc_bytes(1000, 1000), 1000000 + 2 * TR_PAGE);
+}
+END_TEST
+
+START_TEST(touching_changes_nothing) {
+    enum { BYTES = 5 * TR_PAGE + 7 };
+    unsigned char *memory = tr_alloc(BYTES, 1, NULL);
+    for (int i = 0; i < BYTES; i++) memory[i] = (unsigned char)(i * 7);
+    tr_touch(memory, BYTES);
+    tr_touch(memory + BYTES, 0);
+    tr_touch(NULL, 0);
+    for (int i = 0; i < BYTES; i++) ck_assert_int_eq(memory[i], (unsigned char)(i * 7));
+    tr_free(memory);
+}
+END_TEST
+
 static Suite *base_suite(void) {
     Suite *suite = suite_create("base");
     TCase *errors = tcase_create("errors");
@@ -245,6 +278,8 @@ static Suite *base_suite(void) {
     tcase_add_test(memory, memory_is_aligned_zero_and_slack);
     tcase_add_test(memory, too_much_memory);
     tcase_add_test(memory, allocation_fails_on_purpose);
+    tcase_add_test(memory, accounts);
+    tcase_add_test(memory, touching_changes_nothing);
     suite_add_tcase(suite, memory);
     return suite;
 }

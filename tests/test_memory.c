@@ -216,6 +216,22 @@ START_TEST(above_a_limit_it_is_refused) {
 }
 END_TEST
 
+/* Where it is the batch that is too large, its key is named. */
+START_TEST(a_smaller_batch_is_advised) {
+    program p;
+    write_network(2);
+    RUN(&p, "--config", "net.ini", "--threads", "1", "--dry-run");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    run_limited(&p, RLIMIT_DATA, 0.8 * printed_total(p.out), "--dry-run");
+    ck_assert_int_eq(p.code, 1);
+    ck_assert_msg(strstr(p.err, ": try a smaller loader.batch_size\n") != NULL, "%s", p.err);
+    write_network(0);
+    run_limited(&p, RLIMIT_DATA, 100 * MIB, "--dry-run");
+    ck_assert_int_eq(p.code, 1);
+    ck_assert_msg(strstr(p.err, "batch_size") == NULL, "%s", p.err);
+}
+END_TEST
+
 /* Sizes that fit no machine, and sums that fit no 64 bits. */
 START_TEST(sums_that_fit_nothing) {
     static const char *const sets[] = {"network.fc1=linear out_features=16777216",
@@ -241,6 +257,7 @@ static Suite *memory_suite(void) {
     tcase_add_test(all, a_benchmark_holds_it_once);
     tcase_add_test(all, prefetch_is_told);
     if (!SANITIZED) tcase_add_loop_test(all, above_a_limit_it_is_refused, 0, 2);
+    if (!SANITIZED) tcase_add_test(all, a_smaller_batch_is_advised);
     tcase_add_test(all, sums_that_fit_nothing);
     suite_add_tcase(suite, all);
     return suite;

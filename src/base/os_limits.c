@@ -186,14 +186,19 @@ static void take_rlimit(least_limit *least, int resource, int64_t addresses, int
                         const char *name) {
     struct rlimit limit;
     if (getrlimit(resource, &limit) || limit.rlim_cur == RLIM_INFINITY) return;
-    if (limit.rlim_cur > (rlim_t)INT64_MAX || addresses < 0 || resident < 0) return;
-    take_limit(least, tr_max(0, (int64_t)limit.rlim_cur - tr_max(0, addresses - resident)), name);
+    if (limit.rlim_cur > (rlim_t)INT64_MAX) return;
+    int64_t others = addresses < 0 || resident < 0 ? 0 : tr_max(0, addresses - resident);
+    take_limit(least, tr_max(0, (int64_t)limit.rlim_cur - others), name);
 }
 
 int64_t tr_memory_limit_under(const char *root, const char **name) {
     static const char *const mounts[3] = {"memory", NULL, NULL};
     least_limit least = {INT64_MAX, ""};
     int64_t total = read_kib(root, "meminfo", "MemTotal");
+    if (total < 0 && !*root) { /* no /proc */
+        long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+        if (pages > 0 && bytes > 0 && pages < INT64_MAX / bytes) total = (int64_t)pages * bytes;
+    }
     if (total > 0) take_limit(&least, total, "the machine's memory");
     double group = least_of_controller(root, "memory", mounts, bytes_of_group);
     if (group > 0) take_limit(&least, (int64_t)group, "the control group's memory limit");

@@ -34,8 +34,10 @@ int tr_account_check(const tr_account *a, tr_error *err) {
         used += (size_t)snprintf(kinds + used, sizeof kinds - used, "%s%s %s", used ? ", " : "",
                                  tr_format_bytes(a->bytes[i], number), names[i]);
     }
-    return tr_fail(err, TR_ENOMEM, "out of memory: %s would be needed (%s), %s allows %s",
+    /* What a smaller batch makes smaller. */
+    int64_t batch = tr_max(a->bytes[TR_MEMORY_BATCH], a->bytes[TR_MEMORY_LOADER]);
+    return tr_fail(err, TR_ENOMEM, "out of memory: %s would be needed (%s), %s allows %s%s",
                    tr_format_bytes(total, number), kinds,
-                   limit < INT64_MAX ? limit_name : "the address space",
-                   tr_format_bytes(limit, of));
+                   limit < INT64_MAX ? limit_name : "the address space", tr_format_bytes(limit, of),
+                   batch > total / 2 ? ": try a smaller loader.batch_size" : "");
 }

@@ -227,8 +227,9 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
     int64_t stride = (int64_t)s->train.h * s->train.w * s->train.c;
     tr_real *room = NULL; /* for what the team would decode */
     if (workers == 0) {
-        room =
-            tr_alloc((size_t)stride, (size_t)s->experiment.loader.batch_size * sizeof *room, err);
+        room = tr_alloc((size_t)stride,
+                        (size_t)tr_min(s->experiment.loader.batch_size, s->train.n) * sizeof *room,
+                        err);
         if (room == NULL) return TR_ENOMEM;
     }
     s->workers = workers;

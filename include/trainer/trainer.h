@@ -180,13 +180,18 @@ typedef struct tr_prediction {
 TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
                       tr_prediction *out, const char *picture, tr_error *err);
 
-/* ---- measuring ---- */
+/* ---- measuring ----
+ * Arguments that make no sense give TR_ECONFIG and change nothing: NULL for a configuration or a
+ * result, numbers of threads outside 1 to 1024, times that are not above 0 and at most a day. Time
+ * is spent in steps: few of them are run, however little is asked for. */
 
 /* Physical cores this process may use: what `threads = auto` means. 1 where unknown. */
 TR_API int tr_bench_cores(void);
+/* Threads that can run at once. Of more, no more run, unless run.oversubscribe is set. */
+TR_API int tr_bench_runnable(void);
 
-/* Peak of fused multiply-adds, GFLOP/s, on this many threads: the best of `runs`. isa "auto": the
- * best. */
+/* Peak of fused multiply-adds, GFLOP/s, on this many threads, of which tr_bench_runnable() run at
+ * most: the best of `runs` (1 or more). isa "auto" or NULL: the best. */
 TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 
 enum { TR_BENCH_ROWS = 1024 };
@@ -206,6 +211,7 @@ typedef struct tr_bench_step_result {
     double images_per_second, gflops, peak_gflops;
     /* Of all steps: */
     double all_step_microseconds, all_overhead_fraction;
+    int threads_asked; /* of which `threads` ran */
 } tr_bench_step_result;
 /* Train for about `seconds` and say where a step's time goes. */
 TR_API int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out,
@@ -215,18 +221,23 @@ typedef struct tr_bench_loader_result {
     int workers;
     double loader_images_per_second;   /* the loader alone */
     double training_images_per_second; /* training on all threads, data already there */
+    int threads, threads_asked;        /* those that ran, and that were asked for */
 } tr_bench_loader_result;
-/* The loader alone with `workers` workers, against what training consumes. */
+/* The loader alone with `workers` workers (-1: as many as training has), against what training
+ * consumes. */
 TR_API int tr_bench_loader(tr_config *config, int workers, double seconds,
                            tr_bench_loader_result *out, tr_error *err);
 
 typedef struct tr_bench_scaling_row {
-    int threads;
+    int threads; /* that ran */
     /* Of the fastest tenth of the steps, as tr_bench_step: */
     double images_per_second, speedup, efficiency, gflops, peak_gflops, peak_fraction;
     double all_images_per_second; /* of all steps */
+    int threads_asked;            /* threads[i] */
 } tr_bench_scaling_row;
-/* Train for about `seconds` on each number of threads, taking turns. Where the configuration leaves
+/* Train for about `seconds` on each of threads[0..n), taking turns, and say in out[0..n) how fast.
+ * n is 1 to 1024. speedup and efficiency are against one thread, which is measured, too, where it
+ * is not in the list; a number that comes twice is measured once. Where the configuration leaves
  * the number of workers open, all rows have those of the most threads: a core that is idle in one
  * row would load for it. picture: a PNG to draw, or NULL. */
 TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,

@@ -6,6 +6,30 @@
 
 enum { OUT_BYTES = 32 };
 
+char *tr_format_fixed(double value, int decimals, char *out) {
+    double size = fabs(value), least = pow(10, -decimals);
+    bool plain = value == 0 || (size >= least && size < 999999.5);
+    if (isnan(value))
+        snprintf(out, OUT_BYTES, "nan");
+    else if (isinf(value) || plain)
+        snprintf(out, OUT_BYTES, "%.*f", decimals, value);
+    else
+        snprintf(out, OUT_BYTES, "%.2e", value);
+    return out;
+}
+
+char *tr_format_rate(double value, char *out) {
+    if (!(value >= 0) || isinf(value))
+        snprintf(out, OUT_BYTES, "-");
+    else if (value < 99.95)
+        tr_format_fixed(value, value < 9.995 ? 2 : 1, out);
+    else if (value < 1e12)
+        tr_format_count((int64_t)(value + 0.5), out);
+    else
+        snprintf(out, OUT_BYTES, "%.2e", value);
+    return out;
+}
+
 char *tr_format_count(int64_t n, char *out) {
     char digits[24];
     uint64_t size = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;

@@ -61,6 +61,15 @@ void tr_progress_update(tr_progress *progress, const char *label, int64_t done, 
 /* Wipe the line, so that other text can be printed. */
 void tr_progress_clear(tr_progress *progress);
 
+/* Numbers for people. */
+
+/* With so many decimals, 2.2128 -> "2.213", and with an exponent where these say nothing or there
+ * are more than six digits before them: 5.571e22 -> "5.57e+22", 4e-7 -> "4.00e-07". out has 32
+ * bytes. Returns out. */
+char *tr_format_fixed(double value, int decimals, char *out);
+/* A speed: 31861.3 -> "31,861", 0.37 -> "0.37", 5.571e22 -> "5.57e+22"; "-" where there is none.
+ * out has 32 bytes. Returns out. */
+char *tr_format_rate(double value, char *out);
 /* 1234567 -> "1,234,567". out has 32 bytes. Returns out. */
 char *tr_format_count(int64_t n, char *out);
 /* 1536 -> "1.5 KiB". out has 32 bytes. Returns out. */

@@ -3,6 +3,7 @@
  * They train the given configuration as `train` does, without a run directory. Numbers that are
  * compared are measured in one run, taking turns.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,25 @@ static int ascending(const void *a, const void *b) {
 static double median(double *values, int n) {
     qsort(values, (size_t)n, sizeof *values, ascending);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* ---- arguments ---- */
+
+int tr_bench_check(const tr_config *config, double seconds, const void *out, tr_error *err) {
+    static const double most = 86400;
+    if (config == NULL) return tr_fail(err, TR_ECONFIG, "bench: the configuration is NULL");
+    if (out == NULL) return tr_fail(err, TR_ECONFIG, "bench: the place for the result is NULL");
+    if (!(seconds > 0 && seconds <= most))
+        return tr_fail(err, TR_ECONFIG,
+                       "seconds: %g is out of range, allowed are more than 0 and up to %.0f",
+                       seconds, most);
+    return TR_OK;
+}
+
+static int check_range(const char *name, int value, int min, int max, tr_error *err) {
+    if (value >= min && value <= max) return TR_OK;
+    return tr_fail(err, TR_ECONFIG, "%s: %d is out of range, allowed are %d to %d", name, value,
+                   min, max);
 }
 
 /* ---- the roof ---- */
@@ -68,19 +88,31 @@ static void peak_main(tr_team *team, void *arg) {
     p->gflops = tr_trial_peak(team, p->kernels, tr_team_size(team), p->runs);
 }
 
-int tr_bench_cores(void) {
+/* What count says of the machine, 1 where that is unknown. */
+static int ask_topology(int (*count)(const tr_topology *topology)) {
     tr_topology *topology;
     if (tr_topology_load(NULL, &topology, NULL)) return 1;
-    int n = tr_topology_n_cores(topology);
+    int n = count(topology);
     tr_topology_free(topology);
     return n;
 }
 
+int tr_bench_cores(void) {
+    return ask_topology(tr_topology_n_cores);
+}
+
+int tr_bench_runnable(void) {
+    return ask_topology(tr_topology_n_runnable);
+}
+
 int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err) {
-    peak_run run = {.runs = runs < 1 ? 1 : runs};
+    peak_run run = {.runs = runs};
     tr_topology *topology = NULL;
     tr_placement placement;
-    int code = tr_kernels_get(isa, &run.kernels, err);
+    if (gflops == NULL) return tr_fail(err, TR_ECONFIG, "bench: the place for the result is NULL");
+    int code = check_range("threads", threads, 1, TR_MAX_THREADS, err);
+    if (code == TR_OK) code = check_range("runs", runs, 1, INT_MAX, err);
+    if (code == TR_OK) code = tr_kernels_get(isa ? isa : "auto", &run.kernels, err);
     if (code == TR_OK) code = tr_topology_load(NULL, &topology, err);
     if (code == TR_OK) code = tr_place(topology, threads, TR_SPREAD, false, &placement, err);
     if (code == TR_OK) code = tr_team_run(&placement, peak_main, &run, err);
@@ -101,14 +133,17 @@ int tr_trial_open(tr_session *s, tr_team *team, tr_trial *out, tr_error *err) {
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args};
-    *out = (tr_trial){.session = s, .batch = batch};
+    *out = (tr_trial){.session = s};
     int code = tr_exec_plan(s->graph, &options, tr_team_size(team), &out->exec, err);
     if (code) return code;
     tr_account account;
     tr_session_account(s, out->exec, NULL, &account);
     code = tr_account_check(&account, err);
     if (code == TR_OK) code = tr_session_start(s, out->exec, team, err);
-    if (code == TR_OK) code = tr_feed_open(s, &s->train, &e->loader, &out->feed, err);
+    tr_loader_args loader = e->loader;
+    loader.batch_size = batch;
+    loader.drop_last = true; /* a short batch is faster, and there may be one in every window */
+    if (code == TR_OK) code = tr_feed_open(s, &s->train, &loader, &out->feed, err);
     if (code == TR_OK) code = tr_loader_begin(out->feed.loader, 0, err);
     return code;
 }
@@ -180,7 +215,7 @@ void tr_windows_free(tr_windows *windows) {
 int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err) {
     tr_timed *window = &windows->window[windows->n];
     int code = tr_trial_train(trial, team, windows->seconds, 1, window, err);
-    windows->n += code == TR_OK && window->images == window->steps * trial->batch;
+    windows->n += code == TR_OK;
     return code;
 }
 
@@ -237,7 +272,7 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
     s->workers = kept;
     if (code == TR_OK) code = tr_loader_begin(feed.loader, epoch, err);
     double start = tr_now(), now = start;
-    while (code == TR_OK && now - start < seconds) {
+    while (code == TR_OK && (images == 0 || now - start < seconds)) {
         int more = tr_feed_next(&feed, &input, err);
         if (more > 0 && input.load) {
             code = input.load(input.arg, 0, input.n, room, stride);
@@ -270,7 +305,8 @@ static int bench_loader(loader_run *r, tr_team *team) {
     }
     tr_trial_close(&t);
     if (code) return code;
-    *r->out = (tr_bench_loader_result){r->workers, median(alone, ROUNDS), median(training, ROUNDS)};
+    *r->out = (tr_bench_loader_result){r->workers, median(alone, ROUNDS), median(training, ROUNDS),
+                                       tr_team_size(team), r->session.placement.n_threads};
     return TR_OK;
 }
 
@@ -281,21 +317,19 @@ static void loader_main(tr_team *team, void *arg) {
 
 /* `workers` does not pass through the configuration here, but its rule holds. */
 static int check_workers(int workers, tr_error *err) {
-    for (int i = 0; i < tr_loader_schema.n_keys; i++) {
-        const tr_key *key = &tr_loader_schema.keys[i];
-        if (strcmp(key->name, "workers") == 0 && (workers < key->min || workers > key->max))
-            return tr_fail(err, TR_ECONFIG, "workers: %d is out of range, allowed are %.0f to %.0f",
-                           workers, key->min, key->max);
-    }
-    return TR_OK;
+    const tr_key *key = tr_loader_schema.keys;
+    while (strcmp(key->name, "workers") != 0) key++;
+    return check_range("workers", workers, (int)key->min, (int)key->max, err);
 }
 
 int tr_bench_loader_here(tr_config *config, int workers, double seconds,
                          tr_bench_loader_result *out, tr_error *err) {
     loader_run run = {.workers = workers, .seconds = seconds, .out = out, .err = err};
-    int code = check_workers(workers, err);
+    int code = tr_bench_check(config, seconds, out, err);
+    if (code == TR_OK && workers != -1) code = check_workers(workers, err);
     if (code == TR_OK) code = tr_session_open(config->doc, true, &run.session, err);
     if (code) return code;
+    if (workers == -1) run.workers = run.session.workers;
     code = tr_team_run(&run.session.placement, loader_main, &run, err);
     tr_session_close(&run.session);
     return code ? code : run.code;
@@ -303,39 +337,50 @@ int tr_bench_loader_here(tr_config *config, int workers, double seconds,
 
 /* ---- bench scaling ---- */
 
+typedef struct scaling_side { /* a number of threads */
+    int threads;
+    tr_windows windows;
+    double peak; /* best so far, GFLOP/s */
+} scaling_side;
+
 typedef struct scaling_run {
     tr_session session;
-    double seconds;      /* of a turn */
-    tr_windows *windows; /* of the number of threads whose turn it is */
-    double peak;         /* and its best so far */
+    double seconds;     /* of a turn */
+    scaling_side *side; /* whose turn it is */
     tr_error *err;
     int code;
 } scaling_run;
 
 static void scaling_main(tr_team *team, void *arg) {
     scaling_run *r = arg;
+    tr_windows *windows = &r->side->windows;
     tr_trial t = {0};
     tr_timed warm;
     r->code = tr_trial_open(&r->session, team, &t, r->err);
     if (r->code == TR_OK)
         r->code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &warm, r->err);
     double start = tr_now();
-    for (int i = 0; r->code == TR_OK && r->windows->n < r->windows->max; i++) {
+    for (int i = 0; r->code == TR_OK && windows->n < windows->max; i++) {
         if (i >= FEWEST_STEPS && tr_now() - start > r->seconds) break;
-        r->code = tr_windows_add(r->windows, &t, team, r->err);
+        r->code = tr_windows_add(windows, &t, team, r->err);
     }
     if (r->code == TR_OK) {
         double peak = tr_trial_peak(team, r->session.kernels, tr_team_size(team), PEAK_RUNS);
-        if (peak > r->peak) r->peak = peak;
+        if (peak > r->side->peak) r->side->peak = peak;
     }
     tr_trial_close(&t);
 }
 
-static int draw_scaling(const char *picture, const char *name, const tr_bench_scaling_row *rows,
-                        int n, tr_error *err) {
+static int by_threads(const void *a, const void *b) {
+    return ((const tr_bench_scaling_row *)a)->threads - ((const tr_bench_scaling_row *)b)->threads;
+}
+
+static int draw_scaling(const char *picture, const char *name, tr_bench_scaling_row *rows, int n,
+                        tr_error *err) {
     double *x = tr_alloc((size_t)n * 4, sizeof *x, err);
     if (x == NULL) return TR_ENOMEM;
     double *images = x + n, *speedup = x + 2 * n, *peak = x + 3 * n;
+    qsort(rows, (size_t)n, sizeof *rows, by_threads);
     for (int i = 0; i < n; i++) {
         x[i] = rows[i].threads;
         images[i] = rows[i].images_per_second;
@@ -348,7 +393,7 @@ static int draw_scaling(const char *picture, const char *name, const tr_bench_sc
     const tr_series speed[] = {{"measured", n, x, speedup, true}, {"ideal", n, x, x, false}};
     const tr_series share[] = {{"measured", n, x, peak, true}};
     const tr_panel panels[] = {{"Throughput", "threads", "images per second", throughput, 1, 0, 0},
-                               {"Speed-up", "threads", "times the first row", speed, 2, 0, 0},
+                               {"Speed-up", "threads", "times one thread", speed, 2, 0, 0},
                                {"Share of the FMA peak", "threads", "fraction", share, 1, 0, 1}};
     int code = tr_draw_panels(picture, title, panels, 3, err);
     tr_free(x);
@@ -369,43 +414,85 @@ static double images_per_second(const tr_windows *windows, int of) {
     return (double)sum.images / sum.seconds;
 }
 
+/* Each number of threads that can run is measured once, and one thread always is: side 0. which[i]
+ * is the side of threads[i]. */
+static int list_sides(tr_session *s, const int *threads, int n, double seconds, scaling_side *sides,
+                      int *n_sides, int *which, tr_error *err) {
+    *n_sides = 0;
+    for (int i = -1; i < n; i++) {
+        int code = tr_session_place(s, i < 0 ? 1 : threads[i], err), k = 0;
+        if (code) return code;
+        while (k < *n_sides && sides[k].threads != s->placement.n_active) k++;
+        if (i >= 0) which[i] = k;
+        if (k < *n_sides) continue;
+        sides[(*n_sides)++].threads = s->placement.n_active;
+        if ((code = tr_windows_create(&sides[k].windows, seconds, err))) return code;
+    }
+    return TR_OK;
+}
+
+static tr_bench_scaling_row row_of(const tr_session *s, const scaling_side *side,
+                                   const scaling_side *one) {
+    double rate = images_per_second(&side->windows, TR_FASTEST);
+    double speedup = rate / images_per_second(&one->windows, TR_FASTEST);
+    double gflops = 1e-9 * tr_trial_flops(s) * rate;
+    return (tr_bench_scaling_row){.threads = side->threads,
+                                  .images_per_second = rate,
+                                  .speedup = speedup,
+                                  .efficiency = speedup / side->threads,
+                                  .gflops = gflops,
+                                  .peak_gflops = side->peak,
+                                  .peak_fraction = gflops / side->peak,
+                                  .all_images_per_second = images_per_second(&side->windows, 1)};
+}
+
+static int check_scaling(const tr_config *config, const int *threads, int n, double seconds,
+                         const void *out, tr_error *err) {
+    int code = tr_bench_check(config, seconds, out, err);
+    if (code) return code;
+    if (threads == NULL)
+        return tr_fail(err, TR_ECONFIG, "bench: the list of numbers of threads is NULL");
+    code = check_range("numbers of threads", n, 1, TR_MAX_THREADS, err);
+    for (int i = 0; code == TR_OK && i < n; i++)
+        code = check_range("threads", threads[i], 1, TR_MAX_THREADS, err);
+    return code;
+}
+
 int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double seconds,
                           tr_bench_scaling_row *out, const char *picture, tr_error *err) {
     scaling_run run = {.seconds = seconds / TURNS, .err = err};
-    int workers, code = tr_session_open(config->doc, true, &run.session, err);
+    int code = check_scaling(config, threads, n, seconds, out, err), workers, n_sides = 0;
+    if (code == TR_OK) code = tr_session_open(config->doc, true, &run.session, err);
     if (code) return code;
-    tr_windows *windows = tr_alloc((size_t)n, sizeof *windows, err);
-    double *peaks = tr_alloc((size_t)n, sizeof *peaks, err);
-    code = windows && peaks ? common_workers(&run.session, threads, n, &workers, err) : TR_ENOMEM;
-    for (int i = 0; code == TR_OK && i < n; i++)
-        code = tr_windows_create(&windows[i], seconds, err);
+    size_t most = (size_t)n + 1;
+    scaling_side *sides = tr_alloc(most, sizeof *sides, err);
+    tr_bench_scaling_row *rows = tr_alloc(most, sizeof *rows, err);
+    int *which = tr_alloc(most, sizeof *which, err);
+    code = sides && rows && which ? common_workers(&run.session, threads, n, &workers, err)
+                                  : TR_ENOMEM;
+    if (code == TR_OK)
+        code = list_sides(&run.session, threads, n, seconds, sides, &n_sides, which, err);
     for (int t = 0; code == TR_OK && t < TURNS; t++) {
-        for (int i = 0; code == TR_OK && i < n; i++) {
-            run.windows = &windows[i];
-            run.peak = peaks[i];
-            code = tr_session_place(&run.session, threads[i], err);
+        for (int i = 0; code == TR_OK && i < n_sides; i++) {
+            run.side = &sides[i];
+            code = tr_session_place(&run.session, sides[i].threads, err);
             run.session.workers = workers;
             if (code == TR_OK) code = tr_team_run(&run.session.placement, scaling_main, &run, err);
             if (code == TR_OK) code = run.code;
-            peaks[i] = run.peak;
         }
     }
+    for (int i = 0; code == TR_OK && i < n_sides; i++)
+        rows[i] = row_of(&run.session, &sides[i], &sides[0]);
     for (int i = 0; code == TR_OK && i < n; i++) {
-        tr_bench_scaling_row *row = &out[i];
-        row->threads = threads[i];
-        row->images_per_second = images_per_second(&windows[i], TR_FASTEST);
-        row->all_images_per_second = images_per_second(&windows[i], 1);
-        row->peak_gflops = peaks[i];
-        row->speedup = row->images_per_second / out[0].images_per_second;
-        row->efficiency = row->speedup * threads[0] / threads[i];
-        row->gflops = 1e-9 * tr_trial_flops(&run.session) * row->images_per_second;
-        row->peak_fraction = row->gflops / row->peak_gflops;
+        out[i] = rows[which[i]];
+        out[i].threads_asked = threads[i];
     }
     if (code == TR_OK && picture)
-        code = draw_scaling(picture, run.session.experiment.name, out, n, err);
-    for (int i = 0; windows && i < n; i++) tr_windows_free(&windows[i]);
-    tr_free(windows);
-    tr_free(peaks);
+        code = draw_scaling(picture, run.session.experiment.name, rows, n_sides, err);
+    for (int i = 0; i < n_sides; i++) tr_windows_free(&sides[i].windows);
+    tr_free(sides);
+    tr_free(rows);
+    tr_free(which);
     tr_session_close(&run.session);
     return code;
 }

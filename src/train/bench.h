@@ -16,7 +16,7 @@ typedef struct tr_trial { /* an executor that trains on a loader's batches */
     tr_session *session;
     tr_exec *exec;
     tr_feed feed;
-    int64_t step, epoch, batch; /* batch: samples in a full one */
+    int64_t step, epoch;
 } tr_trial;
 
 typedef struct tr_timed {
@@ -24,7 +24,10 @@ typedef struct tr_timed {
     int64_t steps, images;
 } tr_timed;
 
-/* On rank 0 of the team, as the others. */
+/* TR_ECONFIG where a public function is given what it cannot use. */
+int tr_bench_check(const tr_config *config, double seconds, const void *out, tr_error *err);
+
+/* Only full batches are trained. On rank 0 of the team, as the others. */
 int tr_trial_open(tr_session *session, tr_team *team, tr_trial *out, tr_error *err);
 /* Half-opened ones, too. */
 void tr_trial_close(tr_trial *trial);
@@ -43,8 +46,7 @@ typedef struct tr_windows {
 /* `seconds`: how long they will be measured. */
 int tr_windows_create(tr_windows *out, double seconds, tr_error *err);
 void tr_windows_free(tr_windows *windows);
-/* Train for one more window: half a millisecond or more, or one step. Not when n is max. It does
- * not count, and n stays, if one of its batches was short, as the last of an epoch is. */
+/* Train for one more window: half a millisecond or more, or one step. Not when n is max. */
 int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err);
 /* The sum of the fastest windows, one in `of`. `chosen`, where it is not NULL, is called with the
  * number of each. */

@@ -137,6 +137,7 @@ static int bench_step(step_run *r, tr_team *team) {
     if (code == TR_OK) {
         fill_result(&plain, &profiled, r->out);
         r->out->threads = tr_team_size(team);
+        r->out->threads_asked = s->placement.n_threads;
         r->out->gflops = 1e-9 * tr_trial_flops(s) * r->out->images_per_second;
         r->out->peak_gflops = tr_trial_peak(team, s->kernels, tr_team_size(team), PEAK_RUNS);
     }
@@ -154,8 +155,10 @@ static void step_main(tr_team *team, void *arg) {
 int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out,
                        tr_error *err) {
     step_run run = {.seconds = seconds, .out = out, .err = err};
+    int code = tr_bench_check(config, seconds, out, err);
+    if (code) return code;
     *out = (tr_bench_step_result){0};
-    int code = tr_session_open(config->doc, true, &run.session, err);
+    code = tr_session_open(config->doc, true, &run.session, err);
     if (code) return code;
     code = tr_team_run(&run.session.placement, step_main, &run, err);
     tr_session_close(&run.session);

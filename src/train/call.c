@@ -70,7 +70,7 @@ static int evaluate(tr_call *call, void *arg) {
 
 int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
     run_call c = {.config = config, .run_dir = run_dir, .summary = summary, .err = err};
-    *summary = (tr_summary){.run_dir = ""};
+    if (summary) *summary = (tr_summary){.run_dir = ""};
     return tr_call_run(evaluate, &c, err);
 }
 
@@ -113,7 +113,7 @@ static int bench_peak(tr_call *call, void *arg) {
 
 int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err) {
     bench_call c = {.isa = isa, .threads = &threads, .n = runs, .out = gflops, .err = err};
-    *gflops = 0;
+    if (gflops) *gflops = 0;
     return tr_call_run(bench_peak, &c, err);
 }
 
@@ -125,7 +125,7 @@ static int bench_step(tr_call *call, void *arg) {
 
 int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err) {
     bench_call c = {.config = config, .seconds = seconds, .out = out, .err = err};
-    out->n_rows = 0;
+    if (out) out->n_rows = 0;
     return tr_call_run(bench_step, &c, err);
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arithmetic.h"
 #include "trainer/error.h"
 
 /* The element type of activations, parameters and gradients. The tests compile the layers a second

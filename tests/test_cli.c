@@ -381,6 +381,36 @@ START_TEST(unwritable_place) {
 }
 END_TEST
 
+START_TEST(wrong_data_folder) {
+    program p;
+    char here[4096], line[8192];
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    snprintf(line, sizeof line,
+             "--data: data.root: no folder 'nowhere' in the current folder '%s' with "
+             "CIFAR-10's files (data_batch_1.bin ...); fetch it with tools/fetch-cifar10.sh",
+             here);
+    RUN(&p, "--config", LENET, "--data", "nowhere");
+    check_failure(&p, 2, line);
+    write_config("t.ini", 3, "root = d");
+    size_t bytes;
+    char *text = read_whole("t.ini", &bytes);
+    char *type = strstr(text, "synthetic"), *rest = strstr(text, "[loader]");
+    memcpy(type, "cifar10  ", 9);
+    FILE *file = fopen("t.ini", "w");
+    fprintf(file, "%.*sroot = d\n%s", (int)(strstr(text, "root") - text), text, rest);
+    fclose(file);
+    free(text);
+    cut_mini("d", 10, 2);
+    unlink("d/data_batch_4.bin");
+    snprintf(line, sizeof line,
+             "t.ini:3: data.root: 'd' in the current folder '%s' holds 4 of the 5 files "
+             "that are needed, but no data_batch_4.bin; fetch it with tools/fetch-cifar10.sh",
+             here);
+    RUN(&p, "--config", "t.ini");
+    check_failure(&p, 2, line);
+}
+END_TEST
+
 /* ---- exit code 1 ---- */
 
 static void change_byte(const char *path, size_t at, char to) {
@@ -394,15 +424,6 @@ static void change_byte(const char *path, size_t at, char to) {
 
 START_TEST(bad_data) {
     program p;
-    RUN(&p, "--config", LENET, "--data", "nowhere");
-    check_failure(&p, 1, "trainer: nowhere: no such folder; fetch it with tools/fetch-cifar10.sh");
-    cut_mini("d", 10, 2);
-    unlink("d/data_batch_4.bin");
-    RUN(&p, "--config", LENET, "--data", "d");
-    check_failure(
-        &p, 1,
-        "trainer: d/data_batch_4.bin: cannot open: No such file or directory; fetch it with "
-        "tools/fetch-cifar10.sh");
     cut_mini("d", 10, 2);
     ck_assert_int_eq(truncate("d/test_batch.bin", 5000), 0);
     RUN(&p, "--config", LENET, "--data", "d");
@@ -486,6 +507,7 @@ static Suite *cli_suite(void) {
     tcase_add_test(faults, no_arguments);
     tcase_add_test(faults, many_sets);
     tcase_add_test(faults, unwritable_place);
+    tcase_add_test(faults, wrong_data_folder);
     tcase_add_test(faults, bad_data);
     tcase_add_test(faults, nonfinite_loss);
     tcase_add_test(faults, lost_output);

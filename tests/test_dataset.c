@@ -5,14 +5,19 @@
  */
 #include "check_main.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "data/data.h"
+#include "data/read.h"
 
 #ifndef TR_TEST_ROOT
 #define TR_TEST_ROOT "tests"
@@ -41,7 +46,8 @@ static int open_set(const char *name, const char *text, tr_split split, uint64_t
     _Alignas(16) unsigned char args[4096];
     ck_assert_uint_le(class->schema.args_bytes, sizeof args);
     ck_assert_int_eq(tr_args_parse(&class->schema, pairs, n, here, "data", args, err), TR_OK);
-    return class->open(args, split, seed, out, err);
+    const tr_dataset_request request = {args, {pairs, n, here, "data"}, split, seed};
+    return class->open(&request, out, err);
 }
 
 static void open_ok(const char *name, const char *text, tr_split split, uint64_t seed,
@@ -181,25 +187,143 @@ START_TEST(test_files_in_order) {
 }
 END_TEST
 
-START_TEST(test_missing) {
-    remove(in_folder("data_batch_3.bin"));
-    expect_fault(TR_TRAIN, TR_EDATA,
-                 "/data_batch_3.bin: cannot open: No such file or directory; "
-                 "fetch it with tools/fetch-cifar10.sh");
-    remove(in_folder("test_batch.bin"));
-    expect_fault(TR_TEST, TR_EDATA,
-                 "/test_batch.bin: cannot open: No such file or directory; "
-                 "fetch it with tools/fetch-cifar10.sh");
+/* What is told about a root, when the files of `split` are wanted: without the place. */
+static const char *root_fault(const char *root, tr_split split) {
+    static tr_error err;
+    tr_dataset set;
+    char args[PATH_MAX];
+    static const char place[] = "test.ini:7: data.root: ";
+    snprintf(args, sizeof args, "root=%s", root);
+    err = (tr_error){0};
+    ck_assert_int_eq(open_set("cifar10", args, split, 0, &set, &err), TR_ECONFIG);
+    ck_assert_msg(!strncmp(err.text, place, strlen(place)), "%s", err.text);
+    ck_assert_ptr_null(set.state);
+    return err.text + strlen(place);
+}
 
-    char there[64];
-    strcpy(there, folder);
-    strcat(folder, "/nowhere");
-    expect_fault(TR_TRAIN, TR_EDATA, ": no such folder; fetch it with tools/fetch-cifar10.sh");
-    strcpy(folder, there);
-    strcat(folder, "/data_batch_1.bin");
-    expect_fault(TR_TRAIN, TR_EDATA,
-                 ": is not a folder with CIFAR-10 files; fetch it with tools/fetch-cifar10.sh");
-    strcpy(folder, there);
+/* `format` with `folder` in the place of each @. */
+static const char *with_folder(const char *format) {
+    static char text[4096];
+    size_t n = 0;
+    for (; *format; format++) {
+        if (*format == '@')
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s", folder);
+        else
+            text[n++] = *format;
+        ck_assert_uint_lt(n, sizeof text - 1);
+    }
+    text[n] = 0;
+    return text;
+}
+
+START_TEST(test_missing_files) {
+    remove(in_folder("data_batch_3.bin"));
+    ck_assert_str_eq(root_fault(folder, TR_TRAIN),
+                     with_folder("'@' holds 4 of the 5 files that are needed, but no "
+                                 "data_batch_3.bin; fetch it with tools/fetch-cifar10.sh"));
+    remove(in_folder("test_batch.bin"));
+    ck_assert_str_eq(root_fault(folder, TR_TEST),
+                     with_folder("'@' holds no test_batch.bin, it is not CIFAR-10's binary "
+                                 "version; fetch it with tools/fetch-cifar10.sh"));
+    /* a link to nowhere is no file */
+    ck_assert_int_eq(symlink("nowhere", in_folder("data_batch_3.bin")), 0);
+    ck_assert_ptr_nonnull(strstr(root_fault(folder, TR_TRAIN), "no data_batch_3.bin"));
+}
+END_TEST
+
+START_TEST(test_missing_folder) {
+    char current[PATH_MAX], expected[2 * PATH_MAX];
+    ck_assert_ptr_nonnull(getcwd(current, sizeof current));
+    snprintf(expected, sizeof expected,
+             "no folder 'no/where' in the current folder '%s' with CIFAR-10's files "
+             "(data_batch_1.bin ...); fetch it with tools/fetch-cifar10.sh",
+             current);
+    ck_assert_str_eq(root_fault("no/where", TR_TRAIN), expected);
+    ck_assert_str_eq(root_fault("/no/where", TR_TEST),
+                     "no folder '/no/where' with CIFAR-10's files (test_batch.bin ...); fetch it "
+                     "with tools/fetch-cifar10.sh");
+    ck_assert_str_eq(
+        root_fault("", TR_TRAIN),
+        "is empty, it should name the folder with CIFAR-10's files (data_batch_1.bin ...)");
+    ck_assert_str_eq(root_fault("/dev/null", TR_TRAIN),
+                     "'/dev/null' is a device or pipe, not a folder");
+    ck_assert_str_eq(root_fault(in_folder("data_batch_2.bin"), TR_TRAIN),
+                     with_folder("'@/data_batch_2.bin' is a file: name the folder that it is in, "
+                                 "'@'"));
+    write_file("notes", 5, 9, -1, 0);
+    ck_assert_str_eq(root_fault(in_folder("notes"), TR_TRAIN),
+                     with_folder("'@/notes' is a file, not a folder with CIFAR-10's files "
+                                 "(data_batch_1.bin ...); fetch it with tools/fetch-cifar10.sh"));
+    static const char *const archives[] = {"cifar-10-binary.tar.gz", "cifar", NULL};
+    for (int i = 0; archives[i]; i++) {
+        FILE *file = fopen(in_folder(archives[i]), "wb");
+        fputs("\x1f\x8b\x08", file);
+        fclose(file);
+        ck_assert_ptr_nonnull(strstr(root_fault(in_folder(archives[i]), TR_TRAIN),
+                                     "' is an archive, not a folder: unpack it and name the "
+                                     "folder cifar-10-batches-bin that it holds"));
+    }
+    char loop[128];
+    snprintf(loop, sizeof loop, "%s", in_folder("loop"));
+    ck_assert_int_eq(symlink("loop", loop), 0);
+    ck_assert_str_eq(root_fault(loop, TR_TRAIN),
+                     with_folder("'@/loop' cannot be opened: Too many levels of symbolic links"));
+}
+END_TEST
+
+/* A folder with one thing in it: what is said about the folder itself and, where the name alone
+ * tells, about a folder beside that thing. */
+static const struct {
+    const char *name; /* "/" behind: a folder */
+    const char *inside, *beside;
+} others[] = {
+    {"cifar-10-batches-bin/", "'@/cifar-10-batches-bin' is there: name that folder",
+     "'@/cifar-10-batches-bin' is there: name that folder"},
+    {"cifar-10-binary.tar.gz",
+     "'@/cifar-10-binary.tar.gz' is there, not unpacked: tar -xf '@/cifar-10-binary.tar.gz' -C '@' "
+     "makes the folder to name, '@/cifar-10-batches-bin'",
+     "'@/cifar-10-binary.tar.gz' is there, not unpacked: tar -xf '@/cifar-10-binary.tar.gz' -C '@' "
+     "makes the folder to name, '@/cifar-10-batches-bin'"},
+    {"data_batch_1", "'@/data_batch_1' is there, the Python version of CIFAR-10", NULL},
+    {"batches.meta", "'@/batches.meta' is there, the Python version of CIFAR-10", NULL},
+    {"data_batch_1.mat", "'@/data_batch_1.mat' is there, the MATLAB version of CIFAR-10", NULL},
+    {"train.bin", "'@/train.bin' is there, the binary version of CIFAR-100", NULL},
+    {"cifar-10-batches-py/", "'@/cifar-10-batches-py' is there, the Python version of CIFAR-10",
+     "'@/cifar-10-batches-py' is there, the Python version of CIFAR-10"},
+    {"cifar-10-python.tar.gz",
+     "'@/cifar-10-python.tar.gz' is there, the Python version of CIFAR-10",
+     "'@/cifar-10-python.tar.gz' is there, the Python version of CIFAR-10"},
+    {"cifar-100-python/", "'@/cifar-100-python' is there, the Python version of CIFAR-100",
+     "'@/cifar-100-python' is there, the Python version of CIFAR-100"},
+};
+
+START_TEST(test_other_versions) {
+    char name[64], beside[128];
+    size_t length = strlen(others[_i].name);
+    remove_folder();
+    ck_assert_int_eq(mkdir(folder, 0755), 0);
+    snprintf(name, sizeof name, "%s", others[_i].name);
+    if (name[length - 1] == '/') {
+        name[length - 1] = 0;
+        ck_assert_int_eq(mkdir(in_folder(name), 0755), 0);
+    } else {
+        write_file(name, 1, 0, -1, 0);
+    }
+    const char *text = root_fault(folder, TR_TRAIN);
+    ck_assert_msg(strstr(text, with_folder("'@' holds no data_batch_1.bin, but ")) == text, "%s",
+                  text);
+    ck_assert_msg(strstr(text, with_folder(others[_i].inside)) != NULL, "%s", text);
+    bool binary = strstr(name, "bin") && !strstr(name, "train");
+    ck_assert(binary == !strstr(text, "; the binary version of CIFAR-10 is needed, fetch it with "
+                                      "tools/fetch-cifar10.sh"));
+
+    snprintf(beside, sizeof beside, "%s", in_folder("data"));
+    text = root_fault(beside, TR_TRAIN);
+    const char *start =
+        with_folder(others[_i].beside ? "no folder '@/data', but " : "no folder '@/data' with");
+    ck_assert_msg(strstr(text, start) == text, "%s", text);
+    if (others[_i].beside)
+        ck_assert_msg(strstr(text, with_folder(others[_i].beside)) != NULL, "%s", text);
 }
 END_TEST
 
@@ -234,10 +358,228 @@ START_TEST(test_wrong_label) {
 }
 END_TEST
 
+/* What the first bytes, or the size, tell about a file that cannot be right. */
+START_TEST(test_wrong_content) {
+    static const struct {
+        const char *head, *end;
+        size_t bytes;
+    } cases[] = {
+        {"\x1f\x8b", "; it is compressed (gzip)", 5000},
+        {"PK", "; it is a zip archive", 5000},
+        {"\x80\x03", "; it is a Python pickle", 5000},
+        {"MATLAB 5.0", "; it is a MATLAB file", 5000},
+        {"<!DOCTYPE html>", "; it is a web page", 5000},
+        {"\x05", "; records of 3074 bytes are CIFAR-100's", 2 * (RECORD + 1)},
+        {"\x05", "is not a multiple of 3073", 5000},
+        {"<", "; it is a web page", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tr_dataset set;
+        tr_error err = {0};
+        write_file("data_batch_2.bin", cases[i].bytes, 1, -1, 0);
+        FILE *file = fopen(in_folder("data_batch_2.bin"), "r+b");
+        fputs(cases[i].head, file);
+        fclose(file);
+        ck_assert_int_eq(truncate(in_folder("data_batch_2.bin"), (off_t)cases[i].bytes), 0);
+        ck_assert_int_eq(open_folder(TR_TRAIN, &set, &err), TR_EDATA);
+        size_t length = strlen(err.text), end = strlen(cases[i].end);
+        ck_assert_msg(length > end && !strcmp(err.text + length - end, cases[i].end), "%s",
+                      err.text);
+    }
+}
+END_TEST
+
+/* Nothing that happens to the files of an open set changes it. */
+START_TEST(test_files_that_change_later) {
+    tr_dataset set, again;
+    tr_error err = {0};
+    char before[65], after[65];
+    ck_assert_int_eq(open_folder(TR_TRAIN, &set, &err), TR_OK);
+    ck_assert_int_eq(tr_dataset_digest(&set, before, &err), TR_OK);
+    ck_assert_int_ge(set.bytes, 15 * RECORD);
+    ck_assert_int_eq(truncate(in_folder("data_batch_1.bin"), 0), 0);
+    write_file("data_batch_2.bin", 2 * RECORD, 255, -1, 0);
+    remove(in_folder("data_batch_3.bin"));
+    write_file("data_batch_5.bin", 5 * RECORD, 3, -1, 0);
+    ck_assert_int_eq(tr_dataset_digest(&set, after, &err), TR_OK);
+    ck_assert_str_eq(before, after);
+    tr_dataset_close(&set);
+
+    write_file("data_batch_1.bin", 1 * RECORD, 0, -1, 0);
+    write_file("data_batch_2.bin", 2 * RECORD, 1, -1, 0);
+    write_file("data_batch_3.bin", 3 * RECORD, 2, -1, 0);
+    ck_assert_int_eq(open_folder(TR_TRAIN, &again, &err), TR_OK);
+    ck_assert_int_eq(tr_dataset_digest(&again, after, &err), TR_OK);
+    ck_assert_str_ne(before, after); /* labels of batch 5 */
+    tr_dataset_close(&again);
+}
+END_TEST
+
+/* ---- reading files ---- */
+
+enum { UNIT = 1000, N_UNITS = 5000 }; /* 5 MB a file: several pieces */
+
+static struct {
+    const char *cut, *write; /* what happens to which file at its first piece */
+    int64_t fail_from;       /* pieces from this byte of the second file on fail */
+    atomic_int pieces;
+} reading;
+
+static int look(const tr_file *file, int64_t offset, const unsigned char *bytes, int64_t n,
+                tr_error *err) {
+    (void)n;
+    atomic_fetch_add(&reading.pieces, 1);
+    ck_assert_int_eq(offset % UNIT, 0);
+    ck_assert_int_eq(bytes[0], offset / UNIT % 251);
+    if (reading.cut && offset == 0) ck_assert_int_eq(truncate(reading.cut, 4000 * UNIT), 0);
+    if (reading.write && offset == 0) {
+        const struct timespec times[2] = {{0, UTIME_NOW}, {5, 0}}; /* the clock may be coarse */
+        ck_assert_int_eq(utimensat(AT_FDCWD, reading.write, times, 0), 0);
+    }
+    if (reading.fail_from >= 0 && strstr(file->path, "two") && offset >= reading.fail_from)
+        return tr_fail(err, TR_EDATA, "byte %lld", (long long)offset);
+    return TR_OK;
+}
+
+static int read_two(unsigned char *out, tr_error *err) {
+    tr_file files[2];
+    static const char *const names[2] = {"one", "two"};
+    for (int f = 0; f < 2; f++) {
+        FILE *file = fopen(in_folder(names[f]), "wb");
+        for (int i = 0; i < N_UNITS; i++)
+            for (int k = 0; k < UNIT; k++) putc(k ? f : i % 251, file);
+        ck_assert_int_eq(fclose(file), 0);
+    }
+    for (int f = 0; f < 2; f++)
+        ck_assert_int_eq(tr_open_file(in_folder(names[f]), &files[f], err), TR_OK);
+    atomic_store(&reading.pieces, 0);
+    int code = tr_read_files(files, 2, UNIT, look, out, err);
+    for (int f = 0; f < 2; f++) tr_close_file(&files[f]);
+    return code;
+}
+
+START_TEST(test_read_files) {
+    unsigned char *out = malloc(2 * UNIT * N_UNITS);
+    tr_error err = {0};
+    reading.cut = reading.write = NULL;
+    reading.fail_from = -1;
+    ck_assert_int_eq(read_two(out, &err), TR_OK);
+    ck_assert_int_ge(atomic_load(&reading.pieces), 4);
+    for (int f = 0; f < 2; f++)
+        for (int i = 0; i < N_UNITS; i++)
+            for (int k = 0; k < UNIT; k++)
+                if (out[(f * N_UNITS + i) * UNIT + k] != (k ? f : i % 251)) ck_abort_msg("bytes");
+
+    /* The first failure of several, whoever comes first. */
+    reading.fail_from = 1;
+    ck_assert_int_eq(read_two(out, &err), TR_EDATA);
+    ck_assert_str_eq(err.text, "byte 2097000");
+
+    static char path[128];
+    snprintf(path, sizeof path, "%s", in_folder("two"));
+    err = (tr_error){0};
+    reading.cut = path;
+    ck_assert_int_eq(read_two(out, &err), TR_EIO);
+    ck_assert_str_eq(err.text,
+                     with_folder("@/two: changed from 5000000 to 4000000 bytes while it was read"));
+    err = (tr_error){0};
+    reading.cut = NULL;
+    reading.write = path;
+    reading.fail_from = -1;
+    ck_assert_int_eq(read_two(out, &err), TR_EIO);
+    ck_assert_str_eq(err.text, with_folder("@/two: was written to while it was read"));
+    free(out);
+}
+END_TEST
+
+/* ---- what all sets have in common ---- */
+
+/* Images of one byte a pixel whose bytes are all `values[i]`. */
+static int flat_sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
+                       tr_error *err) {
+    static unsigned char images[256][64];
+    unsigned char value = ((const unsigned char *)set->state)[i];
+    (void)err;
+    memset(images[value], value, sizeof images[value]);
+    *pixels = images[value];
+    *label = value % 10;
+    return TR_OK;
+}
+
+static tr_dataset flat_set(const char *values) {
+    return (tr_dataset){.n = (int)strlen(values),
+                        .h = 8,
+                        .w = 8,
+                        .c = 1,
+                        .n_classes = 10,
+                        .sample = flat_sample,
+                        .state = (void *)(uintptr_t)values};
+}
+
+START_TEST(test_repeats) {
+    static const struct {
+        const char *train, *test;
+        int n_train, n_test;
+    } cases[] = {
+        {"abcdef", "ghi", 0, 0}, {"abcabc", "ghi", 3, 0}, {"abc", "cba", 0, 3},
+        {"aaaaaa", "ab", 5, 1},  {"", "abc", 0, 0},       {"abc", "", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tr_dataset train = flat_set(cases[i].train), test = flat_set(cases[i].test);
+        tr_repeats repeats;
+        tr_error err = {0};
+        ck_assert_int_eq(tr_dataset_repeats(&train, &test, &repeats, &err), TR_OK);
+        ck_assert_int_eq(repeats.train, cases[i].n_train);
+        ck_assert_int_eq(repeats.test, cases[i].n_test);
+    }
+    /* All of it counts, not only what the hash looks at. */
+    tr_dataset one, other;
+    open_ok("synthetic", "train=9 test=9 classes=9 noise=0.01", TR_TRAIN, 1, &one);
+    open_ok("synthetic", "train=9 test=9 classes=9 noise=0.01", TR_TRAIN, 1, &other);
+    tr_repeats repeats;
+    tr_error err = {0};
+    ck_assert_int_eq(tr_dataset_repeats(&one, &other, &repeats, &err), TR_OK);
+    ck_assert(repeats.train == 0 && repeats.test == 9);
+    for (int i = 0; i < 9; i++) {
+        int label;
+        unsigned char *pixels = (unsigned char *)(uintptr_t)get(&other, i, &label);
+        pixels[100 + i]++;
+    }
+    ck_assert_int_eq(tr_dataset_repeats(&one, &other, &repeats, &err), TR_OK);
+    ck_assert(repeats.train == 0 && repeats.test == 0);
+    tr_dataset_close(&one);
+    tr_dataset_close(&other);
+    tr_alloc_fail_after(0);
+    tr_dataset train = flat_set("abc");
+    ck_assert_int_eq(tr_dataset_repeats(&train, &train, &repeats, &err), TR_ENOMEM);
+    tr_alloc_fail_after(-1);
+}
+END_TEST
+
+/* printf 'ab' as two images of 8 x 8, by sha256sum: see the comment at tr_dataset_digest. */
+START_TEST(test_digest) {
+    tr_dataset set = flat_set("ab");
+    char hex[65];
+    tr_error err = {0};
+    ck_assert_int_eq(tr_dataset_digest(&set, hex, &err), TR_OK);
+    ck_assert_str_eq(hex, "c6afb841020273f906c8f3e03d50a2a97e0c00ff66cc82d7db006518d8c0c4a4");
+    set.n_classes = 11;
+    char other[65];
+    ck_assert_int_eq(tr_dataset_digest(&set, other, &err), TR_OK);
+    ck_assert_str_ne(hex, other);
+}
+END_TEST
+
 START_TEST(test_not_a_file) {
     remove(in_folder("data_batch_4.bin"));
     ck_assert_int_eq(mkdir(in_folder("data_batch_4.bin"), 0755), 0);
     expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a folder, not a file");
+    ck_assert_int_eq(rmdir(in_folder("data_batch_4.bin")), 0);
+    ck_assert_int_eq(mkfifo(in_folder("data_batch_4.bin"), 0666), 0); /* nobody writes to it */
+    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a device or pipe, not a file");
+    remove(in_folder("data_batch_4.bin"));
+    ck_assert_int_eq(symlink("/dev/zero", in_folder("data_batch_4.bin")), 0);
+    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a device or pipe, not a file");
 }
 END_TEST
 
@@ -252,10 +594,24 @@ END_TEST
 
 START_TEST(test_cifar10_out_of_memory) {
     tr_dataset set;
-    tr_error err = {0};
-    tr_alloc_fail_after(0);
-    ck_assert_int_eq(open_folder(TR_TRAIN, &set, &err), TR_ENOMEM);
-    tr_alloc_fail_after(-1);
+    for (long n = 0;; n++) {
+        ck_assert_int_lt(n, 100);
+        tr_error err = {0};
+        tr_alloc_fail_after(n);
+        int code = open_folder(TR_TRAIN, &set, &err);
+        tr_alloc_fail_after(-1);
+        if (code == TR_OK) break;
+        ck_assert_int_eq(code, TR_ENOMEM);
+    }
+    tr_dataset_close(&set);
+}
+END_TEST
+
+/* A file without content, as large as a set that no machine's memory holds. */
+START_TEST(test_no_room) {
+    ck_assert_int_eq(truncate(in_folder("data_batch_5.bin"), (off_t)RECORD << 30), 0);
+    const char *text = root_fault(folder, TR_TRAIN);
+    ck_assert_msg(strstr(text, "1073741834 images need 3073 GiB of memory; ") == text, "%s", text);
 }
 END_TEST
 
@@ -337,6 +693,37 @@ START_TEST(test_synthetic_noise) {
     ck_assert_double_eq_tol(sqrt(squares / n), 0.1 * 255, 0.02 * 0.1 * 255);
     tr_dataset_close(&clean);
     tr_dataset_close(&noisy);
+}
+END_TEST
+
+/* The key that has grown most is named, before anything is allocated. */
+START_TEST(test_synthetic_no_room) {
+    static const struct {
+        const char *args, *start;
+        tr_split split;
+    } cases[] = {
+        {"train=16777216 height=1024 width=512",
+         "train: 16777216 training and 256 test images of "
+         "3 x 1024 x 512 bytes in 10 classes need 24576 GiB of memory; ",
+         TR_TRAIN},
+        {"test=16777216 height=1024 width=512",
+         "test: 1024 training and 16777216 test images of "
+         "3 x 1024 x 512 bytes in 10 classes need 24578 GiB of memory; ",
+         TR_TRAIN},
+        {"train=1 test=16777216 height=1024 width=512",
+         "test: 16777216 test images of "
+         "3 x 1024 x 512 bytes in 10 classes need 24576 GiB of memory; ",
+         TR_TEST},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tr_dataset set;
+        tr_error err = {0};
+        char start[256];
+        snprintf(start, sizeof start, "test.ini:7: data.%s", cases[i].start);
+        ck_assert_int_eq(open_set("synthetic", cases[i].args, cases[i].split, 1, &set, &err),
+                         TR_ECONFIG);
+        ck_assert_msg(strstr(err.text, start) == err.text, "%s", err.text);
+    }
 }
 END_TEST
 
@@ -495,7 +882,13 @@ static Suite *dataset_suite(void) {
     tcase_add_checked_fixture(cifar10, make_folder, remove_folder);
     tcase_add_test(cifar10, test_mini_set);
     tcase_add_test(cifar10, test_files_in_order);
-    tcase_add_test(cifar10, test_missing);
+    tcase_add_test(cifar10, test_missing_files);
+    tcase_add_test(cifar10, test_missing_folder);
+    tcase_add_loop_test(cifar10, test_other_versions, 0, sizeof others / sizeof others[0]);
+    tcase_add_test(cifar10, test_wrong_content);
+    tcase_add_test(cifar10, test_files_that_change_later);
+    tcase_add_test(cifar10, test_read_files);
+    tcase_add_test(cifar10, test_no_room);
     tcase_add_test(cifar10, test_wrong_size);
     tcase_add_test(cifar10, test_wrong_label);
     tcase_add_test(cifar10, test_not_a_file);
@@ -503,10 +896,16 @@ static Suite *dataset_suite(void) {
     tcase_add_test(cifar10, test_cifar10_out_of_memory);
     suite_add_tcase(suite, cifar10);
 
+    TCase *all = tcase_create("all sets");
+    tcase_add_test(all, test_repeats);
+    tcase_add_test(all, test_digest);
+    suite_add_tcase(suite, all);
+
     TCase *synthetic = tcase_create("synthetic");
     tcase_add_test(synthetic, test_synthetic_is_a_function_of_the_seed);
     tcase_add_test(synthetic, test_synthetic_shares_prototypes);
     tcase_add_test(synthetic, test_synthetic_noise);
+    tcase_add_test(synthetic, test_synthetic_no_room);
     tcase_add_test(synthetic, test_synthetic_out_of_memory);
     suite_add_tcase(suite, synthetic);
 

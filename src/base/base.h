@@ -285,13 +285,17 @@ uint64_t tr_now_ns(void);
 typedef struct tr_file {
     char *path; /* as it was given */
     int descriptor;
-    int64_t size; /* bytes, when it was opened */
+    int64_t size;     /* bytes, when it was opened */
+    int64_t modified; /* then, nanoseconds of the system's clock */
 } tr_file;
 /* Fails on what is no regular file; does not wait for a pipe's writer. */
 int tr_open_file(const char *path, tr_file *out, tr_error *err);
 /* Exactly `bytes` bytes from `offset` on: a file that ends before is TR_EIO. Any number of threads
  * may read one file. */
 int tr_read_at(const tr_file *file, int64_t offset, void *out, size_t bytes, tr_error *err);
+/* TR_EIO when the file was written to or cut since it was opened. A file that another one replaced
+ * under its name is still the one that was opened. */
+int tr_check_unchanged(const tr_file *file, tr_error *err);
 void tr_close_file(tr_file *file);
 /* A whole file of at most `most` bytes, followed by a NUL that *bytes does not count; tr_free. */
 int tr_read_file(const char *path, int64_t most, char **out, size_t *bytes, tr_error *err);
@@ -336,6 +340,18 @@ int tr_make_new_folder(const char *path, tr_error *err);
 int tr_check_writable(const char *folder, tr_error *err);
 bool tr_exists(const char *path);
 bool tr_is_folder(const char *path);
+/* What is at `path`, links followed. TR_PATH_UNKNOWN: something may be, *reason (may be NULL) says
+ * in the system's words why that cannot be told. */
+typedef enum tr_path_kind {
+    TR_PATH_NOTHING,
+    TR_PATH_FILE,
+    TR_PATH_FOLDER,
+    TR_PATH_OTHER, /* a device, pipe or socket */
+    TR_PATH_UNKNOWN,
+} tr_path_kind;
+tr_path_kind tr_look_at(const char *path, const char **reason);
+/* The folder that relative paths start from (tr_free), or NULL with an error. */
+char *tr_current_folder(tr_error *err);
 
 /* Resident size of the process, now and the largest so far, bytes; 0 where unknown. */
 int64_t tr_resident_memory(void);

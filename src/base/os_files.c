@@ -29,6 +29,10 @@ int tr_os_failure(tr_error *err, const char *path, const char *what, int reason)
                    strerror(reason));
 }
 
+static int64_t modified(const struct stat *info) {
+    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
+}
+
 int tr_open_file(const char *path, tr_file *out, tr_error *err) {
     *out = (tr_file){0};
     struct stat info;
@@ -49,7 +53,10 @@ int tr_open_file(const char *path, tr_file *out, tr_error *err) {
         code = TR_ENOMEM;
         goto fail;
     }
-    *out = (tr_file){.path = copy, .descriptor = file, .size = (int64_t)info.st_size};
+    *out = (tr_file){.path = copy,
+                     .descriptor = file,
+                     .size = (int64_t)info.st_size,
+                     .modified = modified(&info)};
     return TR_OK;
 fail:
     close(file);
@@ -72,6 +79,17 @@ int tr_read_at(const tr_file *file, int64_t offset, void *out, size_t bytes, tr_
         offset += n;
         bytes -= (size_t)n;
     }
+    return TR_OK;
+}
+
+int tr_check_unchanged(const tr_file *file, tr_error *err) {
+    struct stat info;
+    if (fstat(file->descriptor, &info)) return tr_os_failure(err, file->path, "read", errno);
+    if (info.st_size != file->size)
+        return tr_fail(err, TR_EIO, "%s: changed from %lld to %lld bytes while it was read",
+                       file->path, (long long)file->size, (long long)info.st_size);
+    if (modified(&info) != file->modified)
+        return tr_fail(err, TR_EIO, "%s: was written to while it was read", file->path);
     return TR_OK;
 }
 
@@ -155,6 +173,29 @@ bool tr_exists(const char *path) {
 bool tr_is_folder(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+tr_path_kind tr_look_at(const char *path, const char **reason) {
+    struct stat info;
+    if (stat(path, &info)) {
+        if (errno == ENOENT || errno == ENOTDIR) return TR_PATH_NOTHING;
+        if (reason) *reason = strerror(errno);
+        return TR_PATH_UNKNOWN;
+    }
+    return S_ISREG(info.st_mode)   ? TR_PATH_FILE
+           : S_ISDIR(info.st_mode) ? TR_PATH_FOLDER
+                                   : TR_PATH_OTHER;
+}
+
+char *tr_current_folder(tr_error *err) {
+    char *folder = getcwd(NULL, 0);
+    if (!folder) {
+        tr_os_failure(err, "the current folder", "be found", errno);
+        return NULL;
+    }
+    char *copy = tr_strdup(folder, err);
+    free(folder);
+    return copy;
 }
 
 int tr_make_folder(const char *path, tr_error *err) {

@@ -1,26 +1,21 @@
 /* CIFAR-10 in its binary format: records of one label byte and three planes of 32x32 bytes.
  *
- * The files stay mapped and samples are pointers into them: opening copies nothing. Every label is
- * checked when the set is opened, so that reading a sample cannot fail. Constant once open, hence
- * thread-safe. Format: https://www.cs.toronto.edu/~kriz/cifar.html
+ * The files are read into memory when the set is opened, and every label is checked there: reading
+ * a sample cannot fail, and what happens to the files later does not matter. Constant once open,
+ * hence thread-safe. Format: https://www.cs.toronto.edu/~kriz/cifar.html
  */
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "data/cifar10.h"
 #include "data/data.h"
+#include "data/read.h"
 
 enum { SIDE = 32, CHANNELS = 3, CLASSES = 10, RECORD = 1 + CHANNELS * SIDE * SIDE, MAX_FILES = 5 };
 
-#define HOW_TO_FETCH "fetch it with tools/fetch-cifar10.sh"
-
 struct args {
     char root[TR_TEXT];
-};
-
-struct state {
-    tr_mapping files[MAX_FILES];
-    int n_files;
-    int end[MAX_FILES]; /* index after the last sample of each file */
 };
 
 static const char *const class_names[CLASSES] = {
@@ -34,10 +29,8 @@ static const char *const train_files[] = {
 static const char *const test_files[] = {"test_batch.bin"};
 
 static const unsigned char *record_of(const tr_dataset *set, int i) {
-    const struct state *state = set->state;
-    int file = 0, first = 0;
-    while (i >= state->end[file]) first = state->end[file++];
-    return state->files[file].data + (size_t)(i - first) * RECORD;
+    const unsigned char *records = set->state;
+    return records + (size_t)i * RECORD;
 }
 
 static int sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
@@ -55,48 +48,101 @@ static void prefetch(const tr_dataset *set, int i) {
 }
 
 static void close_set(tr_dataset *set) {
-    struct state *state = set->state;
-    if (!state) return;
-    for (int i = 0; i < state->n_files; i++) tr_unmap(&state->files[i]);
-    tr_free(state);
+    tr_free(set->state);
     set->state = NULL;
 }
 
-static int check_records(const char *path, const tr_mapping *file, tr_error *err) {
+/* What a file is whose size cannot be right, in words that follow a message; "" where its first
+ * bytes do not say. */
+static const char *guess(const tr_file *file) {
+    static const struct {
+        size_t n;
+        const char *magic, *what;
+    } kinds[] = {
+        {2, "\x1f\x8b", "; it is compressed (gzip)"},
+        {2, "PK", "; it is a zip archive"},
+        {2, "\x80\x02", "; it is a Python pickle"},
+        {2, "\x80\x03", "; it is a Python pickle"},
+        {2, "\x80\x04", "; it is a Python pickle"},
+        {6, "MATLAB", "; it is a MATLAB file"},
+        {1, "<", "; it is a web page"},
+    };
+    char head[8] = {0};
+    if (tr_read_at(file, 0, head, (size_t)tr_min(file->size, sizeof head), NULL) == TR_OK)
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+            if (!memcmp(head, kinds[i].magic, kinds[i].n)) return kinds[i].what;
+    return file->size > RECORD + 1 && file->size % (RECORD + 1) == 0 ? "; records of 3074 bytes are CIFAR-100's" : "";
+}
+
+static int check_size(const tr_file *file, tr_error *err) {
     if (file->size == 0)
         return tr_fail(err, TR_EDATA,
-                       "%s: offset 0: the file is empty, it should hold records of %d bytes", path,
-                       RECORD);
-    size_t stray = file->size % RECORD;
+                       "%s: offset 0: the file is empty, it should hold records of %d bytes",
+                       file->path, RECORD);
+    long long size = file->size, stray = size % RECORD;
     if (stray != 0)
         return tr_fail(err, TR_EDATA,
-                       "%s: offset %zu: %zu stray byte%s at the end: the size, %zu bytes, is not a "
-                       "multiple of %d",
-                       path, file->size - stray, stray, stray == 1 ? "" : "s", file->size, RECORD);
-    for (size_t at = 0; at < file->size; at += RECORD)
-        if (file->data[at] >= CLASSES)
-            return tr_fail(err, TR_EDATA,
-                           "%s: offset %zu: label %d of record %zu is not in the range 0 to %d",
-                           path, at, file->data[at], at / RECORD, CLASSES - 1);
+                       "%s: offset %lld: %lld stray byte%s at the end: the size, %lld bytes, is "
+                       "not a multiple of %d%s",
+                       file->path, size - stray, stray, stray == 1 ? "" : "s", size, RECORD,
+                       guess(file));
+    if (size / RECORD > INT_MAX)
+        return tr_fail(err, TR_EDATA, "%s: more than %d records", file->path, INT_MAX);
     return TR_OK;
 }
 
-static int open_file(const char *root, const char *name, tr_mapping *out, tr_error *err) {
-    char path[TR_TEXT + 64];
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    tr_error cause = {0};
-    int code = tr_map(path, out, &cause);
-    if (code < 0 && !tr_exists(path))
-        return tr_fail(err, TR_EDATA, "%s; " HOW_TO_FETCH, cause.text);
-    if (code < 0) return tr_fail(err, code, "%s", cause.text);
-    return check_records(path, out, err);
+static int check_labels(const tr_file *file, int64_t offset, const unsigned char *bytes,
+                        int64_t n_bytes, tr_error *err) {
+    for (int64_t at = 0; at < n_bytes; at += RECORD)
+        if (bytes[at] >= CLASSES)
+            return tr_fail(err, TR_EDATA,
+                           "%s: offset %lld: label %d of record %lld is not in the range 0 to %d",
+                           file->path, (long long)(offset + at), bytes[at],
+                           (long long)((offset + at) / RECORD), CLASSES - 1);
+    return TR_OK;
 }
 
-static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset *out,
-                    tr_error *err) {
-    (void)seed;
-    const struct args *args = args_;
+/* Open the files of a split; *bytes: the sum of their sizes. */
+static int open_files(const char *root, const char *const *names, int n, tr_file *files,
+                      int64_t *bytes, tr_error *err) {
+    *bytes = 0;
+    for (int i = 0; i < n; i++) {
+        char *path = tr_cifar10_path(root, names[i], err);
+        if (!path) return TR_ENOMEM;
+        int code = tr_open_file(path, &files[i], err);
+        tr_free(path);
+        if (code == TR_OK) code = check_size(&files[i], err);
+        if (code < 0) return code;
+        *bytes += files[i].size; /* five files of 2^31 records at most */
+    }
+    if (*bytes / RECORD > INT_MAX)
+        return tr_fail(err, TR_EDATA, "%s: more than %d records", root, INT_MAX);
+    return TR_OK;
+}
+
+static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error *err) {
+    const char *root = ((const struct args *)request->args)->root;
+    const char *const *names = request->split == TR_TRAIN ? train_files : test_files;
+    int n_files = request->split == TR_TRAIN ? MAX_FILES : 1;
+    tr_file files[MAX_FILES] = {0};
+    unsigned char *records = NULL;
+    char what[64];
+    int64_t bytes;
+    *out = (tr_dataset){0};
+    int code = tr_cifar10_check_folder(root, names, n_files, &request->places, err);
+    if (code < 0) return code;
+    code = open_files(root, names, n_files, files, &bytes, err);
+    if (code < 0) goto fail;
+    snprintf(what, sizeof what, "%lld images", (long long)(bytes / RECORD));
+    code = tr_check_room(&request->places, "root", bytes, what, err);
+    if (code < 0) goto fail;
+    code = TR_ENOMEM;
+    records = tr_alloc((size_t)bytes, 1, err);
+    if (!records) goto fail;
+    code = tr_read_files(files, n_files, RECORD, check_labels, records, err);
+    if (code < 0) goto fail;
     *out = (tr_dataset){
+        .n = (int)(bytes / RECORD),
         .h = SIDE,
         .w = SIDE,
         .c = CHANNELS,
@@ -105,36 +151,13 @@ static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset
         .sample = sample,
         .prefetch = prefetch,
         .close = close_set,
+        .state = records,
+        .bytes = tr_alloc_bytes(bytes, 1),
     };
-    if (!tr_exists(args->root))
-        return tr_fail(err, TR_EDATA, "%s: no such folder; " HOW_TO_FETCH, args->root);
-    if (!tr_is_folder(args->root))
-        return tr_fail(err, TR_EDATA, "%s: is not a folder with CIFAR-10 files; " HOW_TO_FETCH,
-                       args->root);
-    struct state *state = tr_alloc(1, sizeof *state, err);
-    if (!state) return TR_ENOMEM;
-    out->state = state;
-
-    const char *const *names = split == TR_TRAIN ? train_files : test_files;
-    int n_files = split == TR_TRAIN ? MAX_FILES : 1;
-    size_t n = 0;
-    int code;
-    for (int i = 0; i < n_files; i++) {
-        state->n_files = i + 1;
-        code = open_file(args->root, names[i], &state->files[i], err);
-        if (code < 0) goto fail;
-        n += state->files[i].size / RECORD; /* a file is smaller than half the address space */
-        if (n > INT_MAX) {
-            code = tr_fail(err, TR_EDATA, "%s: more than %d records", args->root, INT_MAX);
-            goto fail;
-        }
-        state->end[i] = (int)n;
-    }
-    out->n = (int)n;
-    out->bytes = (int64_t)n * RECORD;
-    return TR_OK;
+    records = NULL;
 fail:
-    tr_dataset_close(out);
+    for (int i = 0; i < n_files; i++) tr_close_file(&files[i]);
+    tr_free(records);
     return code;
 }
 
@@ -154,4 +177,5 @@ const tr_dataset_class tr_dataset_cifar10 = {
             .args_bytes = sizeof(struct args),
         },
     .open = open_set,
+    .from_files = true,
 };

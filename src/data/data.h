@@ -12,6 +12,14 @@
 
 typedef enum tr_split { TR_TRAIN, TR_TEST } tr_split;
 
+/* What a data set is opened with. */
+typedef struct tr_dataset_request {
+    const void *args; /* of the class's schema */
+    tr_places places; /* of its keys */
+    tr_split split;
+    uint64_t seed;
+} tr_dataset_request;
+
 typedef struct tr_dataset tr_dataset;
 struct tr_dataset {
     int n;       /* samples */
@@ -19,7 +27,8 @@ struct tr_dataset {
     int n_classes;
     const char *const *class_names; /* [n_classes] */
     /* Sample i in 0..n-1: c planes of h*w bytes, and its label in 0..n_classes-1. Thread-safe;
-     * the memory lives as long as the data set. May fail (a worker then reports it). */
+     * the memory lives as long as the data set. May fail (a worker then reports it). A label out
+     * of range is reported as a failure, too, by the loader. */
     int (*sample)(const tr_dataset *dataset, int i, const unsigned char **pixels, int *label,
                   tr_error *err);
     /* A hint that sample i is wanted soon: its bytes are not in the cache yet. May be NULL. */
@@ -31,7 +40,11 @@ struct tr_dataset {
 
 typedef struct tr_dataset_class {
     tr_schema schema;
-    int (*open)(const void *args, tr_split split, uint64_t seed, tr_dataset *out, tr_error *err);
+    /* What the samples are is settled when this returns: whatever happens to files afterwards does
+     * not change them. A size that no memory holds is refused with the key that asks for it before
+     * anything is allocated (tr_check_room). */
+    int (*open)(const tr_dataset_request *request, tr_dataset *out, tr_error *err);
+    bool from_files; /* that may be mixed up: repeated images are looked for */
 } tr_dataset_class;
 
 extern const tr_dataset_class *const tr_dataset_classes[];
@@ -39,6 +52,23 @@ extern const int tr_n_dataset_classes;
 
 /* Close a data set; a zeroed one is fine. */
 void tr_dataset_close(tr_dataset *dataset);
+/* SHA-256 of what a data set holds: five numbers, samples, channels, height, width and classes,
+ * then the label and the bytes of each sample; numbers as four bytes, the lowest first. hex: 64
+ * digits and a NUL. Takes about half a second for 100 MB. */
+int tr_dataset_digest(const tr_dataset *dataset, char hex[65], tr_error *err);
+
+/* Images that are there more than once, byte for byte. */
+typedef struct tr_repeats {
+    int train; /* of the training set: like an earlier one */
+    int test;  /* of the test set: like one of the training set */
+} tr_repeats;
+int tr_dataset_repeats(const tr_dataset *train, const tr_dataset *test, tr_repeats *out,
+                       tr_error *err);
+
+/* For `open`: TR_ECONFIG at `key` where `bytes` more than the process holds exceed
+ * tr_memory_limit(). what: "1000 images of 8 x 1024 x 1024 bytes". */
+int tr_check_room(const tr_places *places, const char *key, int64_t bytes, const char *what,
+                  tr_error *err);
 
 /* ---- transforms: one file each, registered in meson.build ----
  * ToTensor comes first, always: byte / 255 as float. Then each transform in the order written. */

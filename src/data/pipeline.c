@@ -29,12 +29,6 @@ enum { N_TRANSFORMS = COUNT(tr_transform_classes), MAX_PAIRS = 16 };
 const int tr_n_dataset_classes = COUNT(tr_dataset_classes);
 const int tr_n_transform_classes = N_TRANSFORMS;
 
-void tr_dataset_close(tr_dataset *dataset) {
-    if (!dataset) return;
-    if (dataset->close) dataset->close(dataset);
-    memset(dataset, 0, sizeof *dataset);
-}
-
 static const tr_transform_class *find_transform(const tr_pair *line, tr_error *err) {
     const tr_schema *schemas[N_TRANSFORMS];
     for (int i = 0; i < N_TRANSFORMS; i++) schemas[i] = &tr_transform_classes[i]->schema;

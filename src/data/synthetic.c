@@ -108,11 +108,44 @@ static int fill(const tr_dataset *set, double noise, tr_split split, uint64_t se
     return TR_OK;
 }
 
-static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset *out,
-                    tr_error *err) {
-    const struct args *args = args_;
+/* A key against its default: of the keys that multiply to a size that is too large, the one that
+ * has grown most is named. */
+struct growth {
+    const char *key;
+    double factor;
+};
+
+/* Both sets are opened in training: there must be room for both before either is made. At most 2^25
+ * images of 2^23 bytes. */
+static int check_room(const tr_dataset_request *request, tr_error *err) {
+    const struct args *args = request->args;
+    bool training = request->split == TR_TRAIN;
+    int64_t image = args->channels * args->height * args->width;
+    int64_t n = args->test + args->classes + (training ? args->train : 0);
+    const struct growth sizes[] = {{"train", training ? (double)args->train / 1024 : 0},
+                                   {"test", (double)args->test / 256},
+                                   {"classes", (double)args->classes / 10},
+                                   {"height", (double)args->height / 32},
+                                   {"width", (double)args->width / 32},
+                                   {"channels", (double)args->channels / 3}};
+    const struct growth *most = sizes;
+    for (size_t i = 1; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].factor > most->factor) most = &sizes[i];
+    char train[32] = "", what[160];
+    if (training) snprintf(train, sizeof train, "%lld training and ", (long long)args->train);
+    snprintf(what, sizeof what, "%s%lld test images of %lld x %lld x %lld bytes in %lld classes",
+             train, (long long)args->test, (long long)args->channels, (long long)args->height,
+             (long long)args->width, (long long)args->classes);
+    return tr_check_room(&request->places, most->key, n * image, what, err);
+}
+
+static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error *err) {
+    const struct args *args = request->args;
+    *out = (tr_dataset){0};
+    int code = check_room(request, err);
+    if (code < 0) return code;
     *out = (tr_dataset){
-        .n = (int)(split == TR_TRAIN ? args->train : args->test),
+        .n = (int)(request->split == TR_TRAIN ? args->train : args->test),
         .h = (int)args->height,
         .w = (int)args->width,
         .c = (int)args->channels,
@@ -120,7 +153,7 @@ static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset
         .sample = sample,
         .close = close_set,
     };
-    int code = TR_ENOMEM;
+    code = TR_ENOMEM;
     struct state *state = tr_alloc(1, sizeof *state, err);
     if (!state) return TR_ENOMEM;
     out->state = state;
@@ -136,7 +169,7 @@ static int open_set(const void *args_, tr_split split, uint64_t seed, tr_dataset
     }
     out->class_names = state->class_names;
     out->bytes = tr_alloc_bytes(out->n, (int64_t)image_bytes(out));
-    code = fill(out, args->noise, split, seed, err);
+    code = fill(out, args->noise, request->split, request->seed, err);
     if (code < 0) goto fail;
     return TR_OK;
 fail:

@@ -25,12 +25,17 @@ static int choose_kernels(tr_session *s, tr_error *err) {
 
 static int open_data(tr_session *s, bool with_training, tr_error *err) {
     const tr_experiment *e = &s->experiment;
-    uint64_t seed = (uint64_t)e->train.seed;
+    tr_dataset_request request = {e->dataset_args,
+                                  {.context = "data", .where = {tr_doc_name(e->doc), 0}},
+                                  TR_TRAIN,
+                                  (uint64_t)e->train.seed};
+    tr_places *places = &request.places;
     int code = TR_OK, n;
     tr_where where;
-    if (with_training && (code = e->dataset->open(e->dataset_args, TR_TRAIN, seed, &s->train, err)))
-        return code;
-    if ((code = e->dataset->open(e->dataset_args, TR_TEST, seed, &s->test, err))) return code;
+    places->pairs = tr_doc_section(e->doc, "data", &places->n, &places->where);
+    if (with_training && (code = e->dataset->open(&request, &s->train, err))) return code;
+    request.split = TR_TEST;
+    if ((code = e->dataset->open(&request, &s->test, err))) return code;
     if (s->test.n_classes > TR_MAX_CLASSES)
         return tr_fail(err, TR_ECONFIG, "the data has more than %d classes", TR_MAX_CLASSES);
     const tr_pair *pairs = tr_doc_section(e->doc, "transforms", &n, &where);

@@ -18,6 +18,7 @@
 
 #include "data/data.h"
 #include "data/read.h"
+#include "trainer/trainer.h"
 
 #ifndef TR_TEST_ROOT
 #define TR_TEST_ROOT "tests"
@@ -34,6 +35,8 @@ static const tr_dataset_class *find_class(const char *name) {
 }
 
 /* Open a data set with arguments written as in a configuration: "train=10 noise=0". */
+static tr_notes notes; /* of the sets that were opened */
+
 static int open_set(const char *name, const char *text, tr_split split, uint64_t seed,
                     tr_dataset *out, tr_error *err) {
     const tr_dataset_class *class = find_class(name);
@@ -46,7 +49,7 @@ static int open_set(const char *name, const char *text, tr_split split, uint64_t
     _Alignas(16) unsigned char args[4096];
     ck_assert_uint_le(class->schema.args_bytes, sizeof args);
     ck_assert_int_eq(tr_args_parse(&class->schema, pairs, n, here, "data", args, err), TR_OK);
-    const tr_dataset_request request = {args, {pairs, n, here, "data"}, split, seed};
+    const tr_dataset_request request = {args, {pairs, n, here, "data"}, split, seed, &notes};
     return class->open(&request, out, err);
 }
 
@@ -415,6 +418,84 @@ START_TEST(test_files_that_change_later) {
 }
 END_TEST
 
+/* ---- files that change under a run ---- */
+
+static int damage(const tr_event *event, void *arg) {
+    (void)arg;
+    if (event->kind != TR_EVENT_PLAN) return 0;
+    ck_assert_int_eq(truncate(in_folder("data_batch_1.bin"), 0), 0);
+    write_file("data_batch_2.bin", 2 * RECORD, 255, -1, 0);
+    write_file("data_batch_3.bin", 3 * RECORD, 7, -1, 0);
+    remove(in_folder("data_batch_4.bin"));
+    ck_assert_int_eq(truncate(in_folder("test_batch.bin"), 100), 0);
+    return 0;
+}
+
+static void train(const char *out, tr_listener listener, tr_summary *summary) {
+    tr_config *config;
+    tr_error err = {0};
+    char path[128], line[256];
+    snprintf(path, sizeof path, "%s", in_folder("net.ini"));
+    FILE *file = fopen(path, "w");
+    fprintf(file,
+            "[data]\ntype = cifar10\nroot = %s\n[loader]\nbatch_size = 4\nshuffle = true\n"
+            "[network]\nflatten = flatten\nfc = linear out_features=10\n"
+            "[loss]\ntype = cross_entropy\n[optimizer]\ntype = sgd\nlr = 0.01\n"
+            "[train]\nepochs = 3\n",
+            folder);
+    ck_assert_int_eq(fclose(file), 0);
+    snprintf(line, sizeof line, "run.out=%s", in_folder(out));
+    ck_assert_int_eq(tr_config_read(path, &config, &err), TR_OK);
+    ck_assert_int_eq(tr_config_set(config, line, &err), TR_OK);
+    int code = tr_train(config, listener, NULL, summary, &err);
+    ck_assert_msg(code == TR_OK, "%s", err.text);
+    tr_config_free(config);
+}
+
+START_TEST(test_run_goes_on) {
+    tr_summary quiet, damaged;
+    train("quiet", NULL, &quiet);
+    train("damaged", damage, &damaged);
+    ck_assert_str_eq(quiet.weights_sha256, damaged.weights_sha256);
+    ck_assert(quiet.test_loss == damaged.test_loss);
+}
+END_TEST
+
+/* The notes about a set with these many images in the five training files, or in the test file. */
+static void check_notes(const int *images, tr_split split, const char *first, const char *second) {
+    tr_dataset set;
+    tr_error err = {0};
+    for (int i = 0; i < (split == TR_TRAIN ? 5 : 1); i++) {
+        char name[32] = "test_batch.bin";
+        if (split == TR_TRAIN) snprintf(name, sizeof name, "data_batch_%d.bin", i + 1);
+        ck_assert_int_eq(truncate(in_folder(name), (off_t)images[i] * RECORD), 0);
+    }
+    tr_notes_free(&notes);
+    ck_assert_int_eq(open_folder(split, &set, &err), TR_OK);
+    tr_dataset_close(&set);
+    ck_assert_int_eq(notes.n, first ? second ? 2 : 1 : 0);
+    if (first) ck_assert_str_eq(notes.text[0], with_folder(first));
+    if (second) ck_assert_str_eq(notes.text[1], with_folder(second));
+}
+
+START_TEST(test_size_notes) {
+    enum { ALL = 10000 };
+    check_notes((int[]){ALL, ALL, ALL, ALL, ALL}, TR_TRAIN, NULL, NULL);
+    check_notes((int[]){ALL, ALL, ALL - 1, ALL, ALL}, TR_TRAIN,
+                "@/data_batch_3.bin: 9999 images, the file of CIFAR-10 has 10000", NULL);
+    check_notes((int[]){1, ALL, ALL, ALL, ALL + 1}, TR_TRAIN,
+                "@/data_batch_1.bin: 1 images, the file of CIFAR-10 has 10000",
+                "@/data_batch_5.bin: 10001 images, the file of CIFAR-10 has 10000");
+    check_notes((int[]){1, 2, 3, 4, 5}, TR_TRAIN,
+                "@: 15 training images, a subset: all of CIFAR-10 has 50000", NULL);
+    check_notes((int[]){ALL}, TR_TEST, NULL, NULL);
+    check_notes((int[]){7}, TR_TEST, "@: 7 test images, a subset: all of CIFAR-10 has 10000", NULL);
+    check_notes((int[]){ALL + 7}, TR_TEST,
+                "@/test_batch.bin: 10007 images, the file of CIFAR-10 has 10000", NULL);
+    tr_notes_free(&notes);
+}
+END_TEST
+
 /* ---- reading files ---- */
 
 enum { UNIT = 1000, N_UNITS = 5000 }; /* 5 MB a file: several pieces */
@@ -531,6 +612,18 @@ START_TEST(test_repeats) {
         ck_assert_int_eq(tr_dataset_repeats(&train, &test, &repeats, &err), TR_OK);
         ck_assert_int_eq(repeats.train, cases[i].n_train);
         ck_assert_int_eq(repeats.test, cases[i].n_test);
+    }
+    for (int twice = 0; twice < 2; twice++) {
+        tr_dataset train = flat_set(twice ? "aab" : "abc"), test = flat_set(twice ? "bc" : "d");
+        tr_error err = {0};
+        tr_notes_free(&notes);
+        ck_assert_int_eq(tr_dataset_note_repeats(&train, &test, &notes, &err), TR_OK);
+        ck_assert_int_eq(notes.n, 2 * twice);
+        if (!twice) continue;
+        ck_assert_str_eq(notes.text[0], "1 of the 3 training images are there more than once");
+        ck_assert_str_eq(notes.text[1], "1 of the 2 test images are in the training set, too: the "
+                                        "test says little about new images");
+        tr_notes_free(&notes);
     }
     /* All of it counts, not only what the hash looks at. */
     tr_dataset one, other;
@@ -888,7 +981,9 @@ static Suite *dataset_suite(void) {
     tcase_add_test(cifar10, test_wrong_content);
     tcase_add_test(cifar10, test_files_that_change_later);
     tcase_add_test(cifar10, test_read_files);
+    tcase_add_test(cifar10, test_run_goes_on);
     tcase_add_test(cifar10, test_no_room);
+    tcase_add_test(cifar10, test_size_notes);
     tcase_add_test(cifar10, test_wrong_size);
     tcase_add_test(cifar10, test_wrong_label);
     tcase_add_test(cifar10, test_not_a_file);

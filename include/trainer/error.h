@@ -21,7 +21,7 @@ extern "C" {
 #define TR_ERRORS(X)                                                                               \
     X(CONFIG, -1, "the configuration or the command line is wrong")                                \
     X(IO, -2, "a file could not be read or written")                                               \
-    X(DATA, -3, "a data set is damaged or missing")                                                \
+    X(DATA, -3, "a data set is damaged")                                                           \
     X(NOMEM, -4, "out of memory")                                                                  \
     X(NONFINITE, -5, "the loss is not a finite number")                                            \
     X(CANCELED, -6, "stopped by the caller")                                                       \

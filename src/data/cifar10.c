@@ -13,6 +13,7 @@
 #include "data/read.h"
 
 enum { SIDE = 32, CHANNELS = 3, CLASSES = 10, RECORD = 1 + CHANNELS * SIDE * SIDE, MAX_FILES = 5 };
+enum { IMAGES = 10000 }; /* in each file of the original */
 
 struct args {
     char root[TR_TEXT];
@@ -71,7 +72,9 @@ static const char *guess(const tr_file *file) {
     if (tr_read_at(file, 0, head, (size_t)tr_min(file->size, sizeof head), NULL) == TR_OK)
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
             if (!memcmp(head, kinds[i].magic, kinds[i].n)) return kinds[i].what;
-    return file->size > RECORD + 1 && file->size % (RECORD + 1) == 0 ? "; records of 3074 bytes are CIFAR-100's" : "";
+    return file->size > RECORD + 1 && file->size % (RECORD + 1) == 0
+               ? "; records of 3074 bytes are CIFAR-100's"
+               : "";
 }
 
 static int check_size(const tr_file *file, tr_error *err) {
@@ -120,6 +123,28 @@ static int open_files(const char *root, const char *const *names, int n, tr_file
     return TR_OK;
 }
 
+/* A subset is as good as the whole where it is meant. */
+static void note_sizes(const tr_file *files, int n, const tr_dataset_request *request) {
+    const char *kind = request->split == TR_TRAIN ? "training" : "test";
+    int64_t bytes = 0;
+    int n_other = 0;
+    for (int i = 0; i < n; i++) {
+        bytes += files[i].size;
+        n_other += files[i].size != (int64_t)IMAGES * RECORD;
+    }
+    if (n_other == n && bytes < (int64_t)n * IMAGES * RECORD) {
+        tr_note(request->notes, "%s: %lld %s images, a subset: all of CIFAR-10 has %d",
+                ((const struct args *)request->args)->root, (long long)(bytes / RECORD), kind,
+                n * IMAGES);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        if (files[i].size == (int64_t)IMAGES * RECORD) continue;
+        tr_note(request->notes, "%s: %lld images, the file of CIFAR-10 has %d", files[i].path,
+                (long long)(files[i].size / RECORD), IMAGES);
+    }
+}
+
 static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error *err) {
     const char *root = ((const struct args *)request->args)->root;
     const char *const *names = request->split == TR_TRAIN ? train_files : test_files;
@@ -155,6 +180,7 @@ static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error
         .bytes = tr_alloc_bytes(bytes, 1),
     };
     records = NULL;
+    note_sizes(files, n_files, request);
 fail:
     for (int i = 0; i < n_files; i++) tr_close_file(&files[i]);
     tr_free(records);

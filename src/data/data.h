@@ -18,6 +18,7 @@ typedef struct tr_dataset_request {
     tr_places places; /* of its keys */
     tr_split split;
     uint64_t seed;
+    tr_notes *notes; /* may be NULL */
 } tr_dataset_request;
 
 typedef struct tr_dataset tr_dataset;
@@ -64,6 +65,9 @@ typedef struct tr_repeats {
 } tr_repeats;
 int tr_dataset_repeats(const tr_dataset *train, const tr_dataset *test, tr_repeats *out,
                        tr_error *err);
+/* Notes where that is more than one image in a hundred. */
+int tr_dataset_note_repeats(const tr_dataset *train, const tr_dataset *test, tr_notes *notes,
+                            tr_error *err);
 
 /* For `open`: TR_ECONFIG at `key` where `bytes` more than the process holds exceed
  * tr_memory_limit(). what: "1000 images of 8 x 1024 x 1024 bytes". */

@@ -107,6 +107,22 @@ int tr_dataset_repeats(const tr_dataset *train, const tr_dataset *test, tr_repea
     return found < 0 ? found : TR_OK;
 }
 
+int tr_dataset_note_repeats(const tr_dataset *train, const tr_dataset *test, tr_notes *notes,
+                            tr_error *err) {
+    tr_repeats repeats;
+    int code = tr_dataset_repeats(train, test, &repeats, err);
+    if (code < 0) return code;
+    if (repeats.train > train->n / 100)
+        tr_note(notes, "%d of the %d training images are there more than once", repeats.train,
+                train->n);
+    if (repeats.test > test->n / 100)
+        tr_note(notes,
+                "%d of the %d test images are in the training set, too: the test says little "
+                "about new images",
+                repeats.test, test->n);
+    return TR_OK;
+}
+
 /* ---- memory ---- */
 
 static const char *gib(int64_t bytes, char out[32]) {

@@ -25,17 +25,21 @@ static int choose_kernels(tr_session *s, tr_error *err) {
 
 static int open_data(tr_session *s, bool with_training, tr_error *err) {
     const tr_experiment *e = &s->experiment;
-    tr_dataset_request request = {e->dataset_args,
-                                  {.context = "data", .where = {tr_doc_name(e->doc), 0}},
-                                  TR_TRAIN,
-                                  (uint64_t)e->train.seed};
-    tr_places *places = &request.places;
+    tr_places places = {.context = "data", .where = {tr_doc_name(e->doc), 0}};
+    places.pairs = tr_doc_section(e->doc, "data", &places.n, &places.where);
+    tr_dataset_request request = {.args = e->dataset_args,
+                                  .places = places,
+                                  .split = TR_TRAIN,
+                                  .seed = (uint64_t)e->train.seed,
+                                  .notes = &s->notes};
     int code = TR_OK, n;
     tr_where where;
-    places->pairs = tr_doc_section(e->doc, "data", &places->n, &places->where);
     if (with_training && (code = e->dataset->open(&request, &s->train, err))) return code;
     request.split = TR_TEST;
     if ((code = e->dataset->open(&request, &s->test, err))) return code;
+    if (with_training && e->dataset->from_files &&
+        (code = tr_dataset_note_repeats(&s->train, &s->test, &s->notes, err)))
+        return code;
     if (s->test.n_classes > TR_MAX_CLASSES)
         return tr_fail(err, TR_ECONFIG, "the data has more than %d classes", TR_MAX_CLASSES);
     const tr_pair *pairs = tr_doc_section(e->doc, "transforms", &n, &where);

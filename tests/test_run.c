@@ -267,7 +267,9 @@ START_TEST(damaged_model) {
         "trainer: m/model.safetensors: tensor 'conv1.weight' is 4 x 3 x 3 x 3, the network's is 5 "
         "x 3 x 3 x 3");
     RUN(&p, "predict", "--model", "m", "--set", "network.fc=linear out_features=10 bias=false");
-    check_failure(&p, 1, "trainer: m/model.safetensors: has 4 tensors, the network has 3");
+    check_failure(&p, 1,
+                  "trainer: m/model.safetensors: has tensors that the network does not have: left "
+                  "over are 1 of the file's 4, first 'fc.bias'");
     unlink("m/model.safetensors");
     RUN(&p, "predict", "--model", "m");
     check_failure(&p, 1, "trainer: m/model.safetensors: cannot open: No such file or directory");

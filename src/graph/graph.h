@@ -45,6 +45,9 @@ char *tr_param_name(const tr_node *node, int param, char *out);
 /* To and from PyTorch's order; float outside whatever tr_real is. */
 void tr_param_get(const tr_node *node, int param, float *out);
 void tr_param_set(tr_node *node, int param, const float *in);
+/* The same for the n elements from `first` on. */
+void tr_param_get_range(const tr_node *node, int param, int64_t first, int64_t n, float *out);
+void tr_param_set_range(tr_node *node, int param, int64_t first, int64_t n, const float *in);
 /* Initial values: PyTorch's distributions. TR_PHILOX draws them from (seed, parameter, element)
  * alone; TR_TORCH gives those of PyTorch's layers, made in the same order after
  * torch.manual_seed(seed). */

@@ -30,16 +30,22 @@ char *tr_param_name(const tr_node *node, int param, char *out) {
     return out;
 }
 
-void tr_param_get(const tr_node *node, int param, float *out) {
+void tr_param_get_range(const tr_node *node, int param, int64_t first, int64_t n, float *out) {
     const tr_param *p = &node->param[param];
-    int64_t n = tr_param_count(p);
-    for (int64_t i = 0; i < n; i++) out[i] = (float)p->value[p->place(node, i)];
+    for (int64_t i = 0; i < n; i++) out[i] = (float)p->value[p->place(node, first + i)];
+}
+
+void tr_param_set_range(tr_node *node, int param, int64_t first, int64_t n, const float *in) {
+    tr_param *p = &node->param[param];
+    for (int64_t i = 0; i < n; i++) p->value[p->place(node, first + i)] = (tr_real)in[i];
+}
+
+void tr_param_get(const tr_node *node, int param, float *out) {
+    tr_param_get_range(node, param, 0, tr_param_count(&node->param[param]), out);
 }
 
 void tr_param_set(tr_node *node, int param, const float *in) {
-    tr_param *p = &node->param[param];
-    int64_t n = tr_param_count(p);
-    for (int64_t i = 0; i < n; i++) p->value[p->place(node, i)] = (tr_real)in[i];
+    tr_param_set_range(node, param, 0, tr_param_count(&node->param[param]), in);
 }
 
 /* As PyTorch 1.13 does on the CPU: 24 bits of a draw, a bound rounded to float, the rest in double,

@@ -17,25 +17,54 @@ void tr_sha256_add(tr_sha256 *sha, const void *data, size_t bytes);
 /* hex: 64 digits and a NUL. */
 void tr_sha256_end(tr_sha256 *sha, char hex[65]);
 
-/* ---- safetensors (safetensors.c) ----
- * u64 little-endian header length, JSON header (padded with spaces to a multiple of 8), data.
- * Only F32 here. Tensors are written in the order given, offsets contiguous from 0. */
-enum { TR_MAX_DIMS = 4 };
-typedef struct tr_tensor {
-    char name[TR_NAME];
+/* ---- safetensors (safetensors_save.c, safetensors_load.c, dtype.c, foreign.c) ----
+ * u64 little-endian header length, JSON header (padded with spaces to a multiple of 8), data. */
+typedef struct tr_tensor { /* any number of dimensions, a name of any length */
+    const char *name;
     int n_dims;
-    int64_t dim[TR_MAX_DIMS];
-    float *data; /* dim[0] * dim[1] * ... elements, row-major */
+    const int64_t *dim; /* elements are row-major */
 } tr_tensor;
-/* metadata: keys and values for "__metadata__", n pairs (may be 0). Atomic (tr_save). */
-int tr_safetensors_save(const char *path, const tr_tensor *tensors, int n,
-                        const char *const (*metadata)[2], int n_metadata, tr_error *err);
-/* Everything in the file, in file order; checks every rule of the format (header length and JSON,
- * dtype, shapes against offsets, no holes or overlaps, exact size) before it believes a number. */
-int tr_safetensors_load(const char *path, tr_tensor **tensors, int *n, tr_error *err);
-void tr_tensors_free(tr_tensor *tensors, int n);
-/* SHA-256 over the data of all tensors in order, little-endian float32. */
-void tr_tensors_sha256(const tr_tensor *tensors, int n, char hex[65]);
+
+/* Tensors to write, and where their values come from, a part at a time. */
+typedef struct tr_tensor_source {
+    int n;
+    const tr_tensor *tensors;
+    /* out[0..n) := elements first, first + 1, ... of a tensor. */
+    void (*get)(void *arg, int tensor, int64_t first, int64_t n, float *out);
+    void *arg;
+} tr_tensor_source;
+/* Write as F32, in the order given, offsets contiguous from 0; whole or not at all (tr_save).
+ * metadata: keys and values for "__metadata__", n pairs (may be 0). sha256: tr_tensors_sha256 of
+ * what was written. */
+int tr_safetensors_save(const char *path, const tr_tensor_source *source,
+                        const char *const (*metadata)[2], int n_metadata, char sha256[65],
+                        tr_error *err);
+/* SHA-256 over the values of all tensors in order, little-endian float32. */
+void tr_tensors_sha256(const tr_tensor_source *source, char hex[65]);
+
+/* A tensor of a file. */
+typedef struct tr_stored {
+    tr_tensor tensor;
+    const char *dtype;
+    bool parameter;   /* may be one: its type is no integer and no boolean */
+    int64_t elements; /* in all */
+    int64_t begin, end;
+} tr_stored;
+typedef struct tr_safetensors { /* {0}: none */
+    tr_file file;
+    json_t *header; /* names and dtypes are its */
+    int64_t *dims, data_begin;
+    tr_stored *tensors; /* in the order of their data */
+    int n;
+} tr_safetensors;
+/* Checks every rule of the format (header length and JSON, shapes against offsets, no holes or
+ * overlaps, exact size) before it believes a number. Another format that is known is named. */
+int tr_safetensors_open(const char *path, tr_safetensors *out, tr_error *err);
+/* out[0..n) := elements first, first + 1, ... of a tensor, as float32: F16 and BF16 exactly, F64
+ * rounded to the nearest. Other types, and a finite F64 that no float32 holds, are an error. */
+int tr_safetensors_read(const tr_safetensors *file, int tensor, int64_t first, int64_t n,
+                        float *out, tr_error *err);
+void tr_safetensors_close(tr_safetensors *file);
 
 /* ---- JSON (json.c): jansson objects to files ---- */
 /* A number for an object; null where it is not finite (JSON and jansson have no such numbers). */

@@ -69,18 +69,19 @@ int tr_json_append(const char *path, json_t *object, tr_error *err) {
 
 int tr_json_load(const char *path, json_t **out, tr_error *err) {
     *out = NULL;
-    tr_mapping file = {0};
-    int rc = tr_map(path, &file, err);
+    enum { MOST = 1 << 28 };
+    char *text;
+    size_t bytes;
+    int rc = tr_read_file(path, MOST, &text, &bytes, err);
     if (rc) return rc;
-    if (file.size == 0) {
+    if (bytes == 0) {
         rc = tr_fail(err, TR_EIO, "%s: the file is empty, a JSON value is needed", path);
         goto fail;
     }
     json_error_t fault;
-    *out = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-                      &fault);
+    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
     if (!*out) rc = tr_fail(err, TR_EIO, "%s:%d: not JSON: %s", path, fault.line, fault.text);
 fail:
-    tr_unmap(&file);
+    tr_free(text);
     return rc;
 }

@@ -113,118 +113,7 @@ int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err)
     return code;
 }
 
-/* ---- parameters and files ---- */
-
-typedef struct collecting {
-    tr_tensor *tensors;
-    int n;
-    tr_error *err;
-    bool failed;
-} collecting;
-
-static void count_one(tr_node *node, int param, void *arg) {
-    (void)node, (void)param;
-    ++*(int *)arg;
-}
-
-static void collect(tr_node *node, int param, void *arg) {
-    collecting *c = arg;
-    tr_tensor *t = &c->tensors[c->n++];
-    const tr_param *p = &node->param[param];
-    char name[TR_NAME + 16];
-    tr_param_name(node, param, name);
-    memcpy(t->name, name, sizeof t->name - 1); /* the graph's names leave room for the role */
-    t->n_dims = p->n_dims;
-    memcpy(t->dim, p->dim, sizeof p->dim);
-    t->data = tr_alloc((size_t)tr_param_count(p), sizeof *t->data, c->err);
-    if (t->data == NULL)
-        c->failed = true;
-    else
-        tr_param_get(node, param, t->data);
-}
-
-int tr_session_tensors(const tr_session *s, tr_tensor **tensors, int *n, tr_error *err) {
-    int count = 0;
-    tr_graph_each_param(s->graph, count_one, &count);
-    collecting c = {tr_alloc((size_t)count, sizeof *c.tensors, err), 0, err, false};
-    *tensors = NULL;
-    if (c.tensors == NULL) return TR_ENOMEM;
-    tr_graph_each_param(s->graph, collect, &c);
-    if (c.failed) {
-        tr_tensors_free(c.tensors, count);
-        return TR_ENOMEM;
-    }
-    *tensors = c.tensors;
-    *n = count;
-    return TR_OK;
-}
-
-int tr_session_save(const tr_session *s, const char *path, char sha256[65], tr_error *err) {
-    static const char *const metadata[][2] = {{"format", "pt"}};
-    tr_tensor *tensors;
-    int n, code = tr_session_tensors(s, &tensors, &n, err);
-    if (code) return code;
-    tr_tensors_sha256(tensors, n, sha256);
-    code = tr_safetensors_save(path, tensors, n, metadata, 1, err);
-    tr_tensors_free(tensors, n);
-    return code;
-}
-
-typedef struct taking {
-    const char *path;
-    const tr_tensor *tensors;
-    int n, at;
-    tr_error *err;
-} taking;
-
-/* "6 x 3 x 5 x 5" */
-static const char *extents(int n_dims, const int64_t *dim, char out[TR_TEXT]) {
-    size_t used = 0;
-    if (n_dims == 0) snprintf(out, TR_TEXT, "one number");
-    for (int i = 0; i < n_dims && used < TR_TEXT; i++)
-        used += (size_t)snprintf(out + used, TR_TEXT - used, "%s%lld", i ? " x " : "",
-                                 (long long)dim[i]);
-    return out;
-}
-
-static void take(tr_node *node, int param, void *arg) {
-    taking *t = arg;
-    const tr_param *p = &node->param[param];
-    char name[TR_NAME + 16];
-    tr_param_name(node, param, name);
-    const tr_tensor *found = NULL;
-    for (int i = 0; i < t->n; i++) {
-        if (strcmp(t->tensors[i].name, name) == 0) found = &t->tensors[i];
-    }
-    t->at++;
-    if (found == NULL) {
-        tr_fail(t->err, TR_EDATA, "%s: has no tensor '%s', which the network needs", t->path, name);
-        return;
-    }
-    bool same = found->n_dims == p->n_dims;
-    for (int i = 0; same && i < p->n_dims; i++) same = found->dim[i] == p->dim[i];
-    if (same) {
-        tr_param_set(node, param, found->data);
-    } else {
-        char has[TR_TEXT], wants[TR_TEXT];
-        tr_fail(t->err, TR_EDATA, "%s: tensor '%s' is %s, the network's is %s", t->path, name,
-                extents(found->n_dims, found->dim, has), extents(p->n_dims, p->dim, wants));
-    }
-}
-
-int tr_session_load(tr_session *s, const char *path, tr_error *err) {
-    tr_error local = {0};
-    tr_tensor *tensors;
-    taking t = {.path = path, .err = err ? err : &local};
-    int code = tr_safetensors_load(path, &tensors, &t.n, t.err);
-    if (code) return code;
-    t.tensors = tensors;
-    tr_graph_each_param(s->graph, take, &t);
-    if (t.err->code == TR_OK && t.at != t.n)
-        tr_fail(t.err, TR_EDATA, "%s: has %d tensors, the network has %d", path, t.n, t.at);
-    tr_tensors_free(tensors, t.n);
-    return t.err->code;
-}
+/* ---- a finished run ---- */
 
 int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s,
                         char sha256[65], tr_error *err) {
@@ -239,19 +128,9 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
     code = tr_account_check(&account, err);
     if (code == TR_OK) code = tr_graph_allocate(s->graph, err);
     if (code == TR_OK) code = tr_session_load(s, path, err);
-    if (code) {
-        tr_session_close(s);
-        return code;
-    }
-    tr_tensor *tensors;
-    int n;
-    if ((code = tr_session_tensors(s, &tensors, &n, err))) {
-        tr_session_close(s);
-        return code;
-    }
-    tr_tensors_sha256(tensors, n, sha256);
-    tr_tensors_free(tensors, n);
-    return TR_OK;
+    if (code == TR_OK) code = tr_session_sha256(s, sha256, err);
+    if (code) tr_session_close(s);
+    return code;
 }
 
 /* ---- batches ---- */

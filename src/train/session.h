@@ -34,11 +34,17 @@ int tr_session_start(tr_session *session, tr_exec *exec, tr_team *team, tr_error
 /* Another number of threads (-1: auto). */
 int tr_session_place(tr_session *session, int64_t threads, tr_error *err);
 
-/* The parameters as tensors in file order, copied; freed with tr_tensors_free. */
-int tr_session_tensors(const tr_session *session, tr_tensor **tensors, int *n, tr_error *err);
-/* Take the parameters from a file; names, number and shapes must be the network's. */
-int tr_session_load(tr_session *session, const char *path, tr_error *err);
+/* ---- weights and files (weights.c) ----
+ * A few kilobytes at a time: no copy of the weights is made. */
+
+/* Write the parameters in PyTorch's order; sha256 as tr_session_sha256. */
 int tr_session_save(const tr_session *session, const char *path, char sha256[65], tr_error *err);
+/* Take the parameters from a file. Names and shapes must be the network's; what stands in front of
+ * every name ("module.") is left out, and tensors of integers, which are no parameters, are, too.
+ */
+int tr_session_load(tr_session *session, const char *path, tr_error *err);
+/* SHA-256 of the parameters in that order, as float32. */
+int tr_session_sha256(const tr_session *session, char sha256[65], tr_error *err);
 
 /* Batches of a data set as a step wants them. */
 typedef struct tr_feed {

@@ -1,0 +1,40 @@
+/* Private to io: what reading and writing safetensors share. */
+#ifndef TR_SAFETENSORS_H
+#define TR_SAFETENSORS_H
+
+#include "io/io.h"
+
+enum {
+    TR_ST_LENGTH = 8,       /* bytes of the header's length */
+    TR_ST_MOST = 100000000, /* bytes of a header: the reference implementation's limit */
+    TR_ST_CHUNK = 2048,     /* elements that are converted at a time */
+    TR_ST_ELEMENT = sizeof(float)
+};
+#define TR_ST_METADATA "__metadata__"
+
+/* Elements of a shape; false where that is no size. */
+bool tr_shape_elements(int n_dims, const int64_t *dim, size_t *elements);
+
+/* ---- element types (dtype.c) ---- */
+
+typedef struct tr_dtype {
+    const char *name; /* in a file */
+    int bytes;        /* of an element; 0: not a whole number of them */
+    bool parameter;   /* may be one: no integers, no booleans */
+    /* n elements of a file into float32. Returns the first that is finite and too large for it, or
+     * n. NULL: not read here. */
+    size_t (*load)(float *out, const unsigned char *in, size_t n);
+} tr_dtype;
+/* NULL: unknown. */
+const tr_dtype *tr_dtype_find(const char *name);
+/* n float32 as little-endian bytes. */
+void tr_store_f32(unsigned char *out, const float *in, size_t n);
+
+/* ---- other formats (foreign.c) ---- */
+
+enum { TR_MAGIC_BYTES = 512 };
+/* What the file is that begins with these bytes ("an HDF5 file"), or NULL where it is not known.
+ * `size` of the whole file. */
+const char *tr_foreign_format(const unsigned char *begin, size_t n, int64_t size);
+
+#endif

@@ -6,8 +6,11 @@
  * check that fails ends it with a line on standard error. No host uses Check: its longjmp must not
  * leave a listener.
  */
+#include <errno.h>
 #include <fenv.h>
 #include <float.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <locale.h>
 #include <math.h>
 #include <omp.h>
@@ -18,8 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "check_main.h"
@@ -32,6 +38,13 @@
             _exit(1);                                                                              \
         }                                                                                          \
     } while (0)
+
+/* Sanitizers start threads of their own and end a process that cannot read its affinity. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
 
 static const char configuration[] = "[data]\ntype = synthetic\ntrain = 96\ntest = 32\n"
                                     "height = 8\nwidth = 8\n"
@@ -48,8 +61,10 @@ static const char configuration[] = "[data]\ntype = synthetic\ntrain = 96\ntest 
 static tr_config *new_config(const char *assignment) {
     tr_error err = {0};
     tr_config *config;
+    const char *more = getenv("HOST_MORE");
     if (tr_config_read("net.ini", &config, &err) ||
-        (assignment && tr_config_set(config, assignment, &err))) {
+        (assignment && tr_config_set(config, assignment, &err)) ||
+        (more && tr_config_set(config, more, &err))) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);
     }
@@ -365,6 +380,13 @@ static int host_refused(void) {
     return 0;
 }
 
+/* Again and again where just so many threads are allowed: those of one call are gone, for the
+ * system, too, when the next wants its own. */
+static int host_again(void) {
+    for (int i = 0; i < 6; i++) train_and_say("run.oversubscribe=true", NULL, NULL);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -381,6 +403,7 @@ static const struct {
     {"two_at_once", host_two_at_once},
     {"nested", host_nested},
     {"refused", host_refused},
+    {"again", host_again},
 };
 
 static int be_host(const char *name) {
@@ -396,6 +419,7 @@ static int be_host(const char *name) {
 /* ---- starting a host ---- */
 
 enum { MOST_VARIABLES = 4, OUTPUT = 8192 };
+#define FOUR "HOST_SET=run.threads=4", "HOST_MORE=run.oversubscribe=true"
 
 typedef struct host {
     const char *name;
@@ -458,8 +482,9 @@ static int run_host(host *h) {
 static void make_folder(void) {
     snprintf(folder, sizeof folder, "%s/trainer-embed-XXXXXX", P_tmpdir);
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    chmod(folder, 0777);
     char path[128];
+    snprintf(path, sizeof path, "%s/runs", folder);
+    ck_assert(mkdir(path, 0777) == 0 && chmod(path, 0777) == 0 && chmod(folder, 0777) == 0);
     snprintf(path, sizeof path, "%s/net.ini", folder);
     FILE *file = fopen(path, "w");
     ck_assert(file && fputs(configuration, file) >= 0 && fclose(file) == 0);
@@ -522,6 +547,202 @@ START_TEST(stacks) {
 }
 END_TEST
 
+static void check_refusal(host *h, const char *part) {
+    start_host(h);
+    ck_assert_msg(h->code == 0 && atoi(h->out) == TR_ESYSTEM && strstr(h->out, part),
+                  "%s %s: code %d: %s%s", h->name, h->set[0] ? h->set[0] : "", h->code, h->err,
+                  h->out);
+}
+
+/* Smaller ones are refused, and what OpenMP calls invalid is none: never a crash. */
+START_TEST(wrong_stacks) {
+    static host small = {.name = "refused", .set = {"OMP_STACKSIZE=17k", FOUR}},
+                large = {.name = "refused", .set = {"OMP_STACKSIZE=100000g", FOUR}};
+    check_refusal(&small, "OMP_STACKSIZE");
+    check_refusal(&large, "only 1 of 4 threads can be started");
+    static const char *const invalid[] = {"OMP_STACKSIZE=0", "OMP_STACKSIZE=1k", "OMP_STACKSIZE=-1",
+                                          "OMP_STACKSIZE=lots", "OMP_STACKSIZE="};
+    for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
+        host h = {.name = "plain", .set = {invalid[i], FOUR}};
+        ck_assert_int_eq(run_host(&h), 1);
+    }
+}
+END_TEST
+
+/* A user of its own, where root may make one, as nobody else's threads count then and as root's own
+ * never do. */
+static void allow_threads(rlim_t n) {
+    struct rlimit limit = {n, n};
+    const uid_t nobody = 54321;
+    if (setrlimit(RLIMIT_NPROC, &limit) || setgid(nobody) || setuid(nobody)) _exit(125);
+}
+
+static void allow_1(void) {
+    allow_threads(1);
+}
+static void allow_3(void) {
+    allow_threads(3);
+}
+static void allow_5(void) {
+    allow_threads(5);
+}
+
+START_TEST(few_threads) {
+    if (geteuid() != 0 || SANITIZED) return;
+    host h = {.name = "refused", .set = {FOUR}, .limit = allow_1};
+    start_host(&h);
+    if (h.code == 125 || h.code == 127) return; /* no such user here, or none of its business */
+    check_refusal(&h, "a thread cannot be started");
+    h.limit = allow_3; /* the caller's, the call's, and one */
+    check_refusal(&h, "only 2 of 4 threads can be started");
+    h = (host){.name = "again", .set = {"OMP_NUM_THREADS=4"}, .limit = allow_5};
+    ck_assert_int_eq(run_host(&h), 6);
+}
+END_TEST
+
+/* ---- OpenMP's variables ---- */
+
+static const struct {
+    const char *set[MOST_VARIABLES];
+    const char *placement; /* the line begins so; NULL: any */
+    bool silent;           /* nothing on standard error */
+} variables[] = {
+    {{"OMP_NUM_THREADS=1"}, "1 thread on 1 core", true},
+    {{"OMP_NUM_THREADS=3"}, "3 threads", true},
+    {{"OMP_NUM_THREADS= 3 , 2"}, "3 threads", true},
+    {{"OMP_NUM_THREADS=3", "HOST_SET=run.threads=1"}, "1 thread on", true},
+    {{"OMP_NUM_THREADS=100000"}, "1024 threads asked", true},
+    {{"OMP_NUM_THREADS=0"}, NULL, false},
+    {{"OMP_NUM_THREADS=-3"}, NULL, false},
+    {{"OMP_NUM_THREADS=many"}, NULL, false},
+    {{"OMP_THREAD_LIMIT=1"}, "1 thread on 1 core", true},
+    {{"OMP_THREAD_LIMIT=1", "HOST_SET=run.threads=3"}, "3 threads asked, 1 runs", true},
+    {{"OMP_THREAD_LIMIT=2", "HOST_SET=run.oversubscribe=true", "OMP_NUM_THREADS=5"},
+     "2 threads on",
+     true},
+    {{"OMP_THREAD_LIMIT=0"}, NULL, false},
+    {{"OMP_DYNAMIC=true", FOUR}, "4 threads on", true},
+    {{"OMP_MAX_ACTIVE_LEVELS=0", FOUR}, "4 threads on", true},
+    {{"OMP_MAX_ACTIVE_LEVELS=1", FOUR}, "4 threads on", true},
+    {{"OMP_NESTED=true", FOUR}, "4 threads on", true},
+    {{"OMP_WAIT_POLICY=active", FOUR}, "4 threads on", true},
+    {{"OMP_WAIT_POLICY=passive", FOUR}, "4 threads on", true},
+    {{"GOMP_SPINCOUNT=infinite", FOUR}, "4 threads on", true},
+    {{"OMP_CANCELLATION=true", FOUR}, "4 threads on", true},
+    {{"OMP_SCHEDULE=dynamic,4", FOUR}, "4 threads on", true},
+    {{"OMP_DISPLAY_ENV=true", FOUR}, "4 threads on", false},
+    {{"OMP_PROC_BIND=true"}, NULL, true},
+    {{"OMP_PROC_BIND=false"}, NULL, true},
+    {{"OMP_PROC_BIND=master"}, NULL, true},
+    {{"OMP_PLACES=cores"}, NULL, true},
+    {{"OMP_PLACES=nowhere"}, NULL, false},
+    {{"GOMP_CPU_AFFINITY=0"}, NULL, true},
+    {{"OMP_PROC_BIND=true", FOUR}, "4 threads on", true},
+};
+enum { N_VARIABLES = sizeof variables / sizeof *variables };
+
+START_TEST(openmp) {
+    host h = {.name = "placement"};
+    memcpy(h.set, variables[_i].set, sizeof h.set);
+    ck_assert_int_eq(run_host(&h), 1);
+    const char *placement = variables[_i].placement;
+    if (placement)
+        ck_assert_msg(strncmp(h.out, placement, strlen(placement)) == 0, "%s: %s", h.set[0], h.out);
+    if (variables[_i].silent) ck_assert_str_eq(h.err, "");
+}
+END_TEST
+
+/* ---- sandboxes ---- */
+
+/* From now on the system calls are refused; they are put through where seccomp is not there. */
+static void refuse(const int *calls, int n, int reason) {
+    enum { MOST = 4 };
+    struct sock_filter filter[MOST * 2 + 2] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0 /* the number of the call */)};
+    int length = 1;
+    for (int i = 0; i < n && i < MOST; i++) {
+        filter[length++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+        filter[length++] =
+            (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)reason);
+    }
+    filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {(unsigned short)length, filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        _exit(125);
+}
+
+static void no_affinity(void) {
+    refuse((const int[]){SYS_sched_getaffinity, SYS_sched_setaffinity}, 2, EPERM);
+}
+static void unknown_affinity(void) {
+    refuse((const int[]){SYS_sched_getaffinity, SYS_sched_setaffinity}, 2, ENOSYS);
+}
+static void no_binding(void) {
+    refuse((const int[]){SYS_sched_setaffinity}, 1, EPERM);
+}
+static void no_reading(void) {
+    refuse((const int[]){SYS_sched_getaffinity}, 1, EPERM);
+}
+static void no_threads(void) {
+    refuse((const int[]){SYS_clone,
+#ifdef SYS_clone3
+                         SYS_clone3
+#else
+                         SYS_clone
+#endif
+           },
+           2, EAGAIN);
+}
+
+/* Nothing of the system's is in /sys, or in /proc either. */
+static void empty_folder(const char *path) {
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("none", path, "tmpfs", 0, NULL))
+        _exit(125);
+}
+static void no_sys(void) {
+    empty_folder("/sys");
+}
+
+START_TEST(sandboxes) {
+    static void (*const limits[])(void) = {no_affinity, unknown_affinity, no_binding, no_reading,
+                                           no_sys};
+    host h = {.name = "placement", .limit = limits[_i]};
+    if (SANITIZED) return;
+    start_host(&h);
+    if (h.code == 125) return; /* not here, or not by this user */
+    ck_assert_int_eq(run_host(&h), 1);
+    ck_assert_str_eq(h.err, "");
+    if (_i < 2) ck_assert_msg(strstr(h.out, "the system does not say"), "%s", h.out);
+}
+END_TEST
+
+START_TEST(no_thread) {
+    host h = {.name = "refused", .limit = no_threads};
+    if (SANITIZED) return;
+    start_host(&h);
+    if (h.code == 125) return;
+    check_refusal(&h, "a thread cannot be started");
+}
+END_TEST
+
+/* What hwloc is told to believe, sense or nonsense. */
+START_TEST(strange_machines) {
+    static const char *const set[] = {
+        "HWLOC_SYNTHETIC=core:64 pu:2", "HWLOC_SYNTHETIC=core:1 pu:1(indexes=77)",
+        "HWLOC_SYNTHETIC=nonsense",     "HWLOC_XMLFILE=/nowhere.xml",
+        "HWLOC_FSROOT=/nowhere",        "HWLOC_COMPONENTS=no_os",
+        "HWLOC_COMPONENTS=stop",        "HWLOC_CPUID_PATH=/nowhere",
+    };
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+        host h = {.name = "placement", .set = {set[i]}};
+        ck_assert_int_eq(run_host(&h), 1);
+    }
+}
+END_TEST
+
 static Suite *embed_suite(void) {
     Suite *suite = suite_create("embed");
     TCase *all = tcase_create("embed");
@@ -532,6 +753,12 @@ static Suite *embed_suite(void) {
     tcase_add_test(all, forks);
     tcase_add_test(all, several);
     tcase_add_loop_test(all, stacks, 0, 3);
+    tcase_add_test(all, wrong_stacks);
+    tcase_add_test(all, few_threads);
+    tcase_add_loop_test(all, openmp, 0, N_VARIABLES);
+    tcase_add_loop_test(all, sandboxes, 0, 5);
+    tcase_add_test(all, no_thread);
+    tcase_add_test(all, strange_machines);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -339,6 +339,76 @@ START_TEST(quota) {
 }
 END_TEST
 
+/* OMP_NUM_THREADS is what auto means; OMP_THREAD_LIMIT holds for every number. */
+START_TEST(environment) {
+    static const struct {
+        const char *text;
+        int threads;
+    } counts[] = {{"4", 4},
+                  {" 4 ", 4},
+                  {"4,2", 4},
+                  {"4 , 2,1", 4},
+                  {"5000", TR_MAX_THREADS},
+                  {"", 0},
+                  {"0", 0},
+                  {"-4", 0},
+                  {"+4", 0},
+                  {"4.5", 0},
+                  {"4,", 0},
+                  {"4,0", 0},
+                  {",4", 0},
+                  {"4 2", 0},
+                  {"0x4", 0},
+                  {"auto", 0},
+                  {"99999999999999999999999", 0}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        ck_assert_int_eq(tr_parse_thread_counts(counts[i].text), counts[i].threads);
+    static const struct {
+        const char *text;
+        size_t bytes;
+    } sizes[] = {{"64", 65536},
+                 {"64k", 65536},
+                 {" 2 M ", 2u << 20},
+                 {"100b", 100},
+                 {"1G", (size_t)1 << 30},
+                 {"", 0},
+                 {"k", 0},
+                 {"64x", 0},
+                 {"64kb", 0},
+                 {"-64k", 0},
+                 {"64 k 1", 0},
+                 {"99999999999999999999g", 0},
+                 {"99999999999999g", 0}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        ck_assert_uint_eq(tr_parse_stack_size(sizes[i].text), sizes[i].bytes);
+
+    static tr_placement p;
+    tr_error err = {0};
+    tr_topology *t = load("core:4 pu:2");
+    ck_assert_int_eq(tr_topology_n_auto(t), 4);
+    t->n_default = 6;
+    ck_assert_int_eq(tr_topology_n_auto(t), 6);
+    ck_assert_int_eq(tr_place(t, TR_AUTO_THREADS, TR_SPREAD, false, &p, &err), TR_OK);
+    ck_assert_int_eq(p.n_active, 6);
+    ck_assert_str_eq(p.text, "6 threads on 4 cores (CPUs 0-4,6), 1 NUMA node; OMP_NUM_THREADS=6");
+    ck_assert_int_eq(tr_place(t, 2, TR_SPREAD, false, &p, &err), TR_OK);
+    ck_assert_str_eq(p.text, "2 threads on 2 cores (CPUs 0,2), 1 NUMA node");
+    t->limit = 3;
+    ck_assert_int_eq(tr_topology_n_auto(t), 3);
+    ck_assert_int_eq(tr_place(t, 20, TR_SPREAD, true, &p, &err), TR_OK);
+    ck_assert_int_eq(p.n_threads, 20);
+    ck_assert_int_eq(p.n_active, 3);
+    ck_assert_str_eq(p.loaders, "1,3,5-7"); /* the loader's threads are none of OpenMP's */
+    ck_assert_str_eq(p.text, "20 threads asked, 3 run: 3 cores (CPUs 0,2,4), 1 NUMA node; "
+                             "OMP_THREAD_LIMIT=3");
+    t->limit = 5000;
+    t->n_default = TR_MAX_THREADS;
+    ck_assert_int_eq(tr_place(t, TR_AUTO_THREADS, TR_SPREAD, true, &p, &err), TR_OK);
+    ck_assert_int_eq(p.n_active, TR_MAX_THREADS);
+    tr_topology_free(t);
+}
+END_TEST
+
 /* Who binds: we on this machine, nobody where the user or OpenMP has decided. */
 START_TEST(binders) {
     static tr_placement p;
@@ -473,6 +543,7 @@ static Suite *topology_suite(void) {
     tcase_add_test(all, texts);
     tcase_add_test(all, oversubscribed);
     tcase_add_test(all, quota);
+    tcase_add_test(all, environment);
     tcase_add_test(all, binders);
     tcase_add_test(all, failures);
     tcase_add_test(all, real_machine);

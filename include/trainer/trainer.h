@@ -29,6 +29,12 @@
  *   - Calls from two threads at once bind their threads to the same CPUs, which is slow but changes
  *     no result; sched_setaffinity on the calling thread gives each call CPUs of its own.
  *   - The library stays in memory after dlclose.
+ *   - OpenMP's variables: OMP_NUM_THREADS is the number for run.threads = auto (omp_set_num_threads
+ *     is not: it belongs to the calling thread), OMP_THREAD_LIMIT holds for any number, binding is
+ *     left to OpenMP where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY ask for it; the others
+ *     have no effect.
+ *   - libgomp and hwloc print messages of their own about a wrong environment or machine; hwloc's
+ *     are silenced by HWLOC_HIDE_ERRORS=2, as the command line has it.
  */
 #ifndef TRAINER_TRAINER_H
 #define TRAINER_TRAINER_H
@@ -185,7 +191,8 @@ TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_
  * result, numbers of threads outside 1 to 1024, times that are not above 0 and at most a day. Time
  * is spent in steps: few of them are run, however little is asked for. */
 
-/* Physical cores this process may use: what `threads = auto` means. 1 where unknown. */
+/* Threads that `threads = auto` runs: OMP_NUM_THREADS, else the physical cores this process may
+ * use; no more than CPUs and OMP_THREAD_LIMIT allow. 1 where unknown. */
 TR_API int tr_bench_cores(void);
 /* Threads that can run at once. Of more, no more run, unless run.oversubscribe is set. */
 TR_API int tr_bench_runnable(void);

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -45,6 +46,7 @@ int main(int argc, char **argv) {
     tr_options options = {0};
     fill_standard_descriptors();
     tr_ignore_write_signals(); /* `trainer ... | head` must not end a run in its middle */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0); /* what it complains of, we do without */
     if (argc <= 1) {
         tr_print_usage(stderr, NULL);
         return 2;

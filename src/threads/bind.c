@@ -11,12 +11,27 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static hwloc_topology_t machine; /* NULL when it could not be loaded; written under `once` */
 
+bool tr_may_ask_hwloc(void) {
+    int n;
+    int *cpus = tr_own_cpus(&n);
+    tr_free(cpus);
+    return cpus != NULL;
+}
+
+bool tr_sysfs_knows_cpus(void) {
+    return tr_exists("/sys/devices/system/cpu/cpu0/topology") ||
+           tr_exists("/sys/bus/cpu/devices/cpu0/topology");
+}
+
 static void load_machine(void) {
+    if (!tr_may_ask_hwloc()) return;
     /* Discovery must not move the thread that happens to come here first. */
     const unsigned long flags =
         HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM | HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING;
     hwloc_topology_t topology;
     if (hwloc_topology_init(&topology) != 0) return;
+    if (!tr_sysfs_knows_cpus())
+        hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "linux");
     if (hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE) != 0 ||
         hwloc_topology_set_flags(topology, flags) != 0 || hwloc_topology_load(topology) != 0) {
         hwloc_topology_destroy(topology);

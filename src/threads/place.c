@@ -82,7 +82,7 @@ static const char *plural(int n) {
 }
 
 /* seats[0..n): the CPUs that are used. */
-static void describe(const tr_topology *t, seat *seats, int n, tr_placement *p) {
+static void describe(const tr_topology *t, seat *seats, int n, bool by_default, tr_placement *p) {
     char cpus[96]; /* a long list would hide the rest of the line */
     bool whole = write_cpulist(seats, n, cpus, sizeof cpus);
     p->text[0] = '\0';
@@ -94,6 +94,8 @@ static void describe(const tr_topology *t, seat *seats, int n, tr_placement *p) 
     append(p->text, "%d core%s (CPU%s %s%s), %d NUMA node%s", p->n_cores, plural(p->n_cores),
            plural(n), cpus, whole ? "" : ",...", p->n_nodes, plural(p->n_nodes));
 
+    if (by_default && t->n_default > 0) append(p->text, "; OMP_NUM_THREADS=%d", t->n_default);
+    if (p->n_active == t->limit) append(p->text, "; OMP_THREAD_LIMIT=%d", t->limit);
     if (p->n_active > t->n_cpus)
         append(p->text, "; not bound: more threads than CPUs");
     else if (t->binder == TR_BINDER_QUOTA)
@@ -101,13 +103,17 @@ static void describe(const tr_topology *t, seat *seats, int n, tr_placement *p) 
                t->n_cpus);
     else if (t->binder == TR_BINDER_USER)
         append(p->text, "; not bound: OMP_PROC_BIND forbids it");
+    else if (t->binder == TR_BINDER_UNKNOWN)
+        append(p->text, "; not bound: the system does not say which CPUs may be used");
     else if (t->binder == TR_BINDER_OPENMP)
         append(p->text, "; bound by OpenMP as its environment says");
 }
 
 int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool oversubscribe,
              tr_placement *out, tr_error *err) {
+    bool by_default = n_threads == TR_AUTO_THREADS;
     memset(out, 0, sizeof *out);
+    if (by_default) n_threads = tr_topology_n_auto(topology);
     if (n_threads < 1 || n_threads > TR_MAX_THREADS)
         return tr_fail(err, TR_ECONFIG, "threads: %d is out of range, allowed are 1 to %d",
                        n_threads, TR_MAX_THREADS);
@@ -120,6 +126,7 @@ int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool 
     out->n_threads = n_threads;
     out->n_runnable = t->n_runnable;
     out->n_active = oversubscribe || n_threads < t->n_runnable ? n_threads : t->n_runnable;
+    if (out->n_active > t->limit) out->n_active = t->limit;
     int n_seats = out->n_active < t->n_cpus ? out->n_active : t->n_cpus;
     for (int i = 0; i < n_seats; i++) {
         out->n_cores += !seen[seats[i].cpu->core]++;
@@ -134,7 +141,7 @@ int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool 
     if (seated)
         (void)write_cpulist(seats + n_seats, t->n_cpus - n_seats, out->loaders,
                             sizeof out->loaders);
-    describe(t, seats, n_seats, out);
+    describe(t, seats, n_seats, by_default, out);
     tr_free(seen);
     tr_free(seats);
     return TR_OK;

@@ -5,9 +5,7 @@
  * counts in no limit any more is free for OpenMP. Whoever takes it in between, as another process
  * under the same limit can, still makes libgomp end the process.
  */
-#include <ctype.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -56,41 +54,6 @@ static void *probe_main(void *arg) {
     return NULL;
 }
 
-/* "64k", " 2 M ", "512": in bytes, or in KiB without a unit. 0: not a size, which OpenMP ignores
- * with a message of its own. */
-size_t tr_parse_stack_size(const char *text) {
-    static const char units[] = "bkmg";
-    while (isspace((unsigned char)*text)) text++;
-    if (!isdigit((unsigned char)*text)) return 0;
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (errno != 0) return 0;
-    while (isspace((unsigned char)*end)) end++;
-    size_t shift = 10, bytes;
-    if (*end != '\0') {
-        const char *unit = strchr(units, tolower((unsigned char)*end++));
-        if (unit == NULL) return 0;
-        shift = 10 * (size_t)(unit - units);
-        while (isspace((unsigned char)*end)) end++;
-        if (*end != '\0') return 0;
-    }
-    return tr_mul((size_t)number, (size_t)1 << shift, &bytes) ? bytes : 0;
-}
-
-/* The stack of OpenMP's threads as the environment has it; 0: the system's default. */
-static size_t stack_size(const char **name) {
-    static const char *const names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
-    size_t bytes = 0;
-    *name = NULL;
-    for (int i = 0; i < 2 && bytes == 0; i++) {
-        const char *text = getenv(names[i]);
-        if (text != NULL) bytes = tr_parse_stack_size(text);
-        if (bytes != 0) *name = names[i];
-    }
-    return bytes;
-}
-
 static int start_all(probe *shared, probe_thread *threads, int n, const pthread_attr_t *attributes,
                      int *reason) {
     for (int i = 0; i < n; i++) {
@@ -116,7 +79,7 @@ int tr_probe_threads(int n, tr_error *err) {
     probe shared = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
     pthread_attr_t attributes;
     const char *name;
-    size_t bytes = stack_size(&name);
+    size_t bytes = tr_thread_stack(&name);
     probe_thread *threads = tr_alloc((size_t)n, sizeof *threads, err);
     if (threads == NULL) return TR_ENOMEM;
     if (pthread_attr_init(&attributes) != 0) {

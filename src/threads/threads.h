@@ -25,21 +25,28 @@ void tr_topology_free(tr_topology *topology);
  * quota of the control group rounded up where that is less; at least 1. */
 int tr_topology_n_cpus(const tr_topology *topology);
 int tr_topology_n_runnable(const tr_topology *topology);
-/* Physical cores among them: what `--threads auto` means, capped by tr_topology_n_runnable. */
+/* Threads of a team at most, unless oversubscribed: n_runnable, or OMP_THREAD_LIMIT. */
+int tr_topology_n_team(const tr_topology *topology);
+/* Physical cores among them, capped by tr_topology_n_runnable. */
 int tr_topology_n_cores(const tr_topology *topology);
+/* What `--threads auto` means: OMP_NUM_THREADS where it is set (it may be more than can run), else
+ * one for each core; at most OMP_THREAD_LIMIT. */
+int tr_topology_n_auto(const tr_topology *topology);
 
-enum { TR_MAX_THREADS = 1024 };
+enum { TR_MAX_THREADS = 1024, TR_AUTO_THREADS = -1 };
 
 typedef struct tr_placement {
     int n_threads;           /* asked for */
-    int n_active;            /* that run: at most n_runnable, unless oversubscribed */
+    int n_active;            /* that run: at most n_runnable, unless oversubscribed, and at most
+                                OMP_THREAD_LIMIT */
     int n_runnable;          /* threads that can really run at once: tr_topology_n_runnable */
     int cpu[TR_MAX_THREADS]; /* OS index of the CPU of each active rank; -1: not bound */
     int n_nodes;             /* NUMA nodes used */
     int n_cores;             /* cores used */
     bool bind;               /* false when OpenMP binds or the user forbids it (OMP_PROC_BIND), a
-                                quota leaves the choice to the scheduler, the machine is synthetic,
-                                or there are more threads than CPUs */
+                                quota leaves the choice to the scheduler, the system does not say
+                                which CPUs are ours, the machine is synthetic, or there are more
+                                threads than CPUs */
     /* cpulist ("2-3") for loader threads: CPUs no rank uses, as many as fit, else "" (any) */
     char loaders[TR_TEXT];
     /* for people: "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" and, where fewer run than asked:
@@ -47,9 +54,10 @@ typedef struct tr_placement {
     char text[TR_TEXT];
 } tr_placement;
 
-/* Place n_threads ranks: performance cores before efficiency cores, one per core before SMT
- * siblings, over NUMA nodes by policy. Fewer CPUs than threads: n_active is cut to what can run at
- * once (more would only wait for each other; the results are the same), unless `oversubscribe`. */
+/* Place n_threads ranks (TR_AUTO_THREADS: tr_topology_n_auto): performance cores before efficiency
+ * cores, one per core before SMT siblings, over NUMA nodes by policy. Fewer CPUs than threads:
+ * n_active is cut to what can run at once (more would only wait for each other; the results are the
+ * same), unless `oversubscribe`. */
 int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool oversubscribe,
              tr_placement *out, tr_error *err);
 /* Bind the calling thread to the CPUs of a cpulist ("" : leave it). Failure is not an error. */

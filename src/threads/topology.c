@@ -5,6 +5,7 @@
  * topology never changes: any thread may read it.
  */
 #include <hwloc.h>
+#include <limits.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -17,48 +18,47 @@ int tr_runnable(int n_cpus, double quota) {
     return quota <= 1 ? 1 : (int)ceil(quota);
 }
 
-/* Who binds on the real machine. OMP_PROC_BIND=false cannot be told from no wish at all through
- * OpenMP's own functions, hence the environment. */
-static tr_binder real_binder(void) {
-    if (omp_get_proc_bind() != omp_proc_bind_false) return TR_BINDER_OPENMP;
-    return getenv("OMP_PROC_BIND") != NULL ? TR_BINDER_USER : TR_BINDER_SELF;
-}
-
-/* Where OpenMP binds, it has already bound the initial thread to its first place: the process' own
+/* Where OpenMP binds, it has already bound the initial thread to its first place: the thread's own
  * binding says nothing, the places do. */
-static int restrict_to_places(hwloc_topology_t hw) {
+static bool add_places(hwloc_bitmap_t set) {
     int n_places = omp_get_num_places();
-    if (n_places <= 0) return 0;
-    hwloc_bitmap_t set = hwloc_bitmap_alloc();
-    if (set == NULL) return -1;
-    int rc = 0;
-    for (int p = 0; p < n_places && rc == 0; p++) {
+    for (int p = 0; p < n_places; p++) {
         int n = omp_get_place_num_procs(p);
         if (n <= 0) continue;
-        int *ids = malloc((size_t)n * sizeof *ids);
-        if (ids == NULL) {
-            rc = -1;
-            break;
-        }
+        int *ids = tr_alloc((size_t)n, sizeof *ids, NULL);
+        if (ids == NULL) return false;
         omp_get_place_proc_ids(p, ids);
-        for (int i = 0; i < n && rc == 0; i++)
-            if (ids[i] >= 0) rc = hwloc_bitmap_set(set, (unsigned)ids[i]);
-        free(ids);
+        for (int i = 0; i < n; i++)
+            if (ids[i] >= 0) hwloc_bitmap_set(set, (unsigned)ids[i]);
+        tr_free(ids);
     }
-    if (rc == 0 && !hwloc_bitmap_iszero(set)) rc = hwloc_topology_restrict(hw, set, 0);
-    hwloc_bitmap_free(set);
-    return rc;
+    return true;
 }
 
-static int load_real(hwloc_topology_t hw, tr_binder binder, tr_error *err) {
-    /* Without these two flags hwloc shows CPUs that taskset or a batch system took away. */
-    unsigned long flags = HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM;
-    if (binder != TR_BINDER_OPENMP) flags |= HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING;
-    if (hwloc_topology_set_flags(hw, flags) != 0 || hwloc_topology_load(hw) != 0)
-        return tr_fail(err, TR_ESYSTEM, "hwloc cannot read the topology of this machine");
-    if (binder == TR_BINDER_OPENMP && restrict_to_places(hw) != 0)
-        return tr_fail(err, TR_ESYSTEM, "hwloc cannot be cut to the places of OpenMP (OMP_PLACES)");
-    return TR_OK;
+/* The CPUs that this process may use. Where the system does not say, as in a sandbox that refuses
+ * sched_getaffinity, those that are on, none of which may be bound to. */
+static bool find_cpus(hwloc_bitmap_t set, tr_binder *binder) {
+    int n;
+    if (*binder == TR_BINDER_OPENMP) {
+        if (!add_places(set)) return false;
+        if (!hwloc_bitmap_iszero(set)) return true;
+    }
+    int *own = tr_own_cpus(&n);
+    for (int i = 0; own != NULL && i < n; i++) hwloc_bitmap_set(set, (unsigned)own[i]);
+    tr_free(own);
+    if (!hwloc_bitmap_iszero(set)) return true;
+    *binder = TR_BINDER_UNKNOWN;
+    return hwloc_bitmap_set_range(set, 0, tr_n_online_cpus() - 1) == 0;
+}
+
+/* This machine as hwloc sees it, cut to the CPUs of `set`; false where hwloc cannot say anything
+ * about them. hwloc's own flag for the cut is of no use: it asks for the binding of the process,
+ * and says nothing where its threads have different ones. */
+static bool load_real(hwloc_topology_t hw, hwloc_const_bitmap_t set) {
+    if (!tr_sysfs_knows_cpus())
+        hwloc_topology_set_components(hw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "linux");
+    return hwloc_topology_set_flags(hw, HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM) == 0 &&
+           hwloc_topology_load(hw) == 0 && hwloc_topology_restrict(hw, set, 0) == 0;
 }
 
 static int load_synthetic(hwloc_topology_t hw, const char *text, tr_error *err) {
@@ -111,43 +111,76 @@ static void list_cpus(hwloc_topology_t hw, tr_topology *t) {
     }
 }
 
+/* Each CPU a core of its own, all on one node. */
+static void list_flat(hwloc_const_bitmap_t set, tr_topology *t) {
+    int os = -1;
+    for (int i = 0; i < t->n_cpus; i++) {
+        os = hwloc_bitmap_next(set, os);
+        t->cpu[i] = (tr_cpu){.os = os, .core = i};
+    }
+    t->n_cores = t->n_cpus;
+    t->n_nodes = 1;
+}
+
+static int make_list(tr_topology *t, int n_cpus, tr_error *err) {
+    t->n_cpus = n_cpus;
+    t->cpu = tr_alloc((size_t)n_cpus, sizeof *t->cpu, err);
+    return t->cpu == NULL ? TR_ENOMEM : TR_OK;
+}
+
+static int fill_synthetic(const char *text, tr_topology *t, tr_error *err) {
+    hwloc_topology_t hw;
+    if (hwloc_topology_init(&hw) != 0)
+        return tr_fail(err, TR_ENOMEM, "hwloc cannot start: out of memory");
+    int code = load_synthetic(hw, text, err);
+    if (code == TR_OK) code = make_list(t, hwloc_get_nbobjs_by_type(hw, HWLOC_OBJ_PU), err);
+    if (code == TR_OK) list_cpus(hw, t);
+    hwloc_topology_destroy(hw);
+    t->binder = TR_BINDER_SYNTHETIC;
+    t->n_runnable = t->n_cpus;
+    t->limit = INT_MAX;
+    return code;
+}
+
+/* Without hwloc's help the list is flat. It is not even asked where the system does not say which
+ * CPUs are ours: hwloc 2.9 asks the same question again and again until there is an answer. */
+static int fill_real(tr_topology *t, tr_error *err) {
+    hwloc_topology_t hw = NULL;
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    t->binder = tr_real_binder();
+    if (set == NULL || !find_cpus(set, &t->binder)) {
+        hwloc_bitmap_free(set);
+        return tr_fail(err, TR_ENOMEM, "out of memory for a list of CPUs");
+    }
+    if (tr_may_ask_hwloc() && hwloc_topology_init(&hw) != 0) hw = NULL;
+    bool known = hw != NULL && load_real(hw, set);
+    int code = make_list(
+        t, known ? hwloc_get_nbobjs_by_type(hw, HWLOC_OBJ_PU) : hwloc_bitmap_weight(set), err);
+    if (code == TR_OK && known) list_cpus(hw, t);
+    if (code == TR_OK && !known) list_flat(set, t);
+    if (hw != NULL) hwloc_topology_destroy(hw);
+    hwloc_bitmap_free(set);
+    t->n_runnable = tr_runnable(t->n_cpus, tr_cpu_quota());
+    if (t->n_runnable < t->n_cpus && t->binder == TR_BINDER_SELF) t->binder = TR_BINDER_QUOTA;
+    t->n_default = tr_default_threads();
+    t->limit = tr_thread_limit();
+    return code;
+}
+
 int tr_topology_load(const char *synthetic, tr_topology **out, tr_error *err) {
     *out = NULL;
     bool real = synthetic == NULL || synthetic[0] == '\0';
-    hwloc_topology_t hw = NULL;
-    int rc = TR_OK;
     tr_topology *t = tr_alloc(1, sizeof *t, err);
     if (t == NULL) return TR_ENOMEM;
-    if (hwloc_topology_init(&hw) != 0) {
-        hw = NULL;
-        rc = tr_fail(err, TR_ENOMEM, "hwloc cannot start: out of memory");
-        goto fail;
+    int code = real ? fill_real(t, err) : fill_synthetic(synthetic, t, err);
+    if (code == TR_OK && t->n_cpus < 1)
+        code = tr_fail(err, TR_ESYSTEM, "hwloc finds no CPU that this process may use");
+    if (code) {
+        tr_topology_free(t);
+        return code;
     }
-    t->binder = real ? real_binder() : TR_BINDER_SYNTHETIC;
-    rc = real ? load_real(hw, t->binder, err) : load_synthetic(hw, synthetic, err);
-    if (rc != TR_OK) goto fail;
-
-    t->n_cpus = hwloc_get_nbobjs_by_type(hw, HWLOC_OBJ_PU);
-    if (t->n_cpus < 1) {
-        rc = tr_fail(err, TR_ESYSTEM, "hwloc finds no CPU that this process may use");
-        goto fail;
-    }
-    t->cpu = tr_alloc((size_t)t->n_cpus, sizeof *t->cpu, err);
-    if (t->cpu == NULL) {
-        rc = TR_ENOMEM;
-        goto fail;
-    }
-    list_cpus(hw, t);
-    hwloc_topology_destroy(hw);
-    t->n_runnable = tr_runnable(t->n_cpus, real ? tr_cpu_quota() : 0);
-    if (t->n_runnable < t->n_cpus && t->binder == TR_BINDER_SELF) t->binder = TR_BINDER_QUOTA;
     *out = t;
     return TR_OK;
-
-fail:
-    if (hw != NULL) hwloc_topology_destroy(hw);
-    tr_topology_free(t);
-    return rc;
 }
 
 void tr_topology_free(tr_topology *topology) {
@@ -164,4 +197,11 @@ int tr_topology_n_runnable(const tr_topology *topology) {
 }
 int tr_topology_n_cores(const tr_topology *topology) {
     return topology->n_cores < topology->n_runnable ? topology->n_cores : topology->n_runnable;
+}
+int tr_topology_n_team(const tr_topology *topology) {
+    return topology->n_runnable < topology->limit ? topology->n_runnable : topology->limit;
+}
+int tr_topology_n_auto(const tr_topology *topology) {
+    int n = topology->n_default > 0 ? topology->n_default : tr_topology_n_cores(topology);
+    return n < topology->limit ? n : topology->limit;
 }

@@ -23,6 +23,7 @@ typedef enum tr_binder {
     TR_BINDER_QUOTA,     /* the scheduler: the control group grants fewer CPUs than are visible, and
                             whoever shares them would bind to the same first ones */
     TR_BINDER_USER,      /* the scheduler, by OMP_PROC_BIND=false */
+    TR_BINDER_UNKNOWN,   /* the scheduler: the system does not say which CPUs are ours */
     TR_BINDER_OPENMP     /* OpenMP, by OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY */
 } tr_binder;
 
@@ -30,23 +31,43 @@ struct tr_topology {
     tr_cpu *cpu; /* [n_cpus] in the machine's order: neighbours are close */
     int n_cpus, n_cores, n_nodes;
     int n_runnable; /* 1..n_cpus */
+    int n_default;  /* threads by OMP_NUM_THREADS, or 0 */
+    int limit;      /* threads at most, by OMP_THREAD_LIMIT; INT_MAX: none */
     tr_binder binder;
 };
 
 /* How many of n_cpus threads can run at once under a quota in CPUs (0: none). */
 int tr_runnable(int n_cpus, double quota);
 
+/* ---- OpenMP's variables (environment.c) ---- */
+
+/* "4" or "4,2": the first number, at most TR_MAX_THREADS; 0 where libgomp would call it invalid. */
+int tr_parse_thread_counts(const char *text);
+/* "64k", " 2 M ", "512" (KiB): in bytes; 0 where libgomp would call it invalid. */
+size_t tr_parse_stack_size(const char *text);
+/* OMP_NUM_THREADS, or 0; OMP_THREAD_LIMIT, or INT_MAX. */
+int tr_default_threads(void);
+int tr_thread_limit(void);
+/* The stack of OpenMP's threads, and the variable that says so; 0 and NULL: the system's default.
+ */
+size_t tr_thread_stack(const char **name);
+/* Who binds on this machine: the user's wish alone. */
+tr_binder tr_real_binder(void);
+
 /* ---- threads and forks ---- */
 
 /* TR_ESYSTEM unless so many threads can be started by OpenMP, each with enough stack (probe.c). */
 int tr_probe_threads(int n, tr_error *err);
-/* OMP_STACKSIZE in bytes, or 0. */
-size_t tr_parse_stack_size(const char *text);
 /* A team has been opened in this process; TR_ESYSTEM in a child forked after that (call.c). */
 void tr_mark_use(void);
 int tr_check_fork(tr_error *err);
 
-/* ---- binding of the calling thread (bind.c) ---- */
+/* ---- hwloc and binding of the calling thread (bind.c) ---- */
+
+/* May hwloc be asked about this machine? Not where sched_getaffinity is refused: it hangs. */
+bool tr_may_ask_hwloc(void);
+/* Does /sys tell about CPUs? Where it does not, hwloc's reader of it only prints complaints. */
+bool tr_sysfs_knows_cpus(void);
 
 /* Bind to one CPU and return what undoes it, or NULL where the thread stays as it was. */
 void *tr_bind_push(int cpu);

@@ -97,12 +97,16 @@ static int ask_topology(int (*count)(const tr_topology *topology)) {
     return n;
 }
 
+static int auto_threads(const tr_topology *topology) {
+    return (int)tr_min(tr_topology_n_auto(topology), tr_topology_n_team(topology));
+}
+
 int tr_bench_cores(void) {
-    return ask_topology(tr_topology_n_cores);
+    return ask_topology(auto_threads);
 }
 
 int tr_bench_runnable(void) {
-    return ask_topology(tr_topology_n_runnable);
+    return ask_topology(tr_topology_n_team);
 }
 
 int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err) {

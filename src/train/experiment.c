@@ -26,7 +26,8 @@ static const tr_schema train_schema = {"train", "How long and from what seed to 
 
 static const tr_key run_keys[] = {
     {"threads", TR_KEY_INT, offsetof(tr_run_args, threads), "auto", 1, TR_MAX_THREADS, "auto",
-     "threads of the team; auto: one for each core; never changes the result"},
+     "threads of the team; auto: OMP_NUM_THREADS where it is set, else one for each core; at most "
+     "OMP_THREAD_LIMIT of them run, and no more than there are CPUs; never changes the result"},
     {"isa", TR_KEY_STRING, offsetof(tr_run_args, isa), "auto", 0, 0, NULL,
      "instruction set of the kernels; never changes the result"},
     {"numa", TR_KEY_CHOICE, offsetof(tr_run_args, numa), "spread", 0, 0, "spread compact",
@@ -39,8 +40,14 @@ static const tr_key run_keys[] = {
     {"out", TR_KEY_STRING, offsetof(tr_run_args, out), "", 0, 0, NULL,
      "run directory; empty: the next free runs/NAME"},
 };
-static const tr_schema run_schema = {"run", "Where and on what to run.", run_keys,
-                                     sizeof run_keys / sizeof *run_keys, sizeof(tr_run_args)};
+static const tr_schema run_schema = {
+    "run",
+    "Where and on what to run. Of OpenMP's variables, OMP_NUM_THREADS and OMP_THREAD_LIMIT count "
+    "for "
+    "threads; OMP_PROC_BIND, OMP_PLACES and GOMP_CPU_AFFINITY leave binding to OpenMP, and "
+    "OMP_PROC_BIND=false to the system; a stack (OMP_STACKSIZE, else ulimit -s) must have 64 KiB. "
+    "All others change nothing but what OpenMP itself prints, and none changes the result.",
+    run_keys, sizeof run_keys / sizeof *run_keys, sizeof(tr_run_args)};
 
 /* ---- the sections ---- */
 

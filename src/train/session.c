@@ -65,7 +65,7 @@ static int check_loader(tr_session *s, tr_error *err) {
 
 int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
     const tr_run_args *run = &s->experiment.run;
-    int n = threads > 0 ? (int)threads : tr_topology_n_cores(s->topology);
+    int n = threads > 0 ? (int)threads : TR_AUTO_THREADS;
     int code =
         tr_place(s->topology, n, (tr_spread)run->numa, run->oversubscribe, &s->placement, err);
     int spare = tr_topology_n_runnable(s->topology) - s->placement.n_active;

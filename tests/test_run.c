@@ -209,18 +209,49 @@ START_TEST(evaluate) {
     train_small("e");
     json_t *s = load_json("e", "summary.json");
     weights_of("e", sha);
-    RUN(&p, "eval", "--model", "e", "--threads", "3", "--isa", "scalar", "--workers", "2");
+    RUN(&p, "eval", "--model", "e", "--threads", "3", "--isa", "scalar", "--workers", "2", "--json",
+        "eval.json");
     ck_assert_msg(p.code == 0, "%s", p.err);
-    snprintf(wanted, sizeof wanted, "Accuracy of the network on the 8 test images: %.2f %%\n",
+    snprintf(wanted, sizeof wanted, "Accuracy of the network on the 8 test images: %.3f %%\n",
              100 * number(s, "test_accuracy"));
     ck_assert_ptr_eq(strstr(p.out, wanted), p.out);
-    snprintf(wanted, sizeof wanted, "\ntest loss  %.4f\n", number(s, "test_loss"));
+    snprintf(wanted, sizeof wanted, "\ntest loss  %.5f\n", number(s, "test_loss"));
     ck_assert_ptr_nonnull(strstr(p.out, wanted));
     snprintf(wanted, sizeof wanted, "\nweights    sha256 %s\n", sha);
     ck_assert_ptr_nonnull(strstr(p.out, wanted));
+    /* The same as JSON, under the names that the run's summary has. */
+    json_t *e = load_json(".", "eval.json");
+    static const char *const same[] = {"test_loss", "test_accuracy", "per_class_accuracy",
+                                       "weights_sha256"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        const json_t *value = json_object_get(e, same[i]);
+        ck_assert_msg(value && json_equal(value, json_object_get(s, same[i])), "%s", same[i]);
+    }
+    ck_assert_double_eq(number(e, "test_images"), 8);
+    json_decref(e);
     json_decref(s);
 }
 END_TEST
+
+/* Lines of `predict`: no image twice, each with its label and the most probable classes. */
+static void check_predictions(const char *out, int count) {
+    bool seen[8] = {false};
+    const char *line = strchr(out, '\n');
+    ck_assert_int_eq(strncmp(out, "image ", 6), 0);
+    for (int i = 0; i < count; i++, line = strchr(line + 1, '\n')) {
+        int image, truth, predicted, second, third;
+        double percent, less, least;
+        int n = sscanf(line, "\n%d class %d class %d %lf %%, class %d %lf %%, class %d %lf %%",
+                       &image, &truth, &predicted, &percent, &second, &less, &third, &least);
+        ck_assert_msg(n == 8, "%s", out);
+        ck_assert(image >= 0 && image < 8 && !seen[image]);
+        seen[image] = true;
+        ck_assert_int_eq(truth, image % 10); /* synthetic: the classes in turn */
+        ck_assert_double_ge(percent, 10);    /* the best of ten */
+        ck_assert(percent >= less && less >= least && percent + less + least <= 100.2);
+        ck_assert(predicted != second && second != third && predicted != third);
+    }
+}
 
 START_TEST(predict) {
     program p;
@@ -228,23 +259,108 @@ START_TEST(predict) {
     train_small("p");
     RUN(&p, "predict", "--model", "p", "--count", "5", "--seed", "3");
     ck_assert_msg(p.code == 0, "%s", p.err);
-    const char *line = strchr(p.out, '\n');
-    ck_assert_int_eq(strncmp(p.out, "image ", 6), 0);
-    for (int i = 0; i < 5; i++, line = strchr(line + 1, '\n')) {
-        int image, truth, predicted;
-        double percent;
-        ck_assert_msg(sscanf(line, "\n%d class %d class %d %lf %%", &image, &truth, &predicted,
-                             &percent) == 4,
-                      "%s", p.out);
-        ck_assert_int_eq(truth, image % 10); /* synthetic: the classes in turn */
-        ck_assert_double_ge(percent, 10);    /* the best of ten */
-        ck_assert_double_le(percent, 100);
-    }
-    ck_assert_str_eq(line, "\npicture: p/predict.png\n");
+    check_predictions(p.out, 5);
+    ck_assert_ptr_nonnull(strstr(p.out, "\npicture: p/predict.png\n"));
     check_png("p", "predict.png");
+    /* All of the test set, in an order of its own for each seed; the picture has the next name. */
+    for (int seed = 1; seed <= 2; seed++) {
+        RUN(&p, "predict", "--model", "p", "--count", "8", "--seed", seed == 1 ? "1" : "2");
+        ck_assert_msg(p.code == 0, "%s", p.err);
+        check_predictions(p.out, 8);
+        if (seed == 1) ck_assert_ptr_nonnull(strstr(p.out, "\npicture: p/predict-2.png\n"));
+        if (seed == 2) ck_assert_int_ne(strncmp(p.out, again, 200), 0);
+        strcpy(again, p.out);
+    }
+    RUN(&p, "predict", "--model", "p", "--count", "5", "--picture", "p.png");
     strcpy(again, p.out);
-    RUN(&p, "predict", "--model", "p", "--count", "5", "--seed", "3", "--isa", "scalar");
+    RUN(&p, "predict", "--model", "p", "--count", "5", "--picture", "p.png", "--isa", "scalar");
     ck_assert_str_eq(p.out, again);
+    RUN(&p, "predict", "--model", "p", "--count", "9");
+    check_failure(&p, 2, "count: 9 is more than the 8 test images");
+}
+END_TEST
+
+START_TEST(predict_json) {
+    program p;
+    train_small("j");
+    RUN(&p, "predict", "--model", "j", "--count", "100", "--set", "data.test=300", "--json",
+        "predict.json");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    ck_assert_ptr_nonnull(strstr(p.out, "\npicture: j/predict.png (the first 64)\n"));
+    json_t *all = load_json(".", "predict.json");
+    bool seen[300] = {false};
+    ck_assert_int_eq(json_array_size(all), 100);
+    for (size_t i = 0; i < 100; i++) {
+        const json_t *one = json_array_get(all, i), *top = json_object_get(one, "top");
+        int image = (int)number(one, "index");
+        char truth[16];
+        snprintf(truth, sizeof truth, "class %d", image % 10);
+        ck_assert_str_eq(json_string_value(json_object_get(one, "truth")), truth);
+        ck_assert(image < 300 && !seen[image]);
+        seen[image] = true;
+        ck_assert_int_eq(json_array_size(top), 5);
+        double before = 1;
+        for (size_t k = 0; k < 5; k++) {
+            const json_t *class = json_array_get(top, k);
+            ck_assert_ptr_nonnull(json_string_value(json_object_get(class, "class")));
+            ck_assert_double_le(number(class, "probability"), before);
+            before = number(class, "probability");
+        }
+        ck_assert_double_gt(before, 0);
+    }
+    json_decref(all);
+}
+END_TEST
+
+/* Predictions are those of the test: as many of them are right as eval counts, however many images
+ * a batch has. */
+START_TEST(predict_as_tested) {
+    program p;
+    int right = 0;
+    train_small("s");
+    RUN(&p, "predict", "--model", "s", "--count", "300", "--set", "data.test=300", "--json",
+        "all.json");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    json_t *all = load_json(".", "all.json");
+    for (size_t i = 0; i < 300; i++) {
+        const json_t *one = json_array_get(all, i);
+        const json_t *best = json_array_get(json_object_get(one, "top"), 0);
+        right += json_equal(json_object_get(best, "class"), json_object_get(one, "truth"));
+    }
+    json_decref(all);
+    RUN(&p, "eval", "--model", "s", "--set", "data.test=300", "--json", "tested.json");
+    json_t *tested = load_json(".", "tested.json");
+    ck_assert_double_eq_tol(number(tested, "test_accuracy"), right / 300.0, 1e-8);
+    json_decref(tested);
+}
+END_TEST
+
+/* A model that is not finite is not tested, and one whose output is not, is said to be so. */
+START_TEST(nonfinite_model) {
+    program p;
+    size_t bytes;
+    static const unsigned char nan[4] = {0, 0, 0xC0, 0x7F}, huge[4] = {0xFF, 0xFF, 0x7F, 0x7F};
+    train_small("n");
+    char *model = read_whole("n/model.safetensors", &bytes); /* ends with fc.weight's elements */
+    memcpy(model + bytes - 4, nan, 4);
+    write_whole("n/model.safetensors", model, bytes);
+    static const char *const commands[] = {"eval", "predict"};
+    for (int i = 0; i < 2; i++) {
+        RUN(&p, commands[i], "--model", "n");
+        ck_assert_int_eq(p.code, 1);
+        ck_assert_ptr_eq(strstr(p.err, "trainer: n/model.safetensors: tensor 'fc."), p.err);
+        ck_assert_ptr_nonnull(strstr(p.err, "' holds a value that is not a number\n"));
+        ck_assert_str_eq(p.out, "");
+    }
+    for (int i = 1; i <= 10 * 144; i++) memcpy(model + bytes - 4 * i, huge, 4);
+    write_whole("n/model.safetensors", model, bytes);
+    RUN(&p, "eval", "--model", "n");
+    ck_assert_int_eq(p.code, 1);
+    ck_assert_ptr_eq(strstr(p.err, "trainer: n/model.safetensors: the test loss is "), p.err);
+    RUN(&p, "predict", "--model", "n");
+    ck_assert_int_eq(p.code, 1);
+    ck_assert_ptr_eq(strstr(p.err, "trainer: the network's output for image "), p.err);
+    free(model);
 }
 END_TEST
 
@@ -382,6 +498,9 @@ static Suite *run_suite(void) {
     tcase_add_test(runs, dry_run);
     tcase_add_test(runs, evaluate);
     tcase_add_test(runs, predict);
+    tcase_add_test(runs, predict_json);
+    tcase_add_test(runs, predict_as_tested);
+    tcase_add_test(runs, nonfinite_model);
     tcase_add_test(runs, damaged_model);
     tcase_add_test(runs, help_pages);
     tcase_add_loop_test(runs, killed_run, 0, 4);

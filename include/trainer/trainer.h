@@ -13,9 +13,9 @@
  * by one thread at a time. Text in events and summaries belongs to the library and is valid during
  * the call that shows it (summaries: until the configuration is freed or the next call with it).
  *
- * In a host program. The calls that compute (tr_train, tr_dry_run, tr_evaluate, tr_predict,
- * tr_bench_*) run on threads of the library's own, which end with the call, while the calling
- * thread waits:
+ * In a host program. The calls that compute (tr_train, tr_dry_run, tr_evaluate,
+ * tr_predict*, tr_bench_*) run on threads of the library's own, which end with the call, while the
+ * calling thread waits:
  *   - Its floating-point mode, locale, binding, signal mask, stack and OpenMP settings are not
  *     changed, not even for a listener, and do not change a result.
  *   - The library's threads block all signals but those that an instruction causes (SIGSEGV and its
@@ -172,7 +172,7 @@ TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_err
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
 /* Test the weights in RUN_DIR/model.safetensors. Fills the summary's test_*, class and thread
- * fields. */
+ * fields. TR_ENONFINITE where weights or the loss are not finite numbers. */
 TR_API int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
 
 typedef struct tr_prediction {
@@ -181,10 +181,24 @@ typedef struct tr_prediction {
     double probability; /* softmax of the predicted class */
 } tr_prediction;
 
-/* Predict `count` random test images (chosen by seed) into out[count] and draw them to the PNG
- * `picture` (NULL: do not). */
+typedef struct tr_class_probability {
+    const char *name;   /* of the class */
+    double probability; /* softmax */
+} tr_class_probability;
+
+enum { TR_PREDICT_DRAWN = 64 }; /* images that tr_predict draws at most, the first ones */
+
+/* Predict `count` different test images (chosen by seed) into out[count] and draw them to the PNG
+ * `picture` (NULL: do not). count is 1 up to the size of the test set, else TR_ECONFIG. */
 TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
                       tr_prediction *out, const char *picture, tr_error *err);
+/* The same, with the n_top (1 or more) most probable classes of each image, the most probable
+ * first: those of out[i] in top[i * n_top] and the following. Where there are fewer classes the
+ * rest has the name NULL. Both arrays are the caller's; names are valid until the configuration is
+ * freed or the next call with it. */
+TR_API int tr_predict_top(tr_config *config, const char *run_dir, int count, uint64_t seed,
+                          tr_prediction *out, int n_top, tr_class_probability *top,
+                          const char *picture, tr_error *err);
 
 /* ---- measuring ----
  * Arguments that make no sense give TR_ECONFIG and change nothing: NULL for a configuration or a

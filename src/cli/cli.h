@@ -60,7 +60,8 @@ int tr_command_predict(const tr_options *options, tr_error *err);
 int tr_command_bench(const tr_options *options, tr_error *err);
 int tr_command_help(const tr_options *options, tr_error *err);
 
-/* "Accuracy of the network on the 10,000 test images: 55.3 %" and a line for each class. */
-void tr_print_accuracy(const tr_summary *summary);
+/* "Accuracy of the network on the 10,000 test images: 55.30 %", with so many decimals, and a line
+ * for each class. */
+void tr_print_accuracy(const tr_summary *summary, int decimals);
 
 #endif

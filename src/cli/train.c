@@ -65,10 +65,10 @@ static void print_plan(const tr_plan_info *p) {
         printf("loader     in the team\n\n");
 }
 
-void tr_print_accuracy(const tr_summary *s) {
+void tr_print_accuracy(const tr_summary *s, int decimals) {
     char n[32];
-    printf("Accuracy of the network on the %s test images: %.2f %%\n",
-           tr_format_count(s->test_images, n), 100 * s->test_accuracy);
+    printf("Accuracy of the network on the %s test images: %.*f %%\n",
+           tr_format_count(s->test_images, n), decimals, 100 * s->test_accuracy);
     for (int k = 0; k < s->n_classes; k++) {
         if (s->per_class_accuracy[k] == s->per_class_accuracy[k])
             printf("  %-12s %5.1f %%\n", s->class_names[k], 100 * s->per_class_accuracy[k]);
@@ -120,7 +120,7 @@ static int show(const tr_event *e, void *arg) {
         break;
     case TR_EVENT_END:
         printf("\n");
-        tr_print_accuracy(e->summary);
+        tr_print_accuracy(e->summary, 2);
         printf("\n%s images/s, %s of training, waited for data %.1f %% of it",
                tr_format_count((int64_t)e->summary->images_per_second, rate),
                tr_format_seconds(e->summary->train_seconds, time),

@@ -59,6 +59,8 @@ typedef struct run_call {
     const char *picture;
     tr_summary *summary;
     tr_prediction *predictions;
+    int n_top;
+    tr_class_probability *top;
     tr_error *err;
 } run_call;
 
@@ -77,8 +79,8 @@ int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_
 static int predict(tr_call *call, void *arg) {
     const run_call *c = arg;
     (void)call;
-    return tr_predict_here(c->config, c->run_dir, c->count, c->seed, c->predictions, c->picture,
-                           c->err);
+    return tr_predict_here(c->config, c->run_dir, c->count, c->seed, c->predictions, c->n_top,
+                           c->top, c->picture, c->err);
 }
 
 int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed, tr_prediction *out,
@@ -90,6 +92,23 @@ int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
                   .picture = picture,
                   .predictions = out,
                   .err = err};
+    return tr_call_run(predict, &c, err);
+}
+
+int tr_predict_top(tr_config *config, const char *run_dir, int count, uint64_t seed,
+                   tr_prediction *out, int n_top, tr_class_probability *top, const char *picture,
+                   tr_error *err) {
+    run_call c = {.config = config,
+                  .run_dir = run_dir,
+                  .count = count,
+                  .seed = seed,
+                  .picture = picture,
+                  .predictions = out,
+                  .n_top = n_top,
+                  .top = top,
+                  .err = err};
+    if (n_top < 1 || top == NULL)
+        return tr_fail(err, TR_ECONFIG, "predict: the place for the most probable classes is NULL");
     return tr_call_run(predict, &c, err);
 }
 

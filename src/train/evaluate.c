@@ -8,13 +8,17 @@
 
 enum { TEST_BATCH = 256 };
 
+int tr_test_batch(const tr_session *s) {
+    return (int)tr_min(TEST_BATCH, s->test.n);
+}
+
 static tr_loader_args loader_of(const tr_session *s) {
-    return (tr_loader_args){.batch_size = tr_min(TEST_BATCH, s->test.n), .prefetch = -1};
+    return (tr_loader_args){.batch_size = tr_test_batch(s), .prefetch = -1};
 }
 
 int tr_test_plan(const tr_session *s, int n_threads, tr_test *out, tr_error *err) {
     tr_exec_options options = {
-        .batch = (int)loader_of(s).batch_size, .loads = s->workers == 0, .kernels = s->kernels};
+        .batch = tr_test_batch(s), .loads = s->workers == 0, .kernels = s->kernels};
     *out = (tr_test){.n = s->test.n, .n_classes = s->test.n_classes};
     return tr_exec_plan(s->graph, &options, n_threads, &out->exec, err);
 }
@@ -107,7 +111,7 @@ static void evaluate(tr_team *team, void *arg) {
     if (v->code == TR_OK) v->code = tr_test_run(&test, team, NULL, NULL, v->err);
     v->summary->test_loss = test.loss;
     v->summary->test_accuracy = test.accuracy;
-    for (int k = 0; k < test.n_classes; k++)
+    for (int k = 0; v->code == TR_OK && k < test.n_classes; k++)
         v->summary->per_class_accuracy[k] = tr_test_class_accuracy(&test, k);
     tr_test_close(&test);
 }
@@ -115,6 +119,9 @@ static void evaluate(tr_team *team, void *arg) {
 int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
     tr_error local = {0};
     evaluation v = {.summary = summary, .err = err ? err : &local};
+    if (config == NULL || run_dir == NULL || summary == NULL)
+        return tr_fail(err, TR_ECONFIG,
+                       "evaluate: the configuration, the run or the result is NULL");
     *summary = (tr_summary){0};
     int code = tr_session_open_run(config, run_dir, &v.session, summary->weights_sha256, v.err);
     if (code) return code;
@@ -126,11 +133,15 @@ int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary
     summary->isa = v.session.kernels->name;
     summary->test_images = v.session.test.n;
     summary->n_classes = v.session.test.n_classes;
-    code = tr_config_keep_classes(config, &v.session.test, v.err);
+    code = tr_session_check_weights(&v.session, run_dir, v.err);
+    if (code == TR_OK) code = tr_config_keep_classes(config, &v.session.test, v.err);
     summary->class_names = config->class_names;
     double start = tr_now();
     if (code == TR_OK) code = tr_team_run(&v.session.placement, evaluate, &v, v.err);
     if (code == TR_OK) code = v.code;
+    if (code == TR_OK && !isfinite(summary->test_loss))
+        code = tr_fail(v.err, TR_ENONFINITE, "%s/model.safetensors: the test loss is %s", run_dir,
+                       isnan(summary->test_loss) ? "not a number" : "infinite");
     summary->images_per_second = v.session.test.n / (tr_now() - start);
     summary->peak_rss_bytes = tr_peak_memory();
     tr_session_close(&v.session);

@@ -13,8 +13,10 @@ int tr_train_here(tr_config *config, tr_listener listener, void *arg, tr_summary
                   tr_error *err);
 int tr_dry_run_here(tr_config *config, tr_listener listener, void *arg, tr_error *err);
 int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
+/* tr_predict_top; n_top may be 0. */
 int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t seed,
-                    tr_prediction *out, const char *picture, tr_error *err);
+                    tr_prediction *out, int n_top, tr_class_probability *top, const char *picture,
+                    tr_error *err);
 int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err);
 int tr_bench_loader_here(tr_config *config, int workers, double seconds,

@@ -46,6 +46,10 @@ int tr_session_load(tr_session *session, const char *path, tr_error *err);
 /* SHA-256 of the parameters in that order, as float32. */
 int tr_session_sha256(const tr_session *session, char sha256[65], tr_error *err);
 
+/* TR_ENONFINITE, with the model of the run and the tensor, unless all weights are finite
+ * (finite.c). err is not NULL. */
+int tr_session_check_weights(const tr_session *session, const char *run_dir, tr_error *err);
+
 /* Batches of a data set as a step wants them. */
 typedef struct tr_feed {
     tr_loader *loader;
@@ -77,6 +81,8 @@ typedef struct tr_test {
     int64_t *confusion; /* [truth * n_classes + predicted] */
     double loss, accuracy;
 } tr_test;
+/* Images in a batch of a test. */
+int tr_test_batch(const tr_session *session);
 /* In two steps, as an executor: what it will hold is known after tr_test_plan, and allocated by
  * tr_test_allocate on thread 0 of a team of n_threads. tr_test_close after either. */
 int tr_test_plan(const tr_session *session, int n_threads, tr_test *out, tr_error *err);

@@ -365,6 +365,27 @@ START_TEST(wrong_call) {
 }
 END_TEST
 
+/* Sizes that no machine's memory holds: told at their key, at once. */
+START_TEST(no_room) {
+    static const struct {
+        const char *first, *second, *start;
+    } cases[] = {
+        {"data.train=16000000", "data.height=1024",
+         "--set: data.train: 16000000 training and 8 test images of 3 x 1024 x 1024 bytes in 10 "
+         "classes need 46875 GiB of memory; "},
+        {"data.test=16000000", "data.height=1024", "--set: data.test: 24 training and 16000000 "},
+    };
+    program p;
+    write_config("t.ini", 6, "width = 1024");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RUN(&p, "--config", "t.ini", "--set", cases[i].first, "--set", cases[i].second);
+        ck_assert_int_eq(p.code, 2);
+        ck_assert_msg(strstr(p.err, cases[i].start) == p.err, "%s", p.err);
+        ck_assert_str_eq(p.out, "");
+    }
+}
+END_TEST
+
 START_TEST(unwritable_place) {
     program p;
     write_config("good.ini", 0, NULL);
@@ -509,6 +530,7 @@ static Suite *cli_suite(void) {
     tcase_add_test(faults, no_arguments);
     tcase_add_test(faults, many_sets);
     tcase_add_test(faults, unwritable_place);
+    tcase_add_test(faults, no_room);
     tcase_add_test(faults, wrong_data_folder);
     tcase_add_test(faults, bad_data);
     tcase_add_test(faults, nonfinite_loss);

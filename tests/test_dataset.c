@@ -50,7 +50,9 @@ static int open_set(const char *name, const char *text, tr_split split, uint64_t
     ck_assert_uint_le(class->schema.args_bytes, sizeof args);
     ck_assert_int_eq(tr_args_parse(&class->schema, pairs, n, here, "data", args, err), TR_OK);
     const tr_dataset_request request = {args, {pairs, n, here, "data"}, split, seed, &notes};
-    return class->open(&request, out, err);
+    int code = class->open(&request, out, err);
+    if (code == TR_OK && (code = tr_dataset_load(out, err))) tr_dataset_close(out);
+    return code;
 }
 
 static void open_ok(const char *name, const char *text, tr_split split, uint64_t seed,

@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,8 +20,9 @@ enum { H = 2, W = 3, C = 3, FLOATS = H * W * C, CLASSES = 7, MOST = 300, STRIDE 
 
 struct source {
     unsigned char pixels[MOST][FLOATS];
-    atomic_int fail_at; /* sample that cannot be read, or -1 */
-    int sleep_us;       /* of each call */
+    atomic_int fail_at;          /* sample that cannot be read, or -1 */
+    int bad_label_at, bad_label; /* sample with a label that no class has, or -1 */
+    int sleep_us;                /* of each call */
     atomic_int calls, hints, late_hints;
     atomic_bool had[MOST]; /* samples that were read */
 };
@@ -33,7 +35,7 @@ static int source_sample(const tr_dataset *set, int i, const unsigned char **pix
     if (source->sleep_us > 0) usleep((useconds_t)source->sleep_us);
     if (i == source->fail_at) return tr_fail(err, TR_EDATA, "sample %d is damaged", i);
     *pixels = source->pixels[i];
-    *label = i % CLASSES;
+    *label = i == source->bad_label_at ? source->bad_label : i % CLASSES;
     return TR_OK;
 }
 
@@ -57,7 +59,7 @@ static void make_set(int n) {
                        .sample = source_sample,
                        .prefetch = source_prefetch,
                        .state = &source};
-    source.fail_at = -1;
+    source.fail_at = source.bad_label_at = -1;
     source.sleep_us = 0;
     atomic_store(&source.calls, 0);
     for (int i = 0; i < MOST; i++)
@@ -522,6 +524,112 @@ START_TEST(test_worker_start) {
 }
 END_TEST
 
+START_TEST(test_labels_out_of_range) {
+    static const int labels[] = {CLASSES, -1, 255};
+    for (int i = 0; i < 9; i++) {
+        tr_error err = {0};
+        tr_batch *batch;
+        float x[4 * STRIDE];
+        char text[64];
+        make_set(12);
+        source.bad_label_at = 5;
+        source.bad_label = labels[i % 3];
+        tr_loader *loader = make((tr_loader_options){
+            .args = {.batch_size = 4, .workers = i / 3 == 2 ? 2 : 0}, .lazy = i / 3 == 1});
+        begin(loader, 0);
+        tr_loader_release(loader, next(loader));
+        int code = tr_loader_next(loader, &batch, &err);
+        if (i / 3 == 1) {
+            ck_assert_int_eq(code, 1);
+            code = tr_batch_decode(loader, batch, 0, 4, x, STRIDE, &err);
+        }
+        ck_assert_int_eq(code, TR_EDATA);
+        snprintf(text, sizeof text, "sample 5 has the label %d, allowed are 0 to 6",
+                 source.bad_label);
+        ck_assert_str_eq(err.text, text);
+        tr_loader_free(loader);
+    }
+}
+END_TEST
+
+START_TEST(test_wrong_use) {
+    tr_loader *loader;
+    tr_batch *batch;
+    float x[4 * STRIDE];
+    const tr_loader_options good = {.args = {.batch_size = 4, .prefetch = -1}, .stride = STRIDE};
+    make_set(12);
+    for (int i = 0; i < 9; i++) {
+        tr_loader_options o = good;
+        tr_pipeline other = pipeline;
+        if (i == 0) o.args.batch_size = 0;
+        if (i == 1) o.args.batch_size = INT64_MAX;
+        if (i == 2) o.args.workers = -1;
+        if (i == 3) o.args.workers = 257;
+        if (i == 4) o.args.prefetch = 0;
+        if (i == 5) o.args.prefetch = 4097;
+        if (i == 6) o.stride = FLOATS - 1;
+        if (i == 7) o.args.workers = o.lazy = true;
+        if (i == 8) other.channels = C - 1;
+        tr_error err = {0};
+        ck_assert_int_eq(tr_loader_create(&set, &other, &o, &loader, &err), TR_ECONFIG);
+        ck_assert_ptr_null(loader);
+    }
+    loader = make(good);
+    begin(loader, 0);
+    next(loader);
+    batch = next(loader);
+    tr_error err = {0};
+    tr_batch *third;
+    ck_assert_int_eq(tr_loader_next(loader, &third, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, "loader: all 2 batches are held, release one first");
+    ck_assert_int_eq(tr_batch_decode(loader, batch, 0, 4, x, STRIDE, NULL), TR_ECONFIG);
+    tr_loader_free(loader);
+    tr_loader_options lazy = good;
+    lazy.lazy = true;
+    loader = make(lazy);
+    begin(loader, 0);
+    batch = next(loader);
+    ck_assert_int_eq(tr_batch_decode(loader, batch, 0, 5, x, STRIDE, NULL), TR_ECONFIG);
+    ck_assert_int_eq(tr_batch_decode(loader, batch, -1, 2, x, STRIDE, NULL), TR_ECONFIG);
+    ck_assert_int_eq(tr_batch_decode(loader, batch, 3, 2, x, STRIDE, NULL), TR_ECONFIG);
+    ck_assert_int_eq(tr_batch_decode(loader, batch, 0, 4, x, STRIDE, NULL), TR_OK);
+    tr_loader_free(loader);
+}
+END_TEST
+
+/* The key that is most out of the ordinary; the set has no bytes and is as large as it says. */
+START_TEST(test_no_room) {
+    static const struct {
+        tr_loader_args args;
+        const char *message;
+    } cases[] = {
+        {{.batch_size = 1 << 24, .workers = 1, .prefetch = -1},
+         "a.ini:3: loader.batch_size: 2 "
+         "batches of 16777216 images of 8 x 1024 x 1024 numbers need "},
+        {{.batch_size = 128, .workers = 8, .prefetch = 4096},
+         "a.ini:4: loader.prefetch: 32768 "
+         "batches of 128 images of 8 x 1024 x 1024 numbers need "},
+        {{.batch_size = 2048, .workers = 256, .prefetch = -1},
+         "a.ini:2: loader.workers: 512 "
+         "batches of 2048 images of 8 x 1024 x 1024 numbers need "},
+    };
+    const tr_pair pairs[] = {{"batch_size", "", {"a.ini", 3}, "loader"},
+                             {"prefetch", "", {"a.ini", 4}, "loader"}};
+    const tr_places places = {pairs, 2, {"a.ini", 2}, "loader"};
+    const tr_dataset large = {.n = INT32_MAX, .h = 1024, .w = 1024, .c = 8, .n_classes = 2};
+    for (int i = 0; i < 3; i++) {
+        tr_error err = {0};
+        tr_loader_options options = {.args = cases[i].args, .stride = 1 << 23};
+        ck_assert_int_eq(tr_loader_check_room(&large, &options, &places, &err), TR_ECONFIG);
+        ck_assert_msg(strstr(err.text, cases[i].message) == err.text, "%s", err.text);
+    }
+    tr_error err = {0};
+    tr_loader_options small = {.args = {.batch_size = 4, .prefetch = -1}, .stride = STRIDE};
+    make_set(12);
+    ck_assert_int_eq(tr_loader_check_room(&set, &small, &places, &err), TR_OK);
+}
+END_TEST
+
 START_TEST(test_create_fails) {
     tr_loader *loader;
     tr_error err = {0};
@@ -622,6 +730,9 @@ static Suite *loader_suite(void) {
     tcase_add_test(errors, test_errors_reach_the_consumer);
     tcase_add_test(errors, test_errors_of_lazy_batches);
     tcase_add_test(errors, test_create_fails);
+    tcase_add_test(errors, test_labels_out_of_range);
+    tcase_add_test(errors, test_wrong_use);
+    tcase_add_test(errors, test_no_room);
     suite_add_tcase(suite, errors);
     return suite;
 }

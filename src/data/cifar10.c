@@ -1,6 +1,6 @@
 /* CIFAR-10 in its binary format: records of one label byte and three planes of 32x32 bytes.
  *
- * The files are read into memory when the set is opened, and every label is checked there: reading
+ * The files are read into memory when the set is loaded, and every label is checked there: reading
  * a sample cannot fail, and what happens to the files later does not matter. Constant once open,
  * hence thread-safe. Format: https://www.cs.toronto.edu/~kriz/cifar.html
  */
@@ -29,9 +29,15 @@ static const char *const train_files[] = {
 };
 static const char *const test_files[] = {"test_batch.bin"};
 
+struct state {
+    tr_file files[MAX_FILES]; /* open between `open` and `load` */
+    int n_files;
+    unsigned char *records; /* of all files, in order */
+};
+
 static const unsigned char *record_of(const tr_dataset *set, int i) {
-    const unsigned char *records = set->state;
-    return records + (size_t)i * RECORD;
+    const struct state *state = set->state;
+    return state->records + (size_t)i * RECORD;
 }
 
 static int sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
@@ -48,8 +54,17 @@ static void prefetch(const tr_dataset *set, int i) {
     tr_prefetch(record, RECORD);
 }
 
+static void close_files(struct state *state) {
+    for (int i = 0; i < state->n_files; i++) tr_close_file(&state->files[i]);
+    state->n_files = 0;
+}
+
 static void close_set(tr_dataset *set) {
-    tr_free(set->state);
+    struct state *state = set->state;
+    if (!state) return;
+    close_files(state);
+    tr_free(state->records);
+    tr_free(state);
     set->state = NULL;
 }
 
@@ -106,17 +121,20 @@ static int check_labels(const tr_file *file, int64_t offset, const unsigned char
 }
 
 /* Open the files of a split; *bytes: the sum of their sizes. */
-static int open_files(const char *root, const char *const *names, int n, tr_file *files,
+static int open_files(const char *root, const char *const *names, int n, struct state *state,
                       int64_t *bytes, tr_error *err) {
     *bytes = 0;
     for (int i = 0; i < n; i++) {
+        tr_file *file = &state->files[i];
         char *path = tr_cifar10_path(root, names[i], err);
         if (!path) return TR_ENOMEM;
-        int code = tr_open_file(path, &files[i], err);
+        int code = tr_open_file(path, file, err);
         tr_free(path);
-        if (code == TR_OK) code = check_size(&files[i], err);
         if (code < 0) return code;
-        *bytes += files[i].size; /* five files of 2^31 records at most */
+        state->n_files = i + 1;
+        code = check_size(file, err);
+        if (code < 0) return code;
+        *bytes += file->size; /* five files of 2^31 records at most */
     }
     if (*bytes / RECORD > INT_MAX)
         return tr_fail(err, TR_EDATA, "%s: more than %d records", root, INT_MAX);
@@ -145,45 +163,49 @@ static void note_sizes(const tr_file *files, int n, const tr_dataset_request *re
     }
 }
 
+static int load(tr_dataset *set, tr_error *err) {
+    struct state *state = set->state;
+    state->records = tr_alloc((size_t)set->n, RECORD, err);
+    if (!state->records) return TR_ENOMEM;
+    int code =
+        tr_read_files(state->files, state->n_files, RECORD, check_labels, state->records, err);
+    close_files(state);
+    return code;
+}
+
 static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error *err) {
     const char *root = ((const struct args *)request->args)->root;
     const char *const *names = request->split == TR_TRAIN ? train_files : test_files;
     int n_files = request->split == TR_TRAIN ? MAX_FILES : 1;
-    tr_file files[MAX_FILES] = {0};
-    unsigned char *records = NULL;
     char what[64];
     int64_t bytes;
-    *out = (tr_dataset){0};
-    int code = tr_cifar10_check_folder(root, names, n_files, &request->places, err);
-    if (code < 0) return code;
-    code = open_files(root, names, n_files, files, &bytes, err);
-    if (code < 0) goto fail;
-    snprintf(what, sizeof what, "%lld images", (long long)(bytes / RECORD));
-    code = tr_check_room(&request->places, "root", bytes, what, err);
-    if (code < 0) goto fail;
-    code = TR_ENOMEM;
-    records = tr_alloc((size_t)bytes, 1, err);
-    if (!records) goto fail;
-    code = tr_read_files(files, n_files, RECORD, check_labels, records, err);
-    if (code < 0) goto fail;
     *out = (tr_dataset){
-        .n = (int)(bytes / RECORD),
         .h = SIDE,
         .w = SIDE,
         .c = CHANNELS,
         .n_classes = CLASSES,
         .class_names = class_names,
+        .load = load,
         .sample = sample,
         .prefetch = prefetch,
         .close = close_set,
-        .state = records,
-        .bytes = tr_alloc_bytes(bytes, 1),
     };
-    records = NULL;
-    note_sizes(files, n_files, request);
+    struct state *state = tr_alloc(1, sizeof *state, err);
+    if (!state) return TR_ENOMEM;
+    out->state = state;
+    int code = tr_cifar10_check_folder(root, names, n_files, &request->places, err);
+    if (code < 0) goto fail;
+    code = open_files(root, names, n_files, state, &bytes, err);
+    if (code < 0) goto fail;
+    out->n = (int)(bytes / RECORD);
+    out->bytes = tr_alloc_bytes(bytes, 1);
+    snprintf(what, sizeof what, "%d images", out->n);
+    code = tr_check_room(&request->places, "root", bytes, what, err);
+    if (code < 0) goto fail;
+    note_sizes(state->files, n_files, request);
+    return TR_OK;
 fail:
-    for (int i = 0; i < n_files; i++) tr_close_file(&files[i]);
-    tr_free(records);
+    tr_dataset_close(out);
     return code;
 }
 

@@ -27,6 +27,10 @@ struct tr_dataset {
     int h, w, c; /* of each image */
     int n_classes;
     const char *const *class_names; /* [n_classes] */
+    /* Bring the samples into memory, once, after `open` and before the first sample; NULL: nothing
+     * to do. What the samples are is settled when it returns: whatever happens to files afterwards
+     * does not change them. */
+    int (*load)(tr_dataset *dataset, tr_error *err);
     /* Sample i in 0..n-1: c planes of h*w bytes, and its label in 0..n_classes-1. Thread-safe;
      * the memory lives as long as the data set. May fail (a worker then reports it). A label out
      * of range is reported as a failure, too, by the loader. */
@@ -36,14 +40,14 @@ struct tr_dataset {
     void (*prefetch)(const tr_dataset *dataset, int i);
     void (*close)(tr_dataset *dataset);
     void *state;
-    int64_t bytes; /* of memory that it holds */
+    int64_t bytes; /* of memory that it holds, or will after `load` */
 };
 
 typedef struct tr_dataset_class {
     tr_schema schema;
-    /* What the samples are is settled when this returns: whatever happens to files afterwards does
-     * not change them. A size that no memory holds is refused with the key that asks for it before
-     * anything is allocated (tr_check_room). */
+    /* Everything but `load`: sizes are known and checked, so that what else a run needs can be held
+     * against the memory there is before any of it is taken. A size that no memory holds is refused
+     * with the key that asks for it (tr_check_room). */
     int (*open)(const tr_dataset_request *request, tr_dataset *out, tr_error *err);
     bool from_files; /* that may be mixed up: repeated images are looked for */
 } tr_dataset_class;
@@ -51,6 +55,8 @@ typedef struct tr_dataset_class {
 extern const tr_dataset_class *const tr_dataset_classes[];
 extern const int tr_n_dataset_classes;
 
+/* Load a data set that was opened. */
+int tr_dataset_load(tr_dataset *dataset, tr_error *err);
 /* Close a data set; a zeroed one is fine. */
 void tr_dataset_close(tr_dataset *dataset);
 /* SHA-256 of what a data set holds: five numbers, samples, channels, height, width and classes,
@@ -147,8 +153,12 @@ typedef struct tr_loader tr_loader;
 int tr_loader_slots(const tr_dataset *dataset, const tr_loader_options *options);
 /* What it will hold, bytes; INT64_MAX: more than fits. */
 int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *options);
+/* TR_ECONFIG at the key, prefetch or batch_size, that makes it more than the process may hold.
+ * places: of the section [loader]. */
+int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *options,
+                         const tr_places *places, tr_error *err);
 /* Starts the workers; its memory is resident then. Fails on batch_size > n with drop_last, on n ==
- * 0, on no memory. */
+ * 0, on options that are out of range or do not suit the data set, on no memory. */
 int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
                      const tr_loader_options *options, tr_loader **out, tr_error *err);
 /* Batches in an epoch: ceil(n / batch_size), floor with drop_last. */

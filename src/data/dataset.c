@@ -8,6 +8,10 @@
 #include "data/data.h"
 #include "io/io.h"
 
+int tr_dataset_load(tr_dataset *dataset, tr_error *err) {
+    return dataset->load ? dataset->load(dataset, err) : TR_OK;
+}
+
 void tr_dataset_close(tr_dataset *dataset) {
     if (!dataset) return;
     if (dataset->close) dataset->close(dataset);

@@ -6,8 +6,7 @@
  * creation nothing is allocated. All functions but tr_batch_decode belong to the one consumer
  * thread; workers write only the slot they were given.
  */
-#include <assert.h>
-#include <limits.h>
+#include <stdio.h>
 
 #include "data/data.h"
 #include "data/ring.h"
@@ -97,7 +96,9 @@ static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, fl
         int sample = (int)slot->batch.sample[i];
         int code = set->sample(set, sample, &pixels, &label, err);
         if (code < 0) return tr_fail(err, code, "sample %d could not be read", sample);
-        assert(label >= 0 && label < set->n_classes);
+        if (label < 0 || label >= set->n_classes)
+            return tr_fail(err, TR_EDATA, "sample %d has the label %d, allowed are 0 to %d", sample,
+                           label, set->n_classes - 1);
         slot->labels[i] = label;
         tr_pipeline_decode(&loader->pipeline, pixels, set->h * set->w, x + (i - n0) * stride);
     }
@@ -179,6 +180,26 @@ int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *opti
     return tr_account_total(&sum);
 }
 
+int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *options,
+                         const tr_places *places, tr_error *err) {
+    const tr_loader_args *args = &options->args;
+    tr_loader l = {0};
+    char what[128];
+    if (dataset->n <= 0) return TR_OK;
+    set_up(&l, dataset, options);
+    /* The key that is most out of the ordinary. */
+    const char *key = "batch_size";
+    double most = (double)args->batch_size / 128;
+    if ((double)args->prefetch / AUTO_BATCHES > most) {
+        key = "prefetch";
+        most = (double)args->prefetch / AUTO_BATCHES;
+    }
+    if ((double)args->workers / 2 > most) key = "workers";
+    snprintf(what, sizeof what, "%d batches of %lld images of %d x %d x %d numbers", l.n_slots,
+             (long long)l.batch_size, dataset->c, dataset->h, dataset->w);
+    return tr_check_room(places, key, tr_loader_bytes(dataset, options), what, err);
+}
+
 static int make_slots(tr_loader *loader, tr_error *err) {
     int64_t per_slot = floats_per_slot(loader);
     size_t n_slots = (size_t)loader->n_slots, batch_size = (size_t)loader->batch_size;
@@ -212,11 +233,15 @@ int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,
     const tr_loader_args *args = &options->args;
     int64_t n = dataset->n;
     *out = NULL;
-    assert(args->batch_size >= 1 && args->workers >= 0 && args->workers <= MAX_WORKERS);
-    assert(args->prefetch <= MAX_PREFETCH && args->prefetch != 0);
-    assert(pipeline->channels == dataset->c);
-    assert(options->stride >= (int64_t)dataset->h * dataset->w * dataset->c);
-    assert(!options->lazy || args->workers == 0);
+    if (args->batch_size < 1 || args->batch_size > MAX_BATCH || args->workers < 0 ||
+        args->workers > MAX_WORKERS || args->prefetch == 0 || args->prefetch > MAX_PREFETCH)
+        return tr_fail(err, TR_ECONFIG,
+                       "loader: batch_size %lld, workers %lld or prefetch %lld is out of range",
+                       (long long)args->batch_size, (long long)args->workers,
+                       (long long)args->prefetch);
+    if (pipeline->channels != dataset->c || (options->lazy && args->workers > 0) ||
+        options->stride < (int64_t)dataset->h * dataset->w * dataset->c)
+        return tr_fail(err, TR_ECONFIG, "loader: the options do not suit the data set");
     if (n <= 0) return tr_fail(err, TR_EDATA, "the data set is empty");
     if (args->drop_last && args->batch_size > n)
         return tr_fail(err, TR_ECONFIG,
@@ -278,7 +303,9 @@ int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err) {
     if (!loader->running || loader->next >= loader->length) return 0;
     int64_t number = loader->next;
     struct slot *slot = &loader->slots[number % loader->n_slots];
-    assert(!slot->held && "every batch of the ring is held by the consumer");
+    if (slot->held)
+        return tr_fail(err, TR_ECONFIG, "loader: all %d batches are held, release one first",
+                       loader->n_slots);
 
     if (loader->ring) {
         loader->consumer_wait_ns += tr_ring_await(loader->ring, number);
@@ -313,7 +340,9 @@ void tr_loader_release(tr_loader *loader, tr_batch *batch) {
 
 int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x,
                     int64_t stride, tr_error *err) {
-    assert(0 <= n0 && n0 <= n1 && n1 <= batch->n && !batch->decoded);
+    if (n0 < 0 || n0 > n1 || n1 > batch->n || batch->decoded)
+        return tr_fail(err, TR_ECONFIG, "loader: no samples %d to %d to decode in batch %lld", n0,
+                       n1, (long long)batch->index);
     /* The same thread will probably want the same places of the next batch. */
     int64_t next = (batch->index + 1) * loader->batch_size;
     for (int i = n0; i < n1; i++) ask_for(loader, next + i);

@@ -28,6 +28,9 @@ struct args {
 };
 
 struct state {
+    double noise;
+    uint64_t seed;
+    uint32_t purpose;
     unsigned char *pixels; /* [n][c][h][w] */
     char *names;           /* [classes][NAME_BYTES] */
     const char **class_names;
@@ -86,22 +89,25 @@ static void add_noise(const int noise[511], uint64_t seed, uint32_t purpose, uin
     }
 }
 
-static int fill(const tr_dataset *set, double noise, tr_split split, uint64_t seed, tr_error *err) {
+static int load(tr_dataset *set, tr_error *err) {
+    struct state *state = set->state;
     size_t bytes = image_bytes(set);
     unsigned char *prototypes = tr_alloc((size_t)set->n_classes, bytes, err);
-    if (!prototypes) return TR_ENOMEM;
+    state->pixels = tr_alloc((size_t)set->n, bytes, err);
+    if (!prototypes || !state->pixels) {
+        tr_free(prototypes);
+        return TR_ENOMEM;
+    }
     for (int k = 0; k < set->n_classes; k++)
-        draw_prototype(set, seed, k, prototypes + (size_t)k * bytes);
+        draw_prototype(set, state->seed, k, prototypes + (size_t)k * bytes);
 
     /* Two bytes have the variance 2 * (256^2 - 1) / 12. */
     int scaled[511];
-    double scale = noise * 255 / sqrt(2 * 65535 / 12.0);
+    double scale = state->noise * 255 / sqrt(2 * 65535 / 12.0);
     for (int i = 0; i < 511; i++) scaled[i] = (int)floor((i - 255) * scale + 0.5);
 
-    const struct state *state = set->state;
-    uint32_t purpose = split == TR_TRAIN ? FOR_TRAIN : FOR_TEST;
     for (int i = 0; i < set->n; i++)
-        add_noise(scaled, seed, purpose, (uint32_t)i,
+        add_noise(scaled, state->seed, state->purpose, (uint32_t)i,
                   prototypes + (size_t)(i % set->n_classes) * bytes, bytes,
                   state->pixels + (size_t)i * bytes);
     tr_free(prototypes);
@@ -150,18 +156,20 @@ static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error
         .w = (int)args->width,
         .c = (int)args->channels,
         .n_classes = (int)args->classes,
+        .load = load,
         .sample = sample,
         .close = close_set,
     };
-    code = TR_ENOMEM;
     struct state *state = tr_alloc(1, sizeof *state, err);
     if (!state) return TR_ENOMEM;
     out->state = state;
+    state->noise = args->noise;
+    state->seed = request->seed;
+    state->purpose = request->split == TR_TRAIN ? FOR_TRAIN : FOR_TEST;
     size_t n_classes = (size_t)out->n_classes;
-    state->pixels = tr_alloc((size_t)out->n, image_bytes(out), err);
     state->names = tr_alloc(n_classes, NAME_BYTES, err);
     state->class_names = tr_alloc(n_classes, sizeof *state->class_names, err);
-    if (!state->pixels || !state->names || !state->class_names) goto fail;
+    if (!state->names || !state->class_names) goto fail;
     for (size_t k = 0; k < n_classes; k++) {
         char *name = state->names + k * NAME_BYTES;
         snprintf(name, NAME_BYTES, "class %d", (int)k);
@@ -169,12 +177,10 @@ static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error
     }
     out->class_names = state->class_names;
     out->bytes = tr_alloc_bytes(out->n, (int64_t)image_bytes(out));
-    code = fill(out, args->noise, request->split, request->seed, err);
-    if (code < 0) goto fail;
     return TR_OK;
 fail:
     tr_dataset_close(out);
-    return code;
+    return TR_ENOMEM;
 }
 
 static const tr_key keys[] = {

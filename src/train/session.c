@@ -37,9 +37,6 @@ static int open_data(tr_session *s, bool with_training, tr_error *err) {
     if (with_training && (code = e->dataset->open(&request, &s->train, err))) return code;
     request.split = TR_TEST;
     if ((code = e->dataset->open(&request, &s->test, err))) return code;
-    if (with_training && e->dataset->from_files &&
-        (code = tr_dataset_note_repeats(&s->train, &s->test, &s->notes, err)))
-        return code;
     if (s->test.n_classes > TR_MAX_CLASSES)
         return tr_fail(err, TR_ECONFIG, "the data has more than %d classes", TR_MAX_CLASSES);
     const tr_pair *pairs = tr_doc_section(e->doc, "transforms", &n, &where);
@@ -74,6 +71,42 @@ int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
     return code;
 }
 
+static void bind_worker(void *arg) {
+    tr_bind_self(arg);
+}
+
+static tr_loader_options options_of(const tr_session *s, const tr_dataset *dataset,
+                                    const tr_loader_args *args) {
+    int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
+    tr_loader_options options = {.args = *args,
+                                 .generator = (tr_generator)s->experiment.train.generator,
+                                 .seed = (uint64_t)s->experiment.train.seed,
+                                 .n_before = tr_graph_count(s->graph),
+                                 .stride = tr_round_up(size, TR_LANES) + TR_LANES,
+                                 .lazy = s->workers == 0,
+                                 .worker_start = bind_worker,
+                                 .worker_arg = (void *)s->placement.loaders};
+    options.args.workers = s->workers;
+    return options;
+}
+
+/* The images themselves, when nothing else can be wrong and they are known to have room. */
+static int load_data(tr_session *s, bool with_training, tr_error *err) {
+    int code = TR_OK;
+    if (with_training) {
+        const tr_loader_args *args = &s->experiment.loader;
+        tr_loader_options options = options_of(s, &s->train, args);
+        tr_places places = {.context = "loader", .where = {tr_doc_name(s->experiment.doc), 0}};
+        places.pairs = tr_doc_section(s->experiment.doc, places.context, &places.n, &places.where);
+        code = tr_loader_check_room(&s->train, &options, &places, err);
+        if (code == TR_OK) code = tr_dataset_load(&s->train, err);
+    }
+    if (code == TR_OK) code = tr_dataset_load(&s->test, err);
+    if (code == TR_OK && with_training && s->experiment.dataset->from_files)
+        code = tr_dataset_note_repeats(&s->train, &s->test, &s->notes, err);
+    return code;
+}
+
 static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_error *err) {
     int code = tr_experiment_parse(doc, &s->experiment, err);
     if (code) return code;
@@ -83,7 +116,8 @@ static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_err
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
     if ((code = tr_graph_create(doc, image, s->test.n_classes, &s->graph, err))) return code;
     if ((code = tr_topology_load(NULL, &s->topology, err))) return code;
-    return tr_session_place(s, s->experiment.run.threads, err);
+    if ((code = tr_session_place(s, s->experiment.run.threads, err))) return code;
+    return load_data(s, with_training, err);
 }
 
 int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err) {
@@ -134,25 +168,6 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
 }
 
 /* ---- batches ---- */
-
-static void bind_worker(void *arg) {
-    tr_bind_self(arg);
-}
-
-static tr_loader_options options_of(const tr_session *s, const tr_dataset *dataset,
-                                    const tr_loader_args *args) {
-    int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
-    tr_loader_options options = {.args = *args,
-                                 .generator = (tr_generator)s->experiment.train.generator,
-                                 .seed = (uint64_t)s->experiment.train.seed,
-                                 .n_before = tr_graph_count(s->graph),
-                                 .stride = tr_round_up(size, TR_LANES) + TR_LANES,
-                                 .lazy = s->workers == 0,
-                                 .worker_start = bind_worker,
-                                 .worker_arg = (void *)s->placement.loaders};
-    options.args.workers = s->workers;
-    return options;
-}
 
 int tr_feed_slots(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args) {
     tr_loader_options options = options_of(s, dataset, args);

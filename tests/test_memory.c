@@ -174,13 +174,13 @@ static double printed_total(const char *out) {
     return number * (strcmp(unit, "GiB") == 0 ? 1024 * MIB : MIB);
 }
 
-static void run_limited(program *p, int resource, double bytes, const char *dry) {
+static void run_limited(program *p, int resource, double bytes, const char *out, const char *dry) {
     struct rlimit before, limit;
     ck_assert_int_eq(getrlimit(resource, &before), 0);
     limit = before;
     limit.rlim_cur = (rlim_t)bytes;
     ck_assert_int_eq(setrlimit(resource, &limit), 0);
-    RUN(p, "--config", "net.ini", "--threads", "1", "--out", "refused", dry);
+    RUN(p, "--config", "net.ini", "--threads", "1", "--out", out, dry);
     ck_assert_int_eq(setrlimit(resource, &before), 0);
 }
 
@@ -201,7 +201,7 @@ START_TEST(above_a_limit_it_is_refused) {
     ck_assert_msg(p.code == 0, "%s", p.err);
     double total = printed_total(p.out);
     for (int dry = 0; dry < 2; dry++) {
-        run_limited(&p, resources[_i], 0.9 * total, dry ? "--dry-run" : NULL);
+        run_limited(&p, resources[_i], 0.9 * total, "refused", dry ? "--dry-run" : NULL);
         ck_assert_msg(p.code == 1, "exit code %d: %s", p.code, p.err);
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
             ck_assert_msg(strstr(p.err, wanted[i]) != NULL, "no '%s': %s", wanted[i], p.err);
@@ -216,17 +216,47 @@ START_TEST(above_a_limit_it_is_refused) {
 }
 END_TEST
 
+/* Steps, tests, saving and pictures included. */
+START_TEST(the_peak_is_what_was_printed) {
+    program p;
+    const char *run = networks[_i].name;
+    write_network(_i);
+    RUN(&p, "--config", "net.ini", "--out", run);
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    json_t *summary = load_json(run, "summary.json");
+    double peak = json_number_value(json_object_get(summary, "peak_rss_bytes"));
+    double total = printed_total(p.out);
+    json_decref(summary);
+    ck_assert_msg(fabs(peak / total - 1) < 0.1, "%s: the peak is %.1f MiB, %.1f were printed", run,
+                  peak / MIB, total / MIB);
+}
+END_TEST
+
+/* A limit that leaves the sum and little more: nothing fails later. */
+START_TEST(within_a_limit_it_ends_well) {
+    program p;
+    write_network(0);
+    RUN(&p, "--config", "net.ini", "--threads", "1", "--dry-run");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    /* Addresses that are never resident: stacks and arenas of threads. */
+    run_limited(&p, RLIMIT_DATA, printed_total(p.out) + 64 * MIB, "limited", NULL);
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    ck_assert_str_eq(p.err, "");
+    ck_assert(tr_exists("limited/model.safetensors") && tr_exists("limited/confusion.png"));
+}
+END_TEST
+
 /* Where it is the batch that is too large, its key is named. */
 START_TEST(a_smaller_batch_is_advised) {
     program p;
     write_network(2);
     RUN(&p, "--config", "net.ini", "--threads", "1", "--dry-run");
     ck_assert_msg(p.code == 0, "%s", p.err);
-    run_limited(&p, RLIMIT_DATA, 0.8 * printed_total(p.out), "--dry-run");
+    run_limited(&p, RLIMIT_DATA, 0.8 * printed_total(p.out), "refused", "--dry-run");
     ck_assert_int_eq(p.code, 1);
     ck_assert_msg(strstr(p.err, ": try a smaller loader.batch_size\n") != NULL, "%s", p.err);
     write_network(0);
-    run_limited(&p, RLIMIT_DATA, 100 * MIB, "--dry-run");
+    run_limited(&p, RLIMIT_DATA, 100 * MIB, "refused", "--dry-run");
     ck_assert_int_eq(p.code, 1);
     ck_assert_msg(strstr(p.err, "batch_size") == NULL, "%s", p.err);
 }
@@ -257,6 +287,8 @@ static Suite *memory_suite(void) {
     tcase_add_test(all, a_benchmark_holds_it_once);
     tcase_add_test(all, prefetch_is_told);
     if (!SANITIZED) tcase_add_loop_test(all, above_a_limit_it_is_refused, 0, 2);
+    if (!SANITIZED) tcase_add_loop_test(all, the_peak_is_what_was_printed, 0, N_NETWORKS);
+    if (!SANITIZED) tcase_add_test(all, within_a_limit_it_ends_well);
     if (!SANITIZED) tcase_add_test(all, a_smaller_batch_is_advised);
     tcase_add_test(all, sums_that_fit_nothing);
     suite_add_tcase(suite, all);

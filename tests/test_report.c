@@ -375,6 +375,54 @@ START_TEST(format_byte_sizes) {
 }
 END_TEST
 
+START_TEST(format_numbers) {
+    static const struct {
+        double value;
+        int decimals;
+        const char *text;
+    } fixed[] = {
+        {2.2128, 3, "2.213"},
+        {0, 4, "0.0000"},
+        {-1.5, 2, "-1.50"},
+        {55715189321302220800.0 * 1000, 4, "5.57e+22"},
+        {123456.7, 2, "123456.70"},
+        {999999.4, 0, "999999"},
+        {1e6, 2, "1.00e+06"},
+        {-1e300, 3, "-1.00e+300"},
+        {4e-7, 4, "4.00e-07"},
+        {0.0001, 4, "0.0001"},
+        {INFINITY, 3, "inf"},
+        {-INFINITY, 3, "-inf"},
+        {NAN, 3, "nan"},
+        {5e-324, 9, "4.94e-324"},
+        {DBL_MAX, 5, "1.80e+308"},
+    };
+    static const struct {
+        double value;
+        const char *text;
+    } rates[] = {
+        {0, "0.00"},
+        {0.37, "0.37"},
+        {9.994, "9.99"},
+        {9.996, "10.0"},
+        {99.94, "99.9"},
+        {99.96, "100"},
+        {31861.3, "31,861"},
+        {1e9, "1,000,000,000"},
+        {5.571e22, "5.57e+22"},
+        {DBL_MAX, "1.80e+308"},
+        {INFINITY, "-"},
+        {NAN, "-"},
+        {-1, "-"},
+    };
+    char out[32];
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        ck_assert_str_eq(tr_format_fixed(fixed[i].value, fixed[i].decimals, out), fixed[i].text);
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++)
+        ck_assert_str_eq(tr_format_rate(rates[i].value, out), rates[i].text);
+}
+END_TEST
+
 START_TEST(format_times) {
     static const struct {
         double s;
@@ -419,29 +467,75 @@ static const char *contents(FILE *f) {
     return text;
 }
 
-START_TEST(progress_silent_in_a_pipe) {
-    int ends[2];
-    ck_assert_int_eq(pipe(ends), 0);
-    FILE *out = fdopen(ends[1], "w");
+/* ---- a clock and a terminal of our own ---- */
+
+static double fake_time;
+static double fake_now(void) {
+    return fake_time;
+}
+static int fake_columns;
+static int fake_width(int descriptor) {
+    (void)descriptor;
+    return fake_columns;
+}
+
+static void fake_progress(tr_progress *progress, FILE *f, bool on, int columns) {
+    tr_progress_start(progress, f);
+    progress->on = on;
+    progress->now = fake_now;
+    progress->width = fake_width;
+    fake_time = 1000;
+    fake_columns = columns;
+}
+
+/* In a log: whole lines, one when nothing was printed for 30 seconds. */
+START_TEST(progress_in_a_log) {
+    FILE *f = tmpfile();
     tr_progress progress;
-    tr_progress_start(&progress, out);
+    tr_progress_start(&progress, f);
     ck_assert(!progress.on);
-    for (int i = 0; i <= 10; i++) tr_progress_update(&progress, "epoch 1", i, 10, 1000, "loss 1.0");
-    tr_progress_clear(&progress);
-    fclose(out);
-    char byte;
-    ck_assert_int_eq((int)read(ends[0], &byte, 1), 0);
-    close(ends[0]);
+    fake_progress(&progress, f, false, 80);
+    for (int i = 0; i <= 480; i++) { /* a minute, eight updates a second */
+        fake_time = 1000 + i * 0.125;
+        tr_progress_update(&progress, "epoch 1", i, 4800, 1000, "loss 1.0");
+    }
+    ck_assert_str_eq(contents(f), "epoch 1   5%  1,000 images/s  ETA 9:30  loss 1.0\n"
+                                  "epoch 1  10%  1,000 images/s  ETA 9:00  loss 1.0\n");
+    tr_progress_clear(&progress); /* a line of something else */
+    fake_time += 29;
+    tr_progress_update(&progress, "epoch 1", 900, 6000, 1000, "");
+    fake_time += 2;
+    tr_progress_update(&progress, "epoch 2", 900, 6000, 1000, "");
+    const char *text = contents(f);
+    ck_assert_ptr_null(strstr(text, "\r"));
+    ck_assert_str_eq(strstr(text, "epoch 2"), "epoch 2  15%  1,000 images/s  ETA 8:36\n");
+    fclose(f);
+}
+END_TEST
+
+/* No time left before there is something to judge it by. */
+START_TEST(progress_waits_for_its_eta) {
+    FILE *f = tmpfile();
+    tr_progress progress;
+    fake_progress(&progress, f, true, 80);
+    tr_progress_update(&progress, "", 50, 1000, 10, "");
+    for (fake_time = 1000.5; fake_time < 1001.9; fake_time += 0.5)
+        tr_progress_update(&progress, "", 60, 1000, 10, "");
+    ck_assert_ptr_null(strstr(contents(f), "ETA 0"));
+    ck_assert_ptr_nonnull(strstr(contents(f), "ETA -:--"));
+    fake_time = 1010; /* 100 in ten seconds, since the first update */
+    tr_progress_update(&progress, "", 150, 1000, 10, "");
+    ck_assert_ptr_nonnull(strstr(contents(f), "ETA 1:25"));
+    fclose(f);
 }
 END_TEST
 
 START_TEST(progress_line) {
     FILE *f = tmpfile();
     tr_progress progress;
-    tr_progress_start(&progress, f);
-    progress.on = true;
-    progress.width = 80;
-    progress.start -= 12; /* as if 12 seconds had gone by: half done, 12 to go */
+    fake_progress(&progress, f, true, 80);
+    tr_progress_update(&progress, "epoch 1", 0, 100, 71000, "loss 2.345");
+    fake_time += 12; /* half done, 12 seconds to go */
     tr_progress_update(&progress, "epoch 1", 50, 100, 71000, "loss 1.234");
     char screen[1024];
     int most;
@@ -466,6 +560,52 @@ START_TEST(progress_line) {
 }
 END_TEST
 
+/* After the terminal became narrower: up to the first row of what it wrapped, and away with it. */
+START_TEST(progress_after_a_resize) {
+    FILE *f = tmpfile();
+    tr_progress progress;
+    fake_progress(&progress, f, true, 80);
+    tr_progress_update(&progress, "epoch 1", 50, 100, 71000, "loss 1.234"); /* 79 columns */
+    long before = ftell(f);
+    fake_time++;
+    fake_columns = 30; /* three rows */
+    tr_progress_update(&progress, "epoch 1", 51, 100, 71000, "loss 1.234");
+    const char *text = contents(f) + before;
+    ck_assert_ptr_eq(strstr(text, "\r\x1b[2A\x1b[J\repoch 1  51%"), text);
+    ck_assert_int_le(progress.shown, 29);
+    fseek(f, 0, SEEK_END);
+    before = ftell(f);
+    fake_time++;
+    fake_columns = 120; /* wider: nothing to wipe but the line */
+    tr_progress_update(&progress, "epoch 1", 52, 100, 71000, "loss 1.234");
+    text = contents(f) + before;
+    ck_assert_ptr_null(strchr(text, '\x1b'));
+    ck_assert_int_gt(progress.shown, 70);
+    fclose(f);
+}
+END_TEST
+
+/* Where the line cannot be redrawn there are lines. */
+START_TEST(progress_on_a_dumb_terminal) {
+    static const char *const terms[] = {"dumb", "", NULL};
+    FILE *terminal = fopen("/dev/ptmx", "r+");
+    tr_progress progress;
+    if (!terminal || !tr_is_terminal(fileno(terminal))) return; /* none to be had here */
+    setenv("TERM", "xterm", 1);
+    tr_progress_start(&progress, terminal);
+    ck_assert(progress.on);
+    for (int i = 0; i < 3; i++) {
+        if (terms[i])
+            setenv("TERM", terms[i], 1);
+        else
+            unsetenv("TERM");
+        tr_progress_start(&progress, terminal);
+        ck_assert(!progress.on);
+    }
+    fclose(terminal);
+}
+END_TEST
+
 START_TEST(progress_fits_any_width) {
     fill_huge_text();
     static const int widths[] = {-1, 0, 1, 2, 10, 20, 40, 79, 80, 200, 1000};
@@ -475,9 +615,7 @@ START_TEST(progress_fits_any_width) {
         for (int i = 0; i < 36; i++) {
             FILE *f = tmpfile();
             tr_progress progress;
-            tr_progress_start(&progress, f);
-            progress.on = true;
-            progress.width = widths[w];
+            fake_progress(&progress, f, true, widths[w]);
             static const double rates[] = {0, 1e300, NAN, -1, 123456, INFINITY};
             tr_progress_update(&progress, words[i % 6], i, 36, rates[i % 6], words[i / 6]);
             tr_progress_update(&progress, words[i / 6], 5, 0, 1, NULL);
@@ -516,7 +654,11 @@ static Suite *report_suite(void) {
     tcase_add_test(tc, format_counts);
     tcase_add_test(tc, format_byte_sizes);
     tcase_add_test(tc, format_times);
-    tcase_add_test(tc, progress_silent_in_a_pipe);
+    tcase_add_test(tc, format_numbers);
+    tcase_add_test(tc, progress_in_a_log);
+    tcase_add_test(tc, progress_waits_for_its_eta);
+    tcase_add_test(tc, progress_after_a_resize);
+    tcase_add_test(tc, progress_on_a_dumb_terminal);
     tcase_add_test(tc, progress_line);
     tcase_add_test(tc, progress_fits_any_width);
     suite_add_tcase(suite, tc);

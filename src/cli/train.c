@@ -60,7 +60,8 @@ static void print_plan(const tr_plan_info *p) {
            p->n_shards == 1 ? "" : "s", p->shard, p->chunk, p->waits, p->waits == 1 ? "" : "s");
     printf("threads    %s, %s\n", p->placement, p->isa);
     if (p->workers)
-        printf("loader     %d worker%s\n\n", p->workers, p->workers == 1 ? "" : "s");
+        printf("loader     %d worker%s, %d batch%s ahead at most\n\n", p->workers,
+               p->workers == 1 ? "" : "s", p->prefetch, p->prefetch == 1 ? "" : "es");
     else
         printf("loader     in the team\n\n");
 }
@@ -79,20 +80,24 @@ void tr_print_accuracy(const tr_summary *s, int decimals) {
 
 static void show_progress(console *c, const tr_event *e) {
     const tr_plan_info *p = e->plan;
-    char label[64], tail[64];
-    snprintf(label, sizeof label, "epoch %d/%d", e->epoch, p->epochs);
+    char label[96], tail[64], loss[32];
+    int n = snprintf(label, sizeof label, "epoch %d/%d", e->epoch, p->epochs);
+    if (!c->progress.on) /* a log has room */
+        snprintf(label + n, sizeof label - (size_t)n, ", step %lld/%lld", (long long)e->step,
+                 (long long)p->steps);
     if (e->testing)
         snprintf(tail, sizeof tail, "testing");
     else
-        snprintf(tail, sizeof tail, "loss %.3f", e->loss);
-    /* Of the whole run, as the time since its start is. */
-    tr_progress_update(&c->progress, label, e->global_step, p->steps * p->epochs,
-                       e->images_per_second, tail);
+        snprintf(tail, sizeof tail, "loss %s", tr_format_fixed(e->loss, 3, loss));
+    /* Of the whole run, in thirds of a training image's work: forward is about one. */
+    int64_t epoch = 3 * p->steps * p->batch_size + p->test_images;
+    int64_t done = (e->epoch - 1) * epoch + 3 * e->step * p->batch_size;
+    tr_progress_update(&c->progress, label, done, p->epochs * epoch, e->images_per_second, tail);
 }
 
 static int show(const tr_event *e, void *arg) {
     console *c = arg;
-    char rate[32], time[32];
+    char rate[32], time[32], a[32], b[32];
     if (e->kind == TR_EVENT_WARNING) {
         tr_progress_clear(&c->progress);
         fprintf(stderr, "warning: %s\n", e->text);
@@ -109,20 +114,21 @@ static int show(const tr_event *e, void *arg) {
         print_plan(e->plan);
         break;
     case TR_EVENT_LOG:
-        printf("[%d, %5lld] loss: %.3f  (%s images/s)\n", e->epoch, (long long)e->step, e->loss,
-               tr_format_count((int64_t)e->images_per_second, rate));
+        printf("[%d, %5lld] loss: %s  (%s images/s)\n", e->epoch, (long long)e->step,
+               tr_format_fixed(e->loss, 3, a), tr_format_rate(e->images_per_second, rate));
         break;
     case TR_EVENT_EPOCH:
-        printf("epoch %d: training loss %.4f, test loss %.4f, test accuracy %.2f %% (%.2f s, %s "
+        printf("epoch %d: training loss %s, test loss %s, test accuracy %.2f %% (%.2f s, %s "
                "images/s)\n",
-               e->epoch, e->train_loss, e->test_loss, 100 * e->test_accuracy, e->epoch_seconds,
-               tr_format_count((int64_t)e->images_per_second, rate));
+               e->epoch, tr_format_fixed(e->train_loss, 4, a), tr_format_fixed(e->test_loss, 4, b),
+               100 * e->test_accuracy, e->epoch_seconds,
+               tr_format_rate(e->images_per_second, rate));
         break;
     case TR_EVENT_END:
         printf("\n");
         tr_print_accuracy(e->summary, 2);
         printf("\n%s images/s, %s of training, waited for data %.1f %% of it",
-               tr_format_count((int64_t)e->summary->images_per_second, rate),
+               tr_format_rate(e->summary->images_per_second, rate),
                tr_format_seconds(e->summary->train_seconds, time),
                100 * e->summary->data_wait_fraction);
         if (e->summary->workers)

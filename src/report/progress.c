@@ -1,10 +1,13 @@
-/* The progress line: one line of a terminal, redrawn in place.
+/* The progress line: one line of a terminal, redrawn in place, or lines in a log.
  *
  * It never takes the last column, so that the cursor stays in the line, and it never leaves more on
- * the screen than it wipes. `shown` is the number of columns on the screen. One thread at a time.
+ * the screen than it wipes. The terminal's width is asked for at each redraw; where it became less
+ * than what is shown, the terminal has wrapped that, and all its rows are wiped. One thread at a
+ * time.
  */
 #include "report/report.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -14,6 +17,8 @@ enum {
     LINE_BYTES = 4 * MAX_COLUMNS + 1, /* a letter of UTF-8 has at most four bytes */
 };
 static const double redraw_seconds = 0.1;
+static const double line_seconds = 30; /* between two lines of a log */
+static const double eta_seconds = 2;   /* before that, time left is a guess */
 
 /* A line under construction: at most `limit` columns. */
 typedef struct line {
@@ -48,37 +53,27 @@ static void put(line *l, const char *text) {
 
 void tr_progress_start(tr_progress *progress, FILE *out) {
     int descriptor = fileno(out);
-    *progress = (tr_progress){.out = out, .width = 80, .start = tr_now()};
-    progress->on = descriptor >= 0 && tr_is_terminal(descriptor);
-    if (progress->on) progress->width = tr_terminal_width(descriptor);
-    progress->last = progress->start - 2 * redraw_seconds;
+    const char *term = getenv("TERM");
+    bool dumb = term == NULL || *term == '\0' || strcmp(term, "dumb") == 0;
+    *progress = (tr_progress){.out = out, .now = tr_now, .width = tr_terminal_width, .start = -1};
+    progress->on = !dumb && descriptor >= 0 && tr_is_terminal(descriptor);
 }
 
-void tr_progress_update(tr_progress *progress, const char *label, int64_t done, int64_t total,
-                        double images_per_second, const char *tail) {
-    if (!progress->on) return;
-    double now = tr_now();
-    if (now - progress->last < redraw_seconds && done < total) return;
-    progress->last = now;
-
-    double share = total > 0 ? (double)done / (double)total : 0;
-    share = share < 0 ? 0 : share > 1 ? 1 : share;
-    double left = share > 0 ? (now - progress->start) * (1 - share) / share : -1;
-
-    char rate[32], eta[32], facts[128];
-    tr_format_seconds(left, eta);
-    /* The comparison is false for NaN, too. */
-    if (images_per_second >= 0 && images_per_second < 1e15)
-        tr_format_count((int64_t)(images_per_second + 0.5), rate);
+/* What is shown, away. */
+static void wipe(tr_progress *progress, int width) {
+    if (progress->shown == 0) return;
+    if (progress->shown >= width && width > 0) /* wrapped: up to its first row */
+        fprintf(progress->out, "\r\x1b[%dA\x1b[J", (int)tr_max(1, (progress->shown - 1) / width));
     else
-        snprintf(rate, sizeof rate, "-");
-    snprintf(facts, sizeof facts, " %3d%%  %s images/s  ETA %s", (int)(100 * share), rate, eta);
-    if (!label) label = "";
-    if (!tail) tail = "";
+        fprintf(progress->out, "\r%*s\r", progress->shown, "");
+    progress->shown = 0;
+}
 
-    line l = {.limit = (int)tr_max(0, tr_min(progress->width - 1, MAX_COLUMNS))};
-    /* "label [bar] facts  tail": the bar takes what is left, and goes first where that is little.
-     */
+/* "label [bar] facts  tail": the bar takes what is left, and goes first where that is little. */
+static void draw(tr_progress *progress, const char *label, double share, const char *facts,
+                 const char *tail) {
+    int width = progress->width(fileno(progress->out));
+    line l = {.limit = (int)tr_max(0, tr_min(width - 1, MAX_COLUMNS))};
     int others =
         count_columns(label) + count_columns(facts) + (*tail ? 2 : 0) + count_columns(tail);
     int bar = (int)tr_min(MAX_BAR, l.limit - others - 3);
@@ -92,15 +87,51 @@ void tr_progress_update(tr_progress *progress, const char *label, int64_t done, 
     put(&l, facts);
     if (*tail) put(&l, "  ");
     put(&l, tail);
-
+    if (progress->shown >= width) wipe(progress, width);
     fprintf(progress->out, "\r%s%*s", l.text, (int)tr_max(0, progress->shown - l.columns), "");
-    fflush(progress->out);
     progress->shown = l.columns;
 }
 
-void tr_progress_clear(tr_progress *progress) {
-    if (!progress->on || progress->shown == 0) return;
-    fprintf(progress->out, "\r%*s\r", progress->shown, "");
+void tr_progress_update(tr_progress *progress, const char *label, int64_t done, int64_t total,
+                        double images_per_second, const char *tail) {
+    double now = progress->now(), since = now - progress->last;
+    bool first = progress->start < 0;
+    if (first) {
+        progress->start = now;
+        progress->done_at_start = done;
+        if (!progress->on) progress->last = now;
+    }
+    bool due = progress->on ? first || since >= redraw_seconds || done >= total
+                            : !first && since >= line_seconds;
+    if (!due) return;
+    progress->last = now;
+
+    double share = total > 0 ? (double)done / (double)total : 0;
+    share = share < 0 ? 0 : share > 1 ? 1 : share;
+    double elapsed = now - progress->start, left = -1;
+    if (done >= total)
+        left = 0;
+    else if (elapsed >= eta_seconds && done > progress->done_at_start)
+        left = elapsed * (double)(total - done) / (double)(done - progress->done_at_start);
+
+    char rate[32], eta[32], facts[128];
+    tr_format_seconds(left, eta);
+    tr_format_rate(images_per_second, rate);
+    snprintf(facts, sizeof facts, " %3d%%  %s images/s  ETA %s", (int)(100 * share), rate, eta);
+    if (!label) label = "";
+    if (!tail) tail = "";
+    if (progress->on)
+        draw(progress, label, share, facts, tail);
+    else
+        fprintf(progress->out, "%s%s%s%s\n", label, facts, *tail ? "  " : "", tail);
     fflush(progress->out);
-    progress->shown = 0;
+}
+
+void tr_progress_clear(tr_progress *progress) {
+    if (progress->on) {
+        wipe(progress, progress->width(fileno(progress->out)));
+        fflush(progress->out);
+    } else {
+        progress->last = progress->now();
+    }
 }

@@ -47,18 +47,24 @@ int64_t tr_draw_bytes(int n_classes);
 
 /* ---- the terminal (progress.c) ---- */
 
-/* A progress line that is redrawn at most ten times a second on a terminal and never in a pipe. */
+/* On a terminal a line that is redrawn in place, at most ten times a second; elsewhere, and where
+ * TERM is dumb or unset, whole lines, one when nothing else was printed for 30 seconds. */
 typedef struct tr_progress {
     FILE *out;
-    bool on;
-    int width, shown;
-    double last, start;
+    bool on;                      /* redrawn in place */
+    double (*now)(void);          /* tr_now, or the clock of a test */
+    int (*width)(int descriptor); /* tr_terminal_width, or that of a test */
+    int shown;                    /* columns on the screen */
+    double last;                  /* when something was printed */
+    double start;                 /* of the first update; negative: there was none */
+    int64_t done_at_start;
 } tr_progress;
 void tr_progress_start(tr_progress *progress, FILE *out);
-/* "label [=====>    ] 43%  71,000 images/s  ETA 0:12  loss 1.234". done, total in steps. */
+/* "label [=====>    ] 43%  71,000 images/s  ETA 0:12  loss 1.234". done, total in any unit of work.
+ * The time left is shown from two seconds on. */
 void tr_progress_update(tr_progress *progress, const char *label, int64_t done, int64_t total,
                         double images_per_second, const char *tail);
-/* Wipe the line, so that other text can be printed. */
+/* Wipe the line: other text is about to be printed. */
 void tr_progress_clear(tr_progress *progress);
 
 /* Numbers for people. */

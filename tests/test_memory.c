@@ -78,6 +78,7 @@ typedef struct seen {
 
 static int look(const tr_event *event, void *arg) {
     seen *s = arg;
+    if (event->kind != TR_EVENT_PLAN) return 0;
     s->n_events++;
     s->total = event->plan->memory_total;
     s->output = event->plan->memory_output;

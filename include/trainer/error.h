@@ -23,7 +23,7 @@ extern "C" {
     X(IO, -2, "a file could not be read or written")                                               \
     X(DATA, -3, "a data set is damaged")                                                           \
     X(NOMEM, -4, "out of memory")                                                                  \
-    X(NONFINITE, -5, "the loss is not a finite number")                                            \
+    X(NONFINITE, -5, "a loss or a weight is not a finite number")                                  \
     X(CANCELED, -6, "stopped by the caller")                                                       \
     X(SYSTEM, -7, "the operating system refused")
 

@@ -126,6 +126,15 @@ typedef struct tr_summary { /* of a run, as in summary.json */
     double loader_wait_seconds; /* loader threads waited for room, all together */
     int64_t peak_rss_bytes;
     char weights_sha256[65]; /* over all parameters, little-endian float32 in file order */
+    /* What is not known is NAN, "" or, for these two, -1: after how many steps of the run the model
+     * was saved that weights_sha256 is of, and the last test was made. */
+    int64_t model_steps, test_steps;
+    const char *status; /* "completed", "stopped", "failed"; "" where the call left no run */
+    const char *reason; /* why it is not completed, one line */
+    const char *version, *started, *cpu; /* "0.1.0"; "2024-02-29T12:00:00Z"; the processor */
+    int epochs_done, batch_size;
+    int64_t train_images;
+    int threads_run; /* of `threads`: no more than CPUs and shards of a batch */
 } tr_summary;
 
 typedef enum tr_event_kind {
@@ -136,15 +145,16 @@ typedef enum tr_event_kind {
     TR_EVENT_END,      /* summary is set and the run directory complete */
     TR_EVENT_NOTE,     /* text: what may not be meant so; all right behind TR_EVENT_PLAN */
     TR_EVENT_WARNING,  /* text: what could not be done, while the run goes on without it */
+    TR_EVENT_OPENING,  /* before each part of data, network and memory is opened: no plan yet */
 } tr_event_kind;
 
 typedef struct tr_event {
     tr_event_kind kind;
     const tr_plan_info *plan; /* from TR_EVENT_PLAN on */
-    const char *run_dir;
-    int epoch;           /* from 1 */
-    int64_t step;        /* of the epoch, from 1 */
-    int64_t global_step; /* of the run, from 1 */
+    const char *run_dir;      /* "" until the run has one */
+    int epoch;                /* from 1 */
+    int64_t step;             /* of the epoch, from 1 */
+    int64_t global_step;      /* of the run, from 1 */
     double loss, lr, images_per_second;
     double train_loss, test_loss, test_accuracy, epoch_seconds; /* TR_EVENT_EPOCH */
     bool testing;              /* TR_EVENT_PROGRESS: the evaluation is under way */
@@ -153,16 +163,23 @@ typedef struct tr_event {
 } tr_event;
 
 /* Called on the thread that called tr_train, in whatever floating-point mode, locale and binding
- * that has. Must return. Returning other than 0 stops the run (TR_ECANCELED). */
+ * that has. Must return. Returning other than 0 stops the run (TR_ECANCELED): the step is finished,
+ * the model saved, and the summary's status is "stopped". At TR_EVENT_END nothing is left to stop:
+ * the answer is ignored. */
 typedef int (*tr_listener)(const tr_event *event, void *arg);
 
-/* Train as configured and write the run directory. All faults of the configuration and the data are
- * found before the first step. listener may be NULL. Errors: TR_ECONFIG, TR_EDATA, TR_EIO,
- * TR_ENOMEM, TR_ENONFINITE (with the step), TR_ECANCELED, TR_ESYSTEM. */
+/* Train as configured and write the run directory, which is taken exclusively: of two runs that
+ * want one folder at the same moment, one gets it, and no file that is there is replaced. All
+ * faults of the configuration and the data are found before the first step. listener and summary
+ * may be NULL. A call that fails fills the summary with what is known up to there, and so is
+ * summary.json where there is a folder. A loss or weight that is not finite ends the run; such a
+ * model is not saved. Installs no signal handlers: a program that wants to stop at a signal answers
+ * so in its listener. Errors: TR_ECONFIG, TR_EDATA, TR_EIO, TR_ENOMEM, TR_ENONFINITE (with the
+ * step), TR_ECANCELED, TR_ESYSTEM. */
 TR_API int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
                     tr_error *err);
 /* Everything up to the first step, without a run directory and without the memory of a run: one
- * TR_EVENT_PLAN. */
+ * TR_EVENT_PLAN, and the notes. */
 TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err);
 
 /* ---- using a trained network ---- */

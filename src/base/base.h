@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arithmetic.h"
 #include "trainer/error.h"
@@ -157,6 +158,18 @@ static inline void tr_prefetch(const void *from, int64_t bytes) {
         __builtin_prefetch(line, 0);
 #endif
     }
+}
+
+/* Neither infinite nor NaN, by the bits: no compiler flag can decide that it is always so. */
+static inline bool tr_is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+static inline bool tr_is_finite_float(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 23 & 0xff) != 0xff;
 }
 
 /* ---- random numbers (rng.c) ----
@@ -336,8 +349,21 @@ int tr_make_folder(const char *path, tr_error *err);
 /* Make a folder that must not exist yet, and those above it where they are missing: TR_OK, 1 when
  * it exists, or a failure. */
 int tr_make_new_folder(const char *path, tr_error *err);
-/* Fails unless a file can be made in the folder. */
+/* Fail where a file could not be made in a folder, or a folder that is not there could not be made,
+ * as far as the system tells without making anything. */
 int tr_check_writable(const char *folder, tr_error *err);
+int tr_check_new_folder(const char *path, tr_error *err);
+/* FOLDER/NAME, of any length; tr_free. */
+char *tr_path(const char *folder, const char *name, tr_error *err);
+/* Is anything called `path`, be it a link that leads nowhere? 1, 0, or TR_EIO where the system does
+ * not say (a name that is too long, a folder that may not be searched). */
+int tr_look(const char *path, tr_error *err);
+/* Make a file that must not be there yet: TR_OK, 1 when something has its name, or a failure. Of
+ * several processes that try at the same time one gets TR_OK. */
+int tr_create_new(const char *path, const char *text, tr_error *err);
+/* Where that is possible. */
+void tr_remove_file(const char *path);
+void tr_remove_empty_folder(const char *path);
 bool tr_exists(const char *path);
 bool tr_is_folder(const char *path);
 /* What is at `path`, links followed. TR_PATH_UNKNOWN: something may be, *reason (may be NULL) says
@@ -377,6 +403,19 @@ bool tr_thread_exists(long id);
 int *tr_own_cpus(int *n);
 /* CPUs that are switched on; at least 1. */
 int tr_n_online_cpus(void);
+/* The processor ("AMD EPYC 7R13 Processor"; the architecture where the system has no name for it)
+ * and this machine, in plain ASCII; the first also for a system whose /proc is below `root`. */
+void tr_cpu_name(char *out, size_t bytes);
+void tr_cpu_name_under(const char *root, char *out, size_t bytes);
+void tr_host_name(char *out, size_t bytes);
+/* Now in UTC as ISO 8601 has it: "2024-02-29T12:00:00Z". */
+enum { TR_DATE = 24 };
+void tr_date(char out[TR_DATE]);
+/* From now on the first SIGINT or SIGTERM is noted only, and the next one ends the process. One
+ * that was ignored before stays so. For programs, not for libraries. */
+void tr_catch_signals(void);
+/* The signal that was noted, or 0, and its name (name may be NULL). */
+int tr_caught_signal(const char **name);
 /* Flush subnormal numbers to zero in the calling thread. Every thread that computes calls it. */
 void tr_flush_subnormals(void);
 /* One pause of a spinning thread. */

@@ -399,17 +399,3 @@ int tr_append(const char *path, const char *text, tr_error *err) {
         code = tr_os_failure(err, path, "close", errno);
     return code;
 }
-
-int tr_check_writable(const char *folder, tr_error *err) {
-    char name[TR_TEMPORARY_NAME];
-    int code = TR_OK;
-    int at = open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY);
-    int file = at < 0 ? -1 : create_temporary(at, name, sizeof name);
-    if (file < 0)
-        code = tr_os_failure(err, folder, "create files here", errno);
-    else
-        unlinkat(at, name, 0);
-    close_quietly(file);
-    close_quietly(at);
-    return code;
-}

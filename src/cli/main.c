@@ -41,6 +41,12 @@ static int run(int argc, char **argv, tr_options *options, tr_error *err) {
     return TR_ECONFIG;
 }
 
+/* A program that a signal has stopped says which, as a shell does. */
+static int exit_code(int code) {
+    if (code == TR_ECANCELED && tr_caught_signal(NULL)) return 128 + tr_caught_signal(NULL);
+    return code == TR_ECONFIG ? 2 : 1;
+}
+
 int main(int argc, char **argv) {
     tr_error err = {0};
     tr_options options = {0};
@@ -62,5 +68,5 @@ int main(int argc, char **argv) {
     if (code == TR_OK) return 0;
     fprintf(stderr, "%s%s\n",
             code == TR_ECONFIG ? "" : "trainer: ", err.text[0] ? err.text : tr_error_meaning(code));
-    return code == TR_ECONFIG ? 2 : 1;
+    return exit_code(code);
 }

@@ -95,18 +95,28 @@ static void show_progress(console *c, const tr_event *e) {
     tr_progress_update(&c->progress, label, done, p->epochs * epoch, e->images_per_second, tail);
 }
 
+static void print_speed(const tr_summary *s) {
+    char rate[32], time[32];
+    printf("\n%s images/s, %s of training, waited for data %.1f %% of it",
+           tr_format_rate(s->images_per_second, rate), tr_format_seconds(s->train_seconds, time),
+           100 * s->data_wait_fraction);
+    if (s->workers) printf(" (loader threads waited for room %.1f s)", s->loader_wait_seconds);
+    printf("\n");
+}
+
 static int show(const tr_event *e, void *arg) {
     console *c = arg;
-    char rate[32], time[32], a[32], b[32];
+    char rate[32], a[32], b[32];
+    bool stop = tr_caught_signal(NULL) != 0;
     if (e->kind == TR_EVENT_WARNING) {
         tr_progress_clear(&c->progress);
         fprintf(stderr, "warning: %s\n", e->text);
         c->warned = true;
     }
-    if (c->options->quiet) return 0;
+    if (c->options->quiet) return stop;
     if (e->kind == TR_EVENT_PROGRESS) {
-        show_progress(c, e);
-        return 0;
+        if (e->global_step || e->testing) show_progress(c, e);
+        return stop;
     }
     tr_progress_clear(&c->progress);
     switch (e->kind) {
@@ -127,13 +137,8 @@ static int show(const tr_event *e, void *arg) {
     case TR_EVENT_END:
         printf("\n");
         tr_print_accuracy(e->summary, 2);
-        printf("\n%s images/s, %s of training, waited for data %.1f %% of it",
-               tr_format_rate(e->summary->images_per_second, rate),
-               tr_format_seconds(e->summary->train_seconds, time),
-               100 * e->summary->data_wait_fraction);
-        if (e->summary->workers)
-            printf(" (loader threads waited for room %.1f s)", e->summary->loader_wait_seconds);
-        printf("\nweights    sha256 %s\n", e->summary->weights_sha256);
+        if (tr_is_finite(e->summary->images_per_second)) print_speed(e->summary);
+        printf("weights    sha256 %s\n", e->summary->weights_sha256);
         if (!c->warned)
             printf("pictures   samples.png curves.png predictions.png confusion.png in the run's "
                    "folder\n");
@@ -144,10 +149,23 @@ static int show(const tr_event *e, void *arg) {
         break;
     case TR_EVENT_PROGRESS:
     case TR_EVENT_WARNING:
+    case TR_EVENT_OPENING:
         break;
     }
     fflush(stdout);
-    return 0;
+    return stop;
+}
+
+/* The failure of a run, with what it leaves. */
+static void tell_end(const tr_summary *s, int code, const tr_error *failure, tr_error *err) {
+    const char *signal;
+    tr_caught_signal(&signal);
+    if (code != TR_ECANCELED)
+        tr_fail(err, code, "%s", failure->text);
+    else if (s->model_steps < 0)
+        tr_fail(err, code, "%s: %s", signal, failure->text);
+    else
+        tr_fail(err, code, "%s: %s, the model so far is in %s", signal, failure->text, s->run_dir);
 }
 
 int tr_command_train(const tr_options *o, tr_error *err) {
@@ -164,8 +182,11 @@ int tr_command_train(const tr_options *o, tr_error *err) {
     if (code == TR_OK && o->dry_run)
         code = tr_dry_run(config, show, &c, err);
     else if (code == TR_OK) {
-        code = tr_train(config, show, &c, &summary, err);
+        tr_error failure = {0};
+        tr_catch_signals();
+        code = tr_train(config, show, &c, &summary, &failure);
         if (code == TR_OK) printf("run: %s\n", summary.run_dir);
+        if (code) tell_end(&summary, code, &failure, err);
     }
     tr_progress_clear(&c.progress);
     fflush(stdout);

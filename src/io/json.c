@@ -8,13 +8,12 @@
  */
 #include "io/io.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum { DIGITS = 9 };
 
 json_t *tr_json_number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
+    return tr_is_finite(value) ? json_real(value) : json_null();
 }
 
 /* The object as text that ends in a newline; free it with free(). Releases the object. */

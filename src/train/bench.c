@@ -331,7 +331,7 @@ int tr_bench_loader_here(tr_config *config, int workers, double seconds,
     loader_run run = {.workers = workers, .seconds = seconds, .out = out, .err = err};
     int code = tr_bench_check(config, seconds, out, err);
     if (code == TR_OK && workers != -1) code = check_workers(workers, err);
-    if (code == TR_OK) code = tr_session_open(config->doc, true, &run.session, err);
+    if (code == TR_OK) code = tr_session_open(config->doc, true, NULL, &run.session, err);
     if (code) return code;
     if (workers == -1) run.workers = run.session.workers;
     code = tr_team_run(&run.session.placement, loader_main, &run, err);
@@ -466,7 +466,7 @@ int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double s
                           tr_bench_scaling_row *out, const char *picture, tr_error *err) {
     scaling_run run = {.seconds = seconds / TURNS, .err = err};
     int code = check_scaling(config, threads, n, seconds, out, err), workers, n_sides = 0;
-    if (code == TR_OK) code = tr_session_open(config->doc, true, &run.session, err);
+    if (code == TR_OK) code = tr_session_open(config->doc, true, NULL, &run.session, err);
     if (code) return code;
     size_t most = (size_t)n + 1;
     scaling_side *sides = tr_alloc(most, sizeof *sides, err);

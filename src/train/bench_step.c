@@ -158,7 +158,7 @@ int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *
     int code = tr_bench_check(config, seconds, out, err);
     if (code) return code;
     *out = (tr_bench_step_result){0};
-    code = tr_session_open(config->doc, true, &run.session, err);
+    code = tr_session_open(config->doc, true, NULL, &run.session, err);
     if (code) return code;
     code = tr_team_run(&run.session.placement, step_main, &run, err);
     tr_session_close(&run.session);

@@ -4,6 +4,7 @@
  */
 #include "threads/threads.h"
 #include "train/here.h"
+#include "train/run_dir.h"
 
 /* ---- training ---- */
 
@@ -40,7 +41,7 @@ static int train(tr_call *call, void *arg) {
 int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
              tr_error *err) {
     training_call c = {config, listener, arg, summary, err, false, NULL, NULL};
-    if (summary) *summary = (tr_summary){.run_dir = ""};
+    if (summary) tr_summary_clear(summary);
     return tr_call_run(train, &c, err);
 }
 
@@ -72,7 +73,7 @@ static int evaluate(tr_call *call, void *arg) {
 
 int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
     run_call c = {.config = config, .run_dir = run_dir, .summary = summary, .err = err};
-    if (summary) *summary = (tr_summary){.run_dir = ""};
+    if (summary) tr_summary_clear(summary);
     return tr_call_run(evaluate, &c, err);
 }
 

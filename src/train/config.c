@@ -1,8 +1,7 @@
 /* The public face of configurations. */
-#include <stdio.h>
 #include <string.h>
 
-#include "train/experiment.h"
+#include "train/run_dir.h"
 
 int tr_config_read(const char *path, tr_config **out, tr_error *err) {
     *out = NULL;
@@ -29,8 +28,17 @@ int tr_config_put(tr_config *config, const char *section, const char *key, const
 void tr_config_free(tr_config *config) {
     if (config == NULL) return;
     tr_doc_free(config->doc);
+    tr_free(config->run_dir);
+    tr_free(config->reason);
     tr_free(config->class_names);
     tr_free(config);
+}
+
+const char *tr_config_keep(char **place, const char *text) {
+    char *copy = tr_strdup(text, NULL);
+    tr_free(*place);
+    *place = copy;
+    return copy ? copy : "";
 }
 
 int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err) {
@@ -52,14 +60,15 @@ int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_erro
 }
 
 int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err) {
-    char path[4096 + 32];
     *out = NULL;
     if (!tr_is_folder(run_dir))
         return tr_fail(err, TR_ECONFIG, "--model: '%s' is not the folder of a run", run_dir);
-    if (snprintf(path, sizeof path, "%s/config.ini", run_dir) >= (int)sizeof path)
-        return tr_fail(err, TR_ECONFIG, "--model: the name is too long");
-    if (!tr_exists(path))
-        return tr_fail(err, TR_ECONFIG, "--model: '%s' holds no run: it has no config.ini",
-                       run_dir);
-    return tr_config_read(path, out, err);
+    char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_CONFIG), err);
+    if (path == NULL) return TR_ENOMEM;
+    int code =
+        tr_exists(path)
+            ? tr_config_read(path, out, err)
+            : tr_fail(err, TR_ECONFIG, "--model: '%s' holds no run: it has no config.ini", run_dir);
+    tr_free(path);
+    return code;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "train/here.h"
-#include "train/session.h"
+#include "train/run_dir.h"
 
 enum { TEST_BATCH = 256 };
 
@@ -62,6 +62,10 @@ int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *a
         }
         code = tr_exec_step(t->exec, team, &input, 0, 0, &result);
         if (code) return tr_feed_failed(&t->feed, code, err);
+        if (!tr_is_finite(result.loss))
+            return tr_fail(err, TR_ENONFINITE, "the test loss is %s in images %lld to %lld",
+                           tr_nonfinite_name(result.loss), (long long)done,
+                           (long long)done + input.n - 1);
         for (int i = 0; i < input.n; i++) {
             t->predicted[done + i] = result.best[i];
             t->confusion[input.labels[i] * t->n_classes + result.best[i]]++;
@@ -99,6 +103,15 @@ typedef struct evaluation {
     int code;
 } evaluation;
 
+static int run_test(evaluation *v, tr_test *test, tr_team *team) {
+    tr_error inner = {0};
+    int code = tr_test_run(test, team, NULL, NULL, &inner);
+    if (code == TR_ENONFINITE)
+        return tr_fail(v->err, code, "%s/%s: %s", v->summary->run_dir,
+                       tr_run_file_name(TR_FILE_MODEL), inner.text);
+    return code ? tr_fail(v->err, code, "%s", inner.text) : TR_OK;
+}
+
 static void evaluate(tr_team *team, void *arg) {
     evaluation *v = arg;
     tr_test test;
@@ -108,11 +121,13 @@ static void evaluate(tr_team *team, void *arg) {
     tr_session_account(&v->session, NULL, &test, &account);
     v->code = tr_account_check(&account, v->err);
     if (v->code == TR_OK) v->code = tr_test_allocate(&v->session, team, &test, v->err);
-    if (v->code == TR_OK) v->code = tr_test_run(&test, team, NULL, NULL, v->err);
-    v->summary->test_loss = test.loss;
-    v->summary->test_accuracy = test.accuracy;
-    for (int k = 0; v->code == TR_OK && k < test.n_classes; k++)
-        v->summary->per_class_accuracy[k] = tr_test_class_accuracy(&test, k);
+    if (v->code == TR_OK) v->code = run_test(v, &test, team);
+    if (v->code == TR_OK) {
+        v->summary->test_loss = test.loss;
+        v->summary->test_accuracy = test.accuracy;
+        for (int k = 0; k < test.n_classes; k++)
+            v->summary->per_class_accuracy[k] = tr_test_class_accuracy(&test, k);
+    }
     tr_test_close(&test);
 }
 
@@ -122,26 +137,21 @@ int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary
     if (config == NULL || run_dir == NULL || summary == NULL)
         return tr_fail(err, TR_ECONFIG,
                        "evaluate: the configuration, the run or the result is NULL");
-    *summary = (tr_summary){0};
+    tr_summary_clear(summary);
     int code = tr_session_open_run(config, run_dir, &v.session, summary->weights_sha256, v.err);
     if (code) return code;
-    snprintf(config->run_dir, sizeof config->run_dir, "%s", run_dir);
-    summary->run_dir = config->run_dir;
+    summary->run_dir = tr_config_keep(&config->run_dir, run_dir);
     summary->seed = (uint64_t)v.session.experiment.train.seed;
     summary->threads = v.session.placement.n_threads;
     summary->workers = v.session.workers;
     summary->isa = v.session.kernels->name;
     summary->test_images = v.session.test.n;
     summary->n_classes = v.session.test.n_classes;
-    code = tr_session_check_weights(&v.session, run_dir, v.err);
-    if (code == TR_OK) code = tr_config_keep_classes(config, &v.session.test, v.err);
+    code = tr_config_keep_classes(config, &v.session.test, v.err);
     summary->class_names = config->class_names;
     double start = tr_now();
     if (code == TR_OK) code = tr_team_run(&v.session.placement, evaluate, &v, v.err);
     if (code == TR_OK) code = v.code;
-    if (code == TR_OK && !isfinite(summary->test_loss))
-        code = tr_fail(v.err, TR_ENONFINITE, "%s/model.safetensors: the test loss is %s", run_dir,
-                       isnan(summary->test_loss) ? "not a number" : "infinite");
     summary->images_per_second = v.session.test.n / (tr_now() - start);
     summary->peak_rss_bytes = tr_peak_memory();
     tr_session_close(&v.session);

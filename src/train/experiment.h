@@ -43,9 +43,13 @@ char *tr_experiment_text(const tr_experiment *experiment, tr_error *err);
 struct tr_config {
     tr_doc *doc;
     /* What summaries and predictions of the last call point at. */
-    char run_dir[4096];
+    char *run_dir, *reason; /* or NULL */
+    char cpu[128], started[TR_DATE];
     const char **class_names;
 };
+/* Keep a copy of `text` in *place instead of what is there; returns it, or "" where there is no
+ * memory for one. */
+const char *tr_config_keep(char **place, const char *text);
 /* Copy the names of a data set's classes into config->class_names. */
 int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
 

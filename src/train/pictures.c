@@ -47,17 +47,18 @@ int64_t tr_run_dir_bytes(const tr_session *s) {
     return tr_max(order, tr_draw_bytes(s->test.n_classes)); /* one after the other */
 }
 
-int tr_run_dir_samples(const char *dir, const tr_session *s, tr_error *err) {
-    char path[4352];
+static int draw_samples(const char *path, const tr_session *s, const tr_history *history,
+                        const tr_test *test, tr_error *err) {
     int images[GRID_IMAGES], n;
+    (void)history, (void)test;
     int code = choose(s, 0, s->train.n, images, &n, err);
-    if (code) return code;
-    return tr_picture_images(tr_run_dir_path(dir, "samples.png", path), "Training images",
-                             &s->train, images, NULL, n, err);
+    return code ? code
+                : tr_picture_images(path, "Training images", &s->train, images, NULL, n, err);
 }
 
-static int draw_curves(const char *dir, const tr_session *s, const tr_history *h, tr_error *err) {
-    char path[4352], title[TR_TEXT + 32];
+static int draw_curves(const char *path, const tr_session *s, const tr_history *h,
+                       const tr_test *test, tr_error *err) {
+    char title[TR_TEXT + 32];
     const tr_series loss[] = {{"training loss", h->n_logs, h->log_x, h->log_loss, false},
                               {"test loss", h->n_epochs, h->epoch_x, h->test_loss, true}};
     const tr_series accuracy[] = {
@@ -66,25 +67,36 @@ static int draw_curves(const char *dir, const tr_session *s, const tr_history *h
         {"Loss", "epoch", "cross-entropy (nats)", loss, 2, 0, 0},
         {"Accuracy", "epoch", "share of test images", accuracy, 1, 0, 1},
     };
+    (void)test;
     snprintf(title, sizeof title, "Training of %s", s->experiment.name);
-    return tr_draw_panels(tr_run_dir_path(dir, "curves.png", path), title, panels, 2, err);
+    return tr_draw_panels(path, title, panels, 2, err);
 }
 
-int tr_run_dir_pictures(const char *dir, const tr_session *s, const tr_history *history,
-                        const tr_test *test, tr_error *err) {
-    char path[4352], title[128];
+static int draw_predictions(const char *path, const tr_session *s, const tr_history *history,
+                            const tr_test *test, tr_error *err) {
     int images[GRID_IMAGES], n;
     int32_t predicted[GRID_IMAGES];
-    int code = draw_curves(dir, s, history, err);
+    (void)history;
+    int code = choose(s, 1, s->test.n, images, &n, err);
     if (code) return code;
-    if ((code = choose(s, 1, s->test.n, images, &n, err))) return code;
     for (int i = 0; i < n; i++) predicted[i] = test->predicted[images[i]];
-    code = tr_picture_images(tr_run_dir_path(dir, "predictions.png", path),
-                             "Test images: what they are, and what the network says", &s->test,
-                             images, predicted, n, err);
-    if (code) return code;
+    return tr_picture_images(path, "Test images: what they are, and what the network says",
+                             &s->test, images, predicted, n, err);
+}
+
+static int draw_confusion(const char *path, const tr_session *s, const tr_history *history,
+                          const tr_test *test, tr_error *err) {
+    char title[128];
+    (void)history;
     snprintf(title, sizeof title, "Confusion on the test set, accuracy %.2f %%",
              100 * test->accuracy);
-    return tr_draw_confusion(tr_run_dir_path(dir, "confusion.png", path), title,
-                             s->test.class_names, test->n_classes, test->confusion, err);
+    return tr_draw_confusion(path, title, s->test.class_names, test->n_classes, test->confusion,
+                             err);
 }
+
+const tr_picture tr_pictures[TR_N_PICTURES] = {
+    {TR_FILE_SAMPLES, draw_samples, true},
+    {TR_FILE_CURVES, draw_curves, false},
+    {TR_FILE_PREDICTIONS, draw_predictions, false},
+    {TR_FILE_CONFUSION, draw_confusion, false},
+};

@@ -68,7 +68,7 @@ static int take(predicting *p, const tr_exec *exec, int i, int best) {
     double sum = 0, most = (double)logits[best];
     int n = p->session.test.n_classes, at = p->first + i;
     for (int k = 0; k < n; k++) sum += exp((double)logits[k] - most);
-    if (!isfinite(sum))
+    if (!tr_is_finite(sum))
         return tr_fail(p->err, TR_ENONFINITE,
                        "the network's output for image %d is not a finite number",
                        (int)p->order[at]);
@@ -147,7 +147,6 @@ int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t 
     if (code) return code;
     pthread_mutex_init(&p.lock, NULL);
     code = choose(&p, seed);
-    if (code == TR_OK) code = tr_session_check_weights(&p.session, run_dir, p.err);
     if (code == TR_OK) code = tr_config_keep_classes(config, &p.session.test, p.err);
     p.class_names = config->class_names;
     if (code == TR_OK) code = tr_team_run(&p.session.placement, predict, &p, p.err);

@@ -1,153 +1,217 @@
-/* The run directory: its name, config.ini, metrics.jsonl, summary.json. Every file is written
- * whole. */
+/* The run directory: its names, and how one run takes it.
+ *
+ * Taken is a folder with the file `lock`, which the system makes for one process alone. What the
+ * folder holds is looked at after that: a run that was over in between has left its other files.
+ */
 #include "train/run_dir.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MAX_RUNS = 100000 };
 
-char *tr_run_dir_path(const char *dir, const char *name, char out[4352]) {
-    snprintf(out, 4352, "%s/%s", dir, name);
-    return out;
+static const char *const names[TR_N_RUN_FILES] = {
+    [TR_FILE_LOCK] = "lock",
+    [TR_FILE_CONFIG] = "config.ini",
+    [TR_FILE_MODEL] = "model.safetensors",
+    [TR_FILE_METRICS] = "metrics.jsonl",
+    [TR_FILE_SUMMARY] = "summary.json",
+    [TR_FILE_SAMPLES] = "samples.png",
+    [TR_FILE_CURVES] = "curves.png",
+    [TR_FILE_PREDICTIONS] = "predictions.png",
+    [TR_FILE_CONFUSION] = "confusion.png",
+};
+
+const char *tr_run_file_name(tr_run_file file) {
+    return names[file];
 }
 
-static bool holds_run(const char *dir) {
-    static const char *const files[] = {"config.ini", "model.safetensors", "metrics.jsonl",
-                                        "summary.json"};
-    char path[4352];
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        if (tr_exists(tr_run_dir_path(dir, files[i], path))) return true;
+/* ---- the folder's names ---- */
+
+static void forget(tr_run_dir *dir) {
+    for (int i = 0; i < TR_N_RUN_FILES; i++) tr_free(dir->file[i]);
+    tr_free(dir->path);
+    *dir = (tr_run_dir){0};
+}
+
+static int name_files(const char *path, tr_run_dir *out, tr_error *err) {
+    *out = (tr_run_dir){.path = tr_strdup(path, err)};
+    bool complete = out->path != NULL;
+    for (int i = 0; i < TR_N_RUN_FILES && complete; i++) {
+        out->file[i] = tr_path(path, names[i], err);
+        complete = out->file[i] != NULL;
     }
-    return false;
+    if (complete) return TR_OK;
+    forget(out);
+    return TR_ENOMEM;
 }
 
-int tr_run_dir_check(const tr_session *s, tr_error *err) {
-    const char *out = s->experiment.run.out;
-    const tr_pair *pair = tr_doc_find(s->experiment.doc, "run", "out");
-    if (!out[0] || !tr_exists(out)) return TR_OK;
-    if (!tr_is_folder(out))
-        return tr_fail_at(err, pair->where, "run.out", "'%s' is there and is not a folder", out);
-    if (holds_run(out))
-        return tr_fail_at(err, pair->where, "run.out",
-                          "'%s' holds a run already, allowed is a new or empty folder", out);
-    tr_error inner = {0};
-    int code = tr_check_writable(out, &inner);
-    return code ? tr_fail_at(err, pair->where, "run.out", "%s", inner.text) : TR_OK;
-}
-
-static int choose(const tr_session *s, char *out, size_t bytes, tr_error *err) {
-    const tr_experiment *e = &s->experiment;
-    int code = TR_OK;
-    if (e->run.out[0]) {
-        tr_error inner = {0};
-        if ((code = tr_run_dir_check(s, err))) return code;
-        snprintf(out, bytes, "%s", e->run.out);
-        code = tr_make_folder(out, &inner);
-        if (code == TR_OK) code = tr_check_writable(out, &inner);
-        return code ? tr_fail_at(err, tr_doc_find(e->doc, "run", "out")->where, "run.out", "%s",
-                                 inner.text)
-                    : TR_OK;
+/* Files of all names can be made and none is there; `lock` is looked at unless it is ours. */
+static int check_free(const tr_run_dir *dir, bool ours, tr_error *err) {
+    for (int i = ours ? TR_FILE_LOCK + 1 : TR_FILE_LOCK; i < TR_N_RUN_FILES; i++) {
+        int found = tr_look(dir->file[i], err);
+        if (found < 0) return found;
+        if (found && i == TR_FILE_LOCK)
+            return tr_fail(err, TR_ECONFIG,
+                           "'%s' has '%s' already: another run is under way there or was killed, "
+                           "allowed is a new or empty folder",
+                           dir->path, names[i]);
+        if (found)
+            return tr_fail(err, TR_ECONFIG,
+                           "'%s' has '%s' already, which a run does not replace, allowed is a new "
+                           "or empty folder",
+                           dir->path, names[i]);
     }
-    for (int i = 1; i < MAX_RUNS; i++) {
-        int length = i == 1 ? snprintf(out, bytes, "runs/%s", e->name)
-                            : snprintf(out, bytes, "runs/%s-%d", e->name, i);
-        if (length < 0 || (size_t)length >= bytes) break;
-        tr_error inner = {0};
-        code = tr_make_new_folder(out, &inner);
-        if (code == TR_OK) return TR_OK;
-        if (code < 0)
-            return tr_fail(err, TR_ECONFIG, "%s (choose another place with --out)", inner.text);
-    }
-    return tr_fail(err, TR_ECONFIG, "there is no free name for runs/%s: choose one with --out",
-                   e->name);
+    return TR_OK;
 }
 
-int tr_run_dir_create(const tr_session *s, char *out, size_t bytes, tr_error *err) {
-    char path[4352];
-    int code = choose(s, out, bytes, err);
-    if (code) return code;
+/* ---- taking it ---- */
+
+/* {"host": "...", "process": 123, "started": "..."} */
+static int make_lock(const tr_run_dir *dir, tr_error *err) {
+    char host[128], date[TR_DATE], text[512];
+    tr_host_name(host, sizeof host);
+    for (char *c = host; *c; c++)
+        if (*c == '"' || *c == '\\') *c = '?';
+    tr_date(date);
+    snprintf(text, sizeof text, "{\"host\": \"%s\", \"process\": %ld, \"started\": \"%s\"}\n", host,
+             tr_process_id(), date);
+    return tr_create_new(dir->file[TR_FILE_LOCK], text, err);
+}
+
+static int write_config(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
     char *text = tr_experiment_text(&s->experiment, err);
     if (text == NULL) return TR_ENOMEM;
-    code = tr_save(tr_run_dir_path(out, "config.ini", path), text, strlen(text), err);
+    int code = tr_save(dir->file[TR_FILE_CONFIG], text, strlen(text), err);
     tr_free(text);
     return code;
 }
 
-/* ---- history and metrics ---- */
+/* With the lock, which is ours from here on. */
+static int settle(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
+    int code = check_free(dir, true, err);
+    return code ? code : write_config(dir, s, err);
+}
 
-/* Room for one more in n arrays that have `n` entries each. */
-static int grow(double **arrays[], int n_arrays, int n, int *room, tr_error *err) {
-    if (n < *room) return TR_OK;
-    int more = *room ? 2 * *room : 64;
-    for (int i = 0; i < n_arrays; i++) {
-        double *larger = tr_alloc((size_t)more, sizeof *larger, err);
-        if (larger == NULL) return TR_ENOMEM;
-        if (n) memcpy(larger, *arrays[i], (size_t)n * sizeof *larger);
-        tr_free(*arrays[i]);
-        *arrays[i] = larger;
+/* TR_OK, 1 when another run was faster, or a failure. */
+static int lock_and_settle(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
+    int code = tr_check_writable(dir->path, err);
+    if (code == TR_OK) code = make_lock(dir, err);
+    if (code) return code;
+    if ((code = settle(dir, s, err))) tr_remove_file(dir->file[TR_FILE_LOCK]);
+    return code;
+}
+
+static tr_where place_of_out(const tr_session *s) {
+    const tr_pair *pair = tr_doc_find(s->experiment.doc, "run", "out");
+    return pair ? pair->where : (tr_where){tr_doc_name(s->experiment.doc), 0};
+}
+
+static int take_named(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
+    if (tr_look(path, NULL) == 1 && !tr_is_folder(path))
+        return tr_fail(err, TR_ECONFIG, "'%s' is there and is not a folder", path);
+    int made = tr_make_new_folder(path, err);
+    if (made < 0) return made;
+    int code = made ? check_free(dir, false, err) : TR_OK;
+    if (code == TR_OK) code = lock_and_settle(dir, s, err);
+    if (code < 0 && made == TR_OK) tr_remove_empty_folder(path);
+    return code > 0 ? tr_fail(err, TR_ECONFIG, "'%s' was taken by another run just now", path)
+                    : code;
+}
+
+/* TR_OK, 1 for a name that is another run's, or a failure. */
+static int take_new(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
+    tr_error inner = {0};
+    int code = tr_make_new_folder(path, err);
+    if (code) return code;
+    code = lock_and_settle(dir, s, &inner);
+    if (code < 0) tr_remove_empty_folder(path);
+    /* A run that was given this name with --out has been here. */
+    if (code == TR_ECONFIG) return 1;
+    return code < 0 ? tr_fail(err, code, "%s", inner.text) : code;
+}
+
+/* The name of the i-th run, from 1: runs/NAME, runs/NAME-2, ... */
+static char *automatic_name(const tr_session *s, int i, tr_error *err) {
+    size_t bytes = strlen(s->experiment.name) + 32;
+    char *path = tr_alloc(bytes, 1, err);
+    if (path == NULL) return NULL;
+    if (i == 1)
+        snprintf(path, bytes, "runs/%s", s->experiment.name);
+    else
+        snprintf(path, bytes, "runs/%s-%d", s->experiment.name, i);
+    return path;
+}
+
+static int no_automatic(const tr_session *s, const tr_error *inner, tr_error *err) {
+    if (inner->code == TR_OK)
+        return tr_fail(err, TR_ECONFIG, "there is no free name for runs/%s: choose one with --out",
+                       s->experiment.name);
+    return tr_fail(err, TR_ECONFIG, "%s (choose another place with --out)", inner->text);
+}
+
+static int take_automatic(const tr_session *s, tr_run_dir *out, tr_error *err) {
+    tr_error inner = {0};
+    for (int i = 1; i <= MAX_RUNS; i++) {
+        char *path = automatic_name(s, i, err);
+        int code = path ? name_files(path, out, err) : TR_ENOMEM;
+        if (code == TR_OK && (code = take_new(path, s, out, &inner))) forget(out);
+        tr_free(path);
+        if (code <= 0) return inner.code ? no_automatic(s, &inner, err) : code;
     }
-    *room = more;
+    return no_automatic(s, &inner, err);
+}
+
+int tr_run_dir_take(const tr_session *s, tr_run_dir *out, tr_error *err) {
+    const char *path = s->experiment.run.out;
+    tr_error inner = {0};
+    *out = (tr_run_dir){0};
+    if (!path[0]) return take_automatic(s, out, err);
+    int code = name_files(path, out, err);
+    if (code) return code;
+    if ((code = take_named(path, s, out, &inner))) {
+        forget(out);
+        return tr_fail_at(err, place_of_out(s), "run.out", "%s", inner.text);
+    }
     return TR_OK;
 }
 
-int tr_run_dir_log(const char *dir, tr_history *h, const tr_event *e, tr_error *err) {
-    char path[4352];
-    double **arrays[] = {&h->log_x, &h->log_loss};
-    int code = grow(arrays, 2, h->n_logs, &h->log_room, err);
+void tr_run_dir_release(tr_run_dir *dir) {
+    if (dir->path == NULL) return;
+    tr_remove_file(dir->file[TR_FILE_LOCK]);
+    forget(dir);
+}
+
+/* ---- the same without making anything ---- */
+
+static int check_named(const tr_session *s, tr_error *err) {
+    const char *path = s->experiment.run.out;
+    tr_error inner = {0};
+    tr_run_dir dir;
+    int code = name_files(path, &dir, err);
     if (code) return code;
-    h->log_x[h->n_logs] = e->epoch - 1 + (double)e->step / (double)e->plan->steps;
-    h->log_loss[h->n_logs++] = e->loss;
-    json_t *line =
-        json_pack("{s:s, s:i, s:I, s:o, s:o, s:o}", "event", "log", "epoch", e->epoch, "step",
-                  (json_int_t)e->global_step, "loss", tr_json_number(e->loss), "lr",
-                  tr_json_number(e->lr), "images_per_second", tr_json_number(e->images_per_second));
-    return tr_json_append(tr_run_dir_path(dir, "metrics.jsonl", path), line, err);
+    int found = tr_look(path, &inner);
+    if (found == 1 && !tr_is_folder(path))
+        code = tr_fail(&inner, TR_ECONFIG, "'%s' is there and is not a folder", path);
+    else if (found == 1)
+        code = tr_check_writable(path, &inner);
+    else
+        code = found < 0 ? found : tr_check_new_folder(path, &inner);
+    if (code == TR_OK) code = check_free(&dir, false, &inner);
+    forget(&dir);
+    return code ? tr_fail_at(err, place_of_out(s), "run.out", "%s", inner.text) : TR_OK;
 }
 
-int tr_run_dir_epoch(const char *dir, tr_history *h, const tr_event *e, tr_error *err) {
-    char path[4352];
-    double **arrays[] = {&h->epoch_x, &h->train_loss, &h->test_loss, &h->test_accuracy};
-    int code = grow(arrays, 4, h->n_epochs, &h->epoch_room, err);
-    if (code) return code;
-    h->epoch_x[h->n_epochs] = e->epoch;
-    h->train_loss[h->n_epochs] = e->train_loss;
-    h->test_loss[h->n_epochs] = e->test_loss;
-    h->test_accuracy[h->n_epochs++] = e->test_accuracy;
-    json_t *line =
-        json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "event", "epoch", "epoch", e->epoch,
-                  "step", (json_int_t)e->global_step, "train_loss", tr_json_number(e->train_loss),
-                  "test_loss", tr_json_number(e->test_loss), "test_accuracy",
-                  tr_json_number(e->test_accuracy), "seconds", tr_json_number(e->epoch_seconds),
-                  "images_per_second", tr_json_number(e->images_per_second));
-    return tr_json_append(tr_run_dir_path(dir, "metrics.jsonl", path), line, err);
-}
-
-void tr_history_free(tr_history *h) {
-    tr_free(h->log_x);
-    tr_free(h->log_loss);
-    tr_free(h->epoch_x);
-    tr_free(h->train_loss);
-    tr_free(h->test_loss);
-    tr_free(h->test_accuracy);
-    *h = (tr_history){0};
-}
-
-int tr_run_dir_summary(const char *dir, const tr_summary *s, tr_error *err) {
-    char path[4352];
-    json_t *classes = json_object();
-    for (int k = 0; k < s->n_classes; k++)
-        json_object_set_new(classes, s->class_names[k], tr_json_number(s->per_class_accuracy[k]));
-    json_t *object = json_pack(
-        "{s:I, s:i, s:I, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "seed",
-        (json_int_t)s->seed, "epochs", s->epochs, "steps", (json_int_t)s->steps, "threads",
-        s->threads, "workers", s->workers, "isa", s->isa, "test_accuracy",
-        tr_json_number(s->test_accuracy), "test_loss", tr_json_number(s->test_loss), "train_loss",
-        tr_json_number(s->final_train_loss), "per_class_accuracy", classes, "train_seconds",
-        tr_json_number(s->train_seconds), "images_per_second", tr_json_number(s->images_per_second),
-        "data_wait_fraction", tr_json_number(s->data_wait_fraction), "loader_wait_seconds",
-        tr_json_number(s->loader_wait_seconds), "peak_rss_bytes", (json_int_t)s->peak_rss_bytes,
-        "weights_sha256", s->weights_sha256);
-    return tr_json_save(tr_run_dir_path(dir, "summary.json", path), object, err);
+int tr_run_dir_check(const tr_session *s, tr_error *err) {
+    if (s->experiment.run.out[0]) return check_named(s, err);
+    tr_error inner = {0};
+    for (int i = 1; i <= MAX_RUNS; i++) {
+        char *path = automatic_name(s, i, err);
+        if (path == NULL) return TR_ENOMEM;
+        int found = tr_look(path, &inner);
+        int code = found == 0 ? tr_check_new_folder(path, &inner) : found;
+        tr_free(path);
+        if (code <= 0) return code ? no_automatic(s, &inner, err) : TR_OK;
+    }
+    return no_automatic(s, &inner, err);
 }

@@ -1,5 +1,5 @@
 /* Opening what a configuration names, in the order in which its faults should be found. */
-#include "train/session.h"
+#include "train/run_dir.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +23,11 @@ static int choose_kernels(tr_session *s, tr_error *err) {
     return tr_kernels_get(isa, &s->kernels, err);
 }
 
-static int open_data(tr_session *s, bool with_training, tr_error *err) {
+static int look(const tr_watch *watch) {
+    return watch ? watch->look(watch->arg) : TR_OK;
+}
+
+static int open_data(tr_session *s, bool with_training, const tr_watch *watch, tr_error *err) {
     const tr_experiment *e = &s->experiment;
     tr_places places = {.context = "data", .where = {tr_doc_name(e->doc), 0}};
     places.pairs = tr_doc_section(e->doc, "data", &places.n, &places.where);
@@ -36,7 +40,7 @@ static int open_data(tr_session *s, bool with_training, tr_error *err) {
     tr_where where;
     if (with_training && (code = e->dataset->open(&request, &s->train, err))) return code;
     request.split = TR_TEST;
-    if ((code = e->dataset->open(&request, &s->test, err))) return code;
+    if ((code = look(watch)) || (code = e->dataset->open(&request, &s->test, err))) return code;
     if (s->test.n_classes > TR_MAX_CLASSES)
         return tr_fail(err, TR_ECONFIG, "the data has more than %d classes", TR_MAX_CLASSES);
     const tr_pair *pairs = tr_doc_section(e->doc, "transforms", &n, &where);
@@ -91,9 +95,9 @@ static tr_loader_options options_of(const tr_session *s, const tr_dataset *datas
 }
 
 /* The images themselves, when nothing else can be wrong and they are known to have room. */
-static int load_data(tr_session *s, bool with_training, tr_error *err) {
-    int code = TR_OK;
-    if (with_training) {
+static int load_data(tr_session *s, bool with_training, const tr_watch *watch, tr_error *err) {
+    int code = look(watch);
+    if (code == TR_OK && with_training) {
         const tr_loader_args *args = &s->experiment.loader;
         tr_loader_options options = options_of(s, &s->train, args);
         tr_places places = {.context = "loader", .where = {tr_doc_name(s->experiment.doc), 0}};
@@ -101,28 +105,32 @@ static int load_data(tr_session *s, bool with_training, tr_error *err) {
         code = tr_loader_check_room(&s->train, &options, &places, err);
         if (code == TR_OK) code = tr_dataset_load(&s->train, err);
     }
+    if (code == TR_OK) code = look(watch);
     if (code == TR_OK) code = tr_dataset_load(&s->test, err);
     if (code == TR_OK && with_training && s->experiment.dataset->from_files)
         code = tr_dataset_note_repeats(&s->train, &s->test, &s->notes, err);
     return code;
 }
 
-static int open_all(const tr_doc *doc, bool with_training, tr_session *s, tr_error *err) {
+static int open_all(const tr_doc *doc, bool with_training, const tr_watch *watch, tr_session *s,
+                    tr_error *err) {
     int code = tr_experiment_parse(doc, &s->experiment, err);
     if (code) return code;
     if ((code = choose_kernels(s, err))) return code;
-    if ((code = open_data(s, with_training, err))) return code;
+    if ((code = look(watch)) || (code = open_data(s, with_training, watch, err))) return code;
     if (with_training && (code = check_loader(s, err))) return code;
+    if ((code = look(watch))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
     if ((code = tr_graph_create(doc, image, s->test.n_classes, &s->graph, err))) return code;
     if ((code = tr_topology_load(NULL, &s->topology, err))) return code;
     if ((code = tr_session_place(s, s->experiment.run.threads, err))) return code;
-    return load_data(s, with_training, err);
+    return load_data(s, with_training, watch, err);
 }
 
-int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err) {
+int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch, tr_session *out,
+                    tr_error *err) {
     *out = (tr_session){.resident = tr_resident_memory()};
-    int code = open_all(doc, with_training, out, err);
+    int code = open_all(doc, with_training, watch, out, err);
     if (code) tr_session_close(out);
     return code;
 }
@@ -149,21 +157,32 @@ int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err)
 
 /* ---- a finished run ---- */
 
-int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s,
-                        char sha256[65], tr_error *err) {
-    char path[4096 + 32];
-    if (snprintf(path, sizeof path, "%s/model.safetensors", run_dir) >= (int)sizeof path)
-        return tr_fail(err, TR_EIO, "the name of the run directory is too long");
-    tr_clear_temporaries(run_dir);
-    int code = tr_session_open(config->doc, false, s, err);
-    if (code) return code;
+/* The weights in the file, finite ones only. */
+static int load_finite(tr_session *s, const char *path, tr_error *err) {
+    char fault[TR_NONFINITE];
+    int code = tr_session_load(s, path, err);
+    if (code || tr_weights_finite(s->graph, fault)) return code;
+    return tr_fail(err, TR_ENONFINITE, "%s: %s", path, fault);
+}
+
+static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_error *err) {
     tr_account account;
     tr_session_account(s, NULL, NULL, &account);
-    code = tr_account_check(&account, err);
+    int code = tr_account_check(&account, err);
     if (code == TR_OK) code = tr_graph_allocate(s->graph, err);
-    if (code == TR_OK) code = tr_session_load(s, path, err);
-    if (code == TR_OK) code = tr_session_sha256(s, sha256, err);
-    if (code) tr_session_close(s);
+    if (code) return code;
+    char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_MODEL), err);
+    code = path ? load_finite(s, path, err) : TR_ENOMEM;
+    tr_free(path);
+    return code ? code : tr_session_sha256(s, sha256, err);
+}
+
+int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s,
+                        char sha256[65], tr_error *err) {
+    tr_clear_temporaries(run_dir);
+    int code = tr_session_open(config->doc, false, NULL, s, err);
+    if (code) return code;
+    if ((code = load_run(s, run_dir, sha256, err))) tr_session_close(s);
     return code;
 }
 

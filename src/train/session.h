@@ -21,9 +21,16 @@ typedef struct tr_session {
     tr_notes notes;           /* found while opening */
 } tr_session;
 
-/* Open data, network, kernels and placement. with_training: the training set, too. The network has
- * no memory for its weights yet. Nothing is left open on failure. */
-int tr_session_open(const tr_doc *doc, bool with_training, tr_session *out, tr_error *err);
+/* Called before each part is opened, which may take long: other than 0 ends the opening. */
+typedef struct tr_watch {
+    int (*look)(void *arg); /* TR_OK or a code */
+    void *arg;
+} tr_watch;
+
+/* Open data, network, kernels and placement. with_training: the training set, too. watch may be
+ * NULL. The network has no memory for its weights yet. Nothing is left open on failure. */
+int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch, tr_session *out,
+                    tr_error *err);
 /* The same for a finished run, with its weights and their sum. */
 int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *out,
                         char sha256[65], tr_error *err);
@@ -46,9 +53,12 @@ int tr_session_load(tr_session *session, const char *path, tr_error *err);
 /* SHA-256 of the parameters in that order, as float32. */
 int tr_session_sha256(const tr_session *session, char sha256[65], tr_error *err);
 
-/* TR_ENONFINITE, with the model of the run and the tensor, unless all weights are finite
- * (finite.c). err is not NULL. */
-int tr_session_check_weights(const tr_session *session, const char *run_dir, tr_error *err);
+/* Weights that are infinite or NaN (finite.c): are there none? Else `text` says where one is:
+ * "tensor 'fc.weight' holds a value that is not a number". */
+enum { TR_NONFINITE = TR_NAME + 96 };
+bool tr_weights_finite(const tr_graph *graph, char text[TR_NONFINITE]);
+/* "not a number" or "infinite". */
+const char *tr_nonfinite_name(double value);
 
 /* Batches of a data set as a step wants them. */
 typedef struct tr_feed {

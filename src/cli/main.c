@@ -51,7 +51,7 @@ int main(int argc, char **argv) {
     tr_error err = {0};
     tr_options options = {0};
     fill_standard_descriptors();
-    tr_ignore_write_signals(); /* `trainer ... | head` must not end a run in its middle */
+    tr_ignore_write_signals();           /* `trainer ... | head` must not end a run in its middle */
     setenv("HWLOC_HIDE_ERRORS", "2", 0); /* what it complains of, we do without */
     if (argc <= 1) {
         tr_print_usage(stderr, NULL);

@@ -35,10 +35,11 @@ typedef struct bad_call {
     static int name(tr_config *config, tr_error *err) {                                            \
         tr_bench_loader_result loader;                                                             \
         tr_bench_scaling_row row;                                                                  \
+        tr_prediction prediction;                                                                  \
         double gflops;                                                                             \
         int one = 1, none = 0, below = -1, many = 1025;                                            \
         (void)config, (void)loader, (void)row, (void)gflops, (void)one, (void)none, (void)below;   \
-        (void)many;                                                                                \
+        (void)many, (void)prediction;                                                              \
         return expression;                                                                         \
     }
 CALL(peak_none, tr_bench_peak("auto", 0, 1, &gflops, err))
@@ -66,6 +67,12 @@ CALL(scaling_none, tr_bench_scaling(config, &none, 1, 1, &row, NULL, err))
 CALL(scaling_negative, tr_bench_scaling(config, &below, 1, 1, &row, NULL, err))
 CALL(scaling_many, tr_bench_scaling(config, &many, 1, 1, &row, NULL, err))
 CALL(scaling_zero, tr_bench_scaling(config, &one, 1, 0, &row, NULL, err))
+CALL(predict_none, tr_predict(config, "runs", 0, 0, &prediction, NULL, err))
+CALL(predict_below, tr_predict(config, "runs", -7, 0, &prediction, NULL, err))
+CALL(predict_nothing, tr_predict(NULL, "runs", 1, 0, &prediction, NULL, err))
+CALL(predict_nowhere, tr_predict(config, "runs", 1, 0, NULL, NULL, err))
+CALL(predict_no_top, tr_predict_top(config, "runs", 1, 0, &prediction, 0, NULL, NULL, err))
+CALL(evaluate_nowhere, tr_evaluate(config, "runs", NULL, err))
 CALL(scaling_nowhere, tr_bench_scaling(config, &one, 1, 1, NULL, NULL, err))
 
 static const bad_call bad_calls[] = {
@@ -95,6 +102,12 @@ static const bad_call bad_calls[] = {
     {"threads: 1025 is out of range, allowed are 1 to 1024", scaling_many},
     {"seconds: 0 is out of range, allowed are more than 0 and up to 86400", scaling_zero},
     {"bench: the place for the result is NULL", scaling_nowhere},
+    {"count: 0 is out of range, allowed are 1 and more", predict_none},
+    {"count: -7 is out of range, allowed are 1 and more", predict_below},
+    {"predict: the configuration, the run or the result is NULL", predict_nothing},
+    {"predict: the configuration, the run or the result is NULL", predict_nowhere},
+    {"predict: the place for the most probable classes is NULL", predict_no_top},
+    {"evaluate: the configuration, the run or the result is NULL", evaluate_nowhere},
 };
 
 START_TEST(bad_arguments) {

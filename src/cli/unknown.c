@@ -92,6 +92,7 @@ typedef struct match { /* keys of one name */
     const char *key;
     int n_keys;
     bool flag;
+    bool is_section; /* the name is a section's */
 } match;
 
 /* "--Batch-Size" -> "batch_size". */
@@ -125,6 +126,7 @@ static void find_key(const tr_key_place *place, void *arg) {
     char full[TR_TEXT];
     snprintf(full, sizeof full, "%s.%s", place->section, place->key);
     bool is_type = strcmp(place->key, "type") == 0;
+    if (strcmp(m->name, place->section) == 0) m->is_section = true;
     if (strcmp(m->name, place->key) != 0 && strcmp(m->name, full) != 0 &&
         !(is_type && strcmp(m->name, place->section) == 0))
         return;
@@ -272,7 +274,12 @@ static int say_known(const char *word, const char *name, int argc, char **argv, 
         const char *option = tr_option_names(&n)[k], *takes = tr_option_value(k);
         return say_option(word, option, takes, value_of(argc, argv, i, false), err);
     }
-    if (!find(name, &m)) return TR_OK;
+    if (!find(name, &m) && !m.is_section) return TR_OK;
+    if (m.section == NULL)
+        return tr_fail(err, TR_ECONFIG,
+                       "unknown option '%s': it is a section of the configuration, see trainer "
+                       "help %s",
+                       word, name);
     return say_key(word, &m, value_of(argc, argv, i, m.flag), err);
 }
 

@@ -61,9 +61,9 @@ START_TEST(pictures_that_are_named) {
     ck_assert_msg(p.code == 0, "%s", p.err);
     ck_assert(!stat("/dev/null", &info) && S_ISCHR(info.st_mode));
     RUN(&p, "predict", "--model", "named", "--picture", "elsewhere");
-    check_failure(&p, 1, "trainer: elsewhere: is a folder, not a file");
+    check_failure(&p, 2, "--picture: 'elsewhere' is a folder, not a file");
     RUN(&p, "predict", "--model", "named", "--picture", "none/x.png");
-    check_failure(&p, 1, "trainer: none/x.png: cannot create: No such file or directory");
+    check_failure(&p, 2, "--picture: there is no folder 'none'");
     if (access("/dev/full", W_OK)) return;
     RUN(&p, "predict", "--model", "named", "--picture", "/dev/full");
     check_failure(&p, 1, "trainer: /dev/full: cannot write: No space left on device");

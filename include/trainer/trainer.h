@@ -188,8 +188,9 @@ TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_err
  * and given to the calls below. */
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
-/* Test the weights in RUN_DIR/model.safetensors. Fills the summary's test_*, class and thread
- * fields. TR_ENONFINITE where weights or the loss are not finite numbers. */
+/* Test the weights in RUN_DIR/model.safetensors, which may be another program's: F32, F16, BF16 or
+ * F64, a prefix that all names share ("module.") left out. Fills the summary's test_*, class and
+ * thread fields. TR_ENONFINITE where weights or the loss are not finite numbers. */
 TR_API int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
 
 typedef struct tr_prediction {
@@ -206,7 +207,9 @@ typedef struct tr_class_probability {
 enum { TR_PREDICT_DRAWN = 64 }; /* images that tr_predict draws at most, the first ones */
 
 /* Predict `count` different test images (chosen by seed) into out[count] and draw them to the PNG
- * `picture` (NULL: do not). count is 1 up to the size of the test set, else TR_ECONFIG. */
+ * `picture` (NULL: do not). count is 1 up to the size of the test set, else TR_ECONFIG. The
+ * picture replaces a file whole; a device or pipe is written into, and a named pipe waits for its
+ * reader. */
 TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
                       tr_prediction *out, const char *picture, tr_error *err);
 /* The same, with the n_top (1 or more) most probable classes of each image, the most probable

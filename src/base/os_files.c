@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,9 +26,22 @@ int tr_os_open(const char *path, int flags) {
     return file;
 }
 
+int tr_os_message(tr_error *err, int code, const char *path, const char *format, ...) {
+    enum { MOST = 600 };
+    char text[300];
+    size_t length = strlen(path);
+    const char *end = length > MOST ? path + length - MOST : path;
+    while (end > path && ((unsigned char)*end & 0xc0) == 0x80) end++; /* whole characters */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return tr_fail(err, code, "%s%s: %s", end > path ? "..." : "", end, text);
+}
+
 int tr_os_failure(tr_error *err, const char *path, const char *what, int reason) {
-    return tr_fail(err, reason == ENOMEM ? TR_ENOMEM : TR_EIO, "%s: cannot %s: %s", path, what,
-                   strerror(reason));
+    return tr_os_message(err, reason == ENOMEM ? TR_ENOMEM : TR_EIO, path, "cannot %s: %s", what,
+                         strerror(reason));
 }
 
 static int64_t modified(const struct stat *info) {
@@ -44,8 +59,8 @@ int tr_open_file(const char *path, tr_file *out, tr_error *err) {
         goto fail;
     }
     if (!S_ISREG(info.st_mode)) {
-        code = tr_fail(err, TR_EIO, "%s: is %s, not a file", path,
-                       S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
+        code = tr_os_message(err, TR_EIO, path, "is %s, not a file",
+                             S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
         goto fail;
     }
     char *copy = tr_strdup(path, err);
@@ -70,11 +85,10 @@ int tr_read_at(const tr_file *file, int64_t offset, void *out, size_t bytes, tr_
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return tr_os_failure(err, file->path, "read", errno);
         if (n == 0)
-            return tr_fail(
-                err, TR_EIO,
-                "%s: ends at byte %lld, %zu bytes before it should: was it changed while "
-                "it was read?",
-                file->path, (long long)offset, bytes);
+            return tr_os_message(err, TR_EIO, file->path,
+                                 "ends at byte %lld, %zu bytes before it should: was it changed "
+                                 "while it was read?",
+                                 (long long)offset, bytes);
         next += n;
         offset += n;
         bytes -= (size_t)n;
@@ -107,8 +121,8 @@ int tr_read_file(const char *path, int64_t most, char **out, size_t *bytes, tr_e
     if (code) return code;
     char *text = NULL;
     if (file.size > most)
-        code = tr_fail(err, TR_EIO, "%s: has %lld bytes, at most %lld are read", path,
-                       (long long)file.size, (long long)most);
+        code = tr_os_message(err, TR_EIO, path, "has %lld bytes, at most %lld are read",
+                             (long long)file.size, (long long)most);
     else if (!(text = tr_alloc((size_t)file.size + 1, 1, err)))
         code = TR_ENOMEM;
     else

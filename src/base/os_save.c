@@ -222,7 +222,7 @@ static int open_special(const place *p) {
 /* ---- temporary files ---- */
 
 /* Create and lock a file in `folder`; its name into out. A name that is taken is another's. Between
- * its creation and its lock a file looks abandoned and may be removed: then it has no link left. */
+ * its creation and its lock a file looks abandoned and may be removed: then another is made. */
 static int create_temporary(int folder, char *out, size_t bytes) {
     static atomic_uint counter;
     enum { TRIES = 100 };
@@ -234,7 +234,7 @@ static int create_temporary(int folder, char *out, size_t bytes) {
         if (file < 0 && errno == EEXIST) continue;
         if (file < 0) return -1;
         bool taken = flock(file, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-        if (!taken && !fstat(file, &info) && info.st_nlink > 0) return file;
+        if (!taken && !fstatat(folder, out, &info, AT_SYMLINK_NOFOLLOW)) return file;
         close_quietly(file);
     }
     errno = EEXIST;
@@ -314,7 +314,7 @@ int tr_save_begin(const char *path, tr_output *out, tr_error *err) {
     if (find(path, &p)) {
         code = tr_os_failure(err, path, step, errno);
     } else if (p.kind == KIND_FOLDER) {
-        code = tr_fail(err, TR_EIO, "%s: is a folder, not a file", path);
+        code = tr_os_message(err, TR_EIO, path, "is a folder, not a file");
     } else if ((o.path = tr_strdup(path, err)) && (o.name = tr_strdup(p.name, err))) {
         code = begin_at(&p, &o, &step) ? tr_os_failure(err, path, step, errno) : TR_OK;
     }

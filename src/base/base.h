@@ -334,6 +334,8 @@ typedef struct tr_output {
  * the failure of tr_save_end, leaves the old one and no temporary file. A failed tr_save_write is
  * followed by tr_save_cancel. Either of the two ends the output. */
 int tr_save_begin(const char *path, tr_output *out, tr_error *err);
+/* Would tr_save_begin work now? Opens no pipe and changes nothing. */
+int tr_check_output(const char *path, tr_error *err);
 int tr_save_write(tr_output *out, const void *data, size_t bytes, tr_error *err);
 int tr_save_end(tr_output *out, tr_error *err);
 void tr_save_cancel(tr_output *out);

@@ -203,17 +203,23 @@ static int connect_to(const place *p) {
     return file;
 }
 
+/* The descriptor that a KIND_OWN names, or -1; the folder's has taken its number just now. */
+static int own_number(const place *p) {
+    char *end;
+    long number = strtol(p->name, &end, 10);
+    return *end || number < 0 || number > INT_MAX || number == p->folder ? -1 : (int)number;
+}
+
 /* Open what is written into. A pipe waits for its reader, as it does for every program. */
 static int open_special(const place *p) {
     if (p->kind == KIND_OWN) {
-        char *end;
-        long number = strtol(p->name, &end, 10);
-        if (*end || number < 0 || number > INT_MAX || number == p->folder) {
-            errno = EBADF; /* p->folder took the number just now */
+        int number = own_number(p);
+        if (number < 0) {
+            errno = EBADF;
             return -1;
         }
         if (number == STDOUT_FILENO) fflush(stdout); /* what was printed before comes before */
-        return fcntl((int)number, F_DUPFD_CLOEXEC, 0);
+        return fcntl(number, F_DUPFD_CLOEXEC, 0);
     }
     if (S_ISSOCK(p->info.st_mode)) return connect_to(p);
     return open_at(p->folder, p->name, O_WRONLY | O_NOCTTY);
@@ -289,7 +295,7 @@ static void keep_permissions(int file, const struct stat *old) {
 
 /* Open the place for writing; the step that failed in *step. */
 static int begin_at(const place *p, tr_output *out, const char **step) {
-    *step = p->kind == KIND_NOTHING ? "create" : "open";
+    *step = "open";
     if (p->kind == KIND_SPECIAL || p->kind == KIND_OWN) {
         out->descriptor = open_special(p);
         return out->descriptor < 0 ? -1 : 0;
@@ -304,20 +310,28 @@ static int begin_at(const place *p, tr_output *out, const char **step) {
     return 0;
 }
 
+/* What every output begins with: the place, whose folder is open, where it can be one. */
+static int start(const char *path, place *p, tr_error *err) {
+    int code = TR_OK;
+    if (!*path) return tr_fail(err, TR_EIO, "a file without a name cannot be written");
+    if (find(path, p))
+        code = tr_os_failure(err, path, "create", errno);
+    else if (p->kind == KIND_FOLDER)
+        code = tr_os_message(err, TR_EIO, path, "is a folder, not a file");
+    if (code) close_quietly(p->folder);
+    return code;
+}
+
 int tr_save_begin(const char *path, tr_output *out, tr_error *err) {
     place p;
-    const char *step = "create";
-    int code = TR_ENOMEM;
+    const char *step;
     tr_output o = {.descriptor = -1, .folder = -1};
     *out = (tr_output){0};
-    if (!*path) return tr_fail(err, TR_EIO, "a file without a name cannot be written");
-    if (find(path, &p)) {
-        code = tr_os_failure(err, path, step, errno);
-    } else if (p.kind == KIND_FOLDER) {
-        code = tr_os_message(err, TR_EIO, path, "is a folder, not a file");
-    } else if ((o.path = tr_strdup(path, err)) && (o.name = tr_strdup(p.name, err))) {
+    int code = start(path, &p, err);
+    if (code) return code;
+    code = TR_ENOMEM;
+    if ((o.path = tr_strdup(path, err)) && (o.name = tr_strdup(p.name, err)))
         code = begin_at(&p, &o, &step) ? tr_os_failure(err, path, step, errno) : TR_OK;
-    }
     if (o.folder < 0) close_quietly(p.folder);
     if (code == TR_OK) {
         *out = o;
@@ -397,5 +411,38 @@ int tr_append(const char *path, const char *text, tr_error *err) {
     }
     if (close(file) && errno != EINTR && code == TR_OK)
         code = tr_os_failure(err, path, "close", errno);
+    return code;
+}
+
+/* Can a file be made in an open folder? */
+static int try_folder(int folder) {
+    char name[TR_TEMPORARY_NAME];
+    int file = create_temporary(folder, name, sizeof name);
+    if (file < 0) return -1;
+    unlinkat(folder, name, 0);
+    close(file);
+    return 0;
+}
+
+int tr_check_output(const char *path, tr_error *err) {
+    place p;
+    const char *step = "create";
+    int code = start(path, &p, err);
+    if (code) return code;
+    bool failed = false;
+    if (p.kind == KIND_OWN) {
+        int number = own_number(&p), flags = number < 0 ? -1 : fcntl(number, F_GETFL);
+        failed = flags < 0 || (flags & O_ACCMODE) == O_RDONLY;
+        step = flags < 0 ? "open" : "write";
+        errno = EBADF;
+    } else {
+        if (p.kind != KIND_NOTHING) {
+            step = p.kind == KIND_FILE ? "replace" : "open";
+            failed = faccessat(p.folder, p.name, W_OK, AT_EACCESS);
+        }
+        if (!failed && p.kind != KIND_SPECIAL) failed = try_folder(p.folder);
+    }
+    if (failed) code = tr_os_failure(err, path, step, errno);
+    close_quietly(p.folder);
     return code;
 }

@@ -252,12 +252,18 @@ int tr_options_real(const char *option, const char *text, double min, double max
     return TR_OK;
 }
 
+static int try_output(const char *option, const char *path, tr_error *err) {
+    tr_error cause = {0};
+    int code = tr_check_output(path, &cause);
+    return code ? tr_fail(err, TR_ECONFIG, "%s: %s", option, cause.text) : TR_OK;
+}
+
 int tr_options_output(const char *option, const char *path, tr_error *err) {
     if (path == NULL) return TR_OK;
     if (tr_is_folder(path))
         return tr_fail(err, TR_ECONFIG, "%s: '%s' is a folder, not a file", option, path);
     const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path) return TR_OK;
+    if (slash == NULL || slash == path) return try_output(option, path, err);
     char *folder = tr_strdup(path, err);
     if (folder == NULL) return TR_ENOMEM;
     folder[slash - path] = '\0';
@@ -265,7 +271,7 @@ int tr_options_output(const char *option, const char *path, tr_error *err) {
                    ? TR_OK
                    : tr_fail(err, TR_ECONFIG, "%s: there is no folder '%s'", option, folder);
     tr_free(folder);
-    return code;
+    return code ? code : try_output(option, path, err);
 }
 
 int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *err) {

@@ -47,7 +47,7 @@ static mode_t type_of(const char *path) { /* links not followed */
 static mode_t permissions_of(const char *path) {
     struct stat info;
     ck_assert_int_eq(stat(path, &info), 0);
-    return info.st_mode & 07777;
+    return info.st_mode & 0777;
 }
 
 /* ---- regular files ---- */
@@ -426,6 +426,52 @@ START_TEST(descriptors_are_written_into) {
 }
 END_TEST
 
+START_TEST(descriptors_that_do_not_block) {
+    enum { BYTES = 1 << 20 };
+    int ends[2], status;
+    char path[64];
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    pid_t reader = fork();
+    ck_assert_int_ge(reader, 0);
+    if (reader == 0) {
+        static char buffer[4096];
+        size_t total = 0;
+        close(ends[1]);
+        for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) total += (size_t)n;
+        _exit(total == BYTES ? 0 : 1);
+    }
+    tr_error err = {0};
+    char *data = calloc(1, BYTES); /* more than a pipe holds */
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    int code = tr_save(path, data, BYTES, &err);
+    free(data);
+    close(ends[0]);
+    close(ends[1]);
+    ck_assert_msg(code == TR_OK, "%s", err.text);
+    ck_assert_int_eq(waitpid(reader, &status, 0), reader);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+END_TEST
+
+/* A link of somebody else's in a folder that everybody may write, as /tmp: the system does not let
+ * it be followed where fs.protected_symlinks is 1, and neither do we. */
+START_TEST(links_of_others) {
+    int protects = 0;
+    FILE *file = fopen("/proc/sys/fs/protected_symlinks", "r");
+    if (file && fscanf(file, "%d", &protects) != 1) protects = 0;
+    if (file) fclose(file);
+    if (!protects || geteuid() != 0) return;
+    save(in_folder("precious"), "old");
+    ck_assert_int_eq(tr_make_folder(in_folder("tmp"), NULL), TR_OK);
+    ck_assert_int_eq(chmod(in_folder("tmp"), 01777), 0);
+    ck_assert_int_eq(symlink("../precious", in_folder("tmp/link")), 0);
+    ck_assert_int_eq(lchown(in_folder("tmp/link"), 65534, 65534), 0);
+    expect_failure(in_folder("tmp/link"), "cannot create: Permission denied");
+    expect_file(in_folder("precious"), "old");
+}
+END_TEST
+
 START_TEST(standard_output) {
     int file = open(in_folder("out"), O_RDWR | O_CREAT, 0600);
     fflush(stdout);
@@ -524,11 +570,11 @@ static Suite *save_suite(void) {
         {"files",
          {save_replaces_whole_files, save_in_the_current_folder, save_long_names,
           save_leaves_nothing_behind, permissions_are_kept, links_are_followed,
-          names_that_cannot_be, a_removed_folder}},
+          names_that_cannot_be, a_removed_folder, links_of_others}},
         {"limits", {beyond_the_file_size_limit, full_and_read_only_disks}},
         {"special",
          {devices_stay_devices, pipes_and_sockets_are_written_into, descriptors_are_written_into,
-          standard_output}},
+          standard_output, descriptors_that_do_not_block}},
         {"temporary", {killed_writers_are_cleared, nothing_stays_open}},
     };
     Suite *suite = suite_create("save");

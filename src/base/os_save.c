@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -54,9 +55,14 @@ static int write_all(int file, const void *data, size_t bytes) {
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     sigemptyset(&pending);
     sigpending(&pending);
-    while (bytes > 0 && !failed) {
+    while (bytes > 0) {
         ssize_t n = write(file, next, bytes);
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) { /* another process made the descriptor so: wait here */
+            struct pollfd ready = {.fd = file, .events = POLLOUT};
+            poll(&ready, 1, -1);
+            continue;
+        }
         if (n == 0) errno = EIO; /* no progress and no reason: do not try for ever */
         if (n <= 0) {
             failed = errno;
@@ -153,6 +159,8 @@ static int find(const char *path, place *out) {
             return 0;
         }
         bool exists = !fstatat(out->folder, out->name, &out->info, 0);
+        /* Also a link that the system follows for nobody but its owner (protected_symlinks). */
+        if (!exists && errno != ENOENT) return -1;
         if (exists && S_ISDIR(out->info.st_mode)) {
             out->kind = KIND_FOLDER;
             return 0;
@@ -284,7 +292,7 @@ void tr_clear_temporaries(const char *folder) {
  * the system allows. Rights of a group that could not be kept are not given to another group. */
 static void keep_permissions(int file, const struct stat *old) {
     struct stat info;
-    mode_t mode = old->st_mode & 07777;
+    mode_t mode = old->st_mode & 0777;
     if (fstat(file, &info)) return;
     if ((info.st_uid != old->st_uid || info.st_gid != old->st_gid) &&
         fchown(file, old->st_uid, old->st_gid) && info.st_gid != old->st_gid &&

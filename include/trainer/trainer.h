@@ -145,7 +145,7 @@ typedef enum tr_event_kind {
     TR_EVENT_END,      /* summary is set and the run directory complete */
     TR_EVENT_NOTE,     /* text: what may not be meant so; all right behind TR_EVENT_PLAN */
     TR_EVENT_WARNING,  /* text: what could not be done, while the run goes on without it */
-    TR_EVENT_OPENING,  /* before each part of data, network and memory is opened: no plan yet */
+    TR_EVENT_OPENING   /* before each part of data, network and memory is opened: no plan yet */
 } tr_event_kind;
 
 typedef struct tr_event {

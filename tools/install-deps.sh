@@ -2,7 +2,8 @@
 # Installs what building and testing the project needs, and only what is missing (Debian 12).
 #
 #   tools/install-deps.sh         compiler, Meson, libraries, curl, npm
-#   tools/install-deps.sh --ci    also what .ci/run needs: clang, clang-format, libomp, qemu
+#   tools/install-deps.sh --ci    also what .ci/run needs: clang, clang-format, libomp, qemu, g++,
+#                                 cmake, a cross compiler and libraries for 64-bit Arm
 #
 # Needs root or sudo only when something is missing. Safe to run as often as you like.
 set -euo pipefail
@@ -52,6 +53,13 @@ if [ "$ci" = yes ]; then
     need_package libomp-dev
     need_package libclang-rt-14-dev
     need_command qemu-x86_64 qemu-user
+    need_command g++ g++
+    need_command cmake cmake
+    # The cross build of .ci/run; its libraries come from Debian's second architecture.
+    need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+    for name in libc6-dev libgomp1 libhwloc-dev libcairo2-dev libjansson-dev libpng-dev check; do
+        need_package "$name:arm64"
+    done
 fi
 # npm is the second way to the data set. A Node.js that is not Debian's brings its own npm and
 # conflicts with Debian's package, and apt then refuses the whole list: npm goes alone, and only
@@ -98,6 +106,9 @@ cause() {
 if [ ${#as_root[@]} -gt 0 ]; then
     # A password, where one is needed, is asked here and not into the log.
     "${as_root[@]}" true 2>"$log" || give_up "sudo refused, $(cause)"
+fi
+if [[ " ${missing[*]-} " == *:arm64* ]]; then
+    "${as_root[@]}" dpkg --add-architecture arm64 >>"$log" 2>&1 || give_up "$(cause)"
 fi
 # A list that cannot be renewed may still do: only the install decides.
 say "reading the package lists"

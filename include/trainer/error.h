@@ -31,7 +31,7 @@ enum tr_code {
 #define X(name, value, meaning) TR_E##name = value,
     TR_ERRORS(X)
 #undef X
-    TR_OK = 0 /* C++98 takes no comma behind the last */
+        TR_OK = 0 /* C++98 takes no comma behind the last */
 };
 
 enum { TR_ERROR_TEXT = 1024 };

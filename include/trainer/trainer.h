@@ -22,7 +22,7 @@
  *     like): handlers run on the host's threads. Meanwhile the calling thread is not cancelable.
  *   - Threads that cannot be started give TR_ESYSTEM, and so does a stack of less than 64 KiB
  *     (OMP_STACKSIZE, ulimit -s). They are tried out first, as OpenMP ends a process that cannot
- *     start them: a host must not use up a limit on threads at the same moment.
+ *     start them: the host must not use up a limit on threads at the same moment.
  *   - In the child of a fork they give TR_ESYSTEM if the parent had computed before: call fork
  *     earlier, or exec after it. The child of a fork made in a listener gets TR_ESYSTEM when the
  *     listener returns. So do calls inside a parallel region of OpenMP.

@@ -109,7 +109,9 @@ static int start(tr_call *call, pthread_t *thread) {
     reason = pthread_attr_setstacksize(&attributes, STACK_BYTES);
     if (reason == 0) {
         block_signals(&before); /* a new thread has its creator's mask */
+        tr_start_begin();
         reason = pthread_create(thread, &attributes, thread_main, call);
+        tr_start_end();
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     pthread_attr_destroy(&attributes);

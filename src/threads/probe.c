@@ -74,6 +74,15 @@ static void await_exit(long id) {
         nanosleep(&(struct timespec){0, t * 10000L}, NULL);
 }
 
+static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
+
+void tr_start_begin(void) {
+    pthread_mutex_lock(&starting);
+}
+void tr_start_end(void) {
+    pthread_mutex_unlock(&starting);
+}
+
 int tr_probe_threads(int n, tr_error *err) {
     if (n < 1) return TR_OK;
     probe shared = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};

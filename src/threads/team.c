@@ -243,10 +243,16 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
     assert(placement->n_active >= 1 && placement->n_active <= TR_MAX_THREADS);
     tr_team team;
     int rc = tr_check_fork(err);
-    if (rc == TR_OK) rc = tr_probe_threads(placement->n_active - 1, err);
     if (rc == TR_OK) rc = create(&team, placement, err);
     if (rc != TR_OK) return rc;
     tr_mark_use();
+    tr_start_begin();
+    rc = tr_probe_threads(team.size - 1, err);
+    if (rc != TR_OK) {
+        tr_start_end();
+        destroy(&team);
+        return rc;
+    }
 
     /* OpenMP's threads outlive the region and new ones inherit the binding of the thread that opens
      * it, so each binds itself inside and leaves as it came; so too for the floating-point mode. */
@@ -254,7 +260,10 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
 #pragma omp parallel num_threads(team.size)
     {
         int rank = omp_get_thread_num(), n = omp_get_num_threads();
-        if (rank == 0) n_given = n;
+        if (rank == 0) {
+            n_given = n;
+            tr_start_end(); /* all are started */
+        }
         if (n == team.size) {
             fenv_t mode;
             fegetenv(&mode);

@@ -56,6 +56,10 @@ tr_binder tr_real_binder(void);
 
 /* ---- threads and forks ---- */
 
+/* One thread of the process at a time starts threads: what one has probed no other takes (probe.c).
+ */
+void tr_start_begin(void);
+void tr_start_end(void);
 /* TR_ESYSTEM unless so many threads can be started by OpenMP, each with enough stack (probe.c). */
 int tr_probe_threads(int n, tr_error *err);
 /* A team has been opened in this process; TR_ESYSTEM in a child forked after that (call.c). */

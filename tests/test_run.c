@@ -434,6 +434,208 @@ START_TEST(help_pages) {
 }
 END_TEST
 
+/* ---- a folder is one run's ---- */
+
+/* Every name that a run writes: as a file, a folder, a link that leads nowhere. */
+START_TEST(names_that_are_there) {
+    static const char *const names[] = {"lock",          "config.ini",      "model.safetensors",
+                                        "metrics.jsonl", "summary.json",    "samples.png",
+                                        "curves.png",    "predictions.png", "confusion.png"};
+    program p;
+    char path[64], wanted[64];
+    write_config("taken.ini", 0, NULL);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        mkdir("taken", 0777);
+        snprintf(path, sizeof path, "taken/%s", names[i]);
+        if (i % 3 == 0)
+            write_whole(path, "mine", 4);
+        else if (i % 3 == 1)
+            mkdir(path, 0777);
+        else
+            ck_assert_int_eq(symlink("nowhere", path), 0);
+        snprintf(wanted, sizeof wanted, "--out: run.out: 'taken' has '%s' already", names[i]);
+        for (int dry = 0; dry < 2; dry++) {
+            RUN(&p, "--quiet", "--config", "taken.ini", "--out", "taken",
+                dry ? "--dry-run" : "--epochs=0");
+            ck_assert_int_eq(p.code, 2);
+            ck_assert_msg(strstr(p.err, wanted) == p.err, "%s", p.err);
+        }
+        ck_assert_int_eq(remove(path), 0);
+        ck_assert_int_eq(rmdir("taken"), 0); /* nothing else was made */
+    }
+    /* What is none of these is left alone. */
+    mkdir("taken", 0777);
+    write_whole("taken/notes.txt", "mine", 4);
+    RUN(&p, "--quiet", "--config", "taken.ini", "--out", "taken", "--epochs", "0");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    char *mine = read_whole("taken/notes.txt", NULL);
+    ck_assert_str_eq(mine, "mine");
+    free(mine);
+}
+END_TEST
+
+/* Places where no folder can be made are told by a dry run, too, which makes nothing. */
+START_TEST(places_that_cannot_be) {
+    static const char *const places[] = {"file", "file/run", "file/a/b", "dangling",
+                                         "dangling/run"};
+    program p, dry;
+    char longer[300] = "";
+    write_config("place.ini", 0, NULL);
+    write_whole("file", "", 0);
+    ck_assert_int_eq(symlink("nowhere", "dangling"), 0);
+    for (size_t i = 0; i <= sizeof places / sizeof *places; i++) {
+        const char *place = longer;
+        if (i < sizeof places / sizeof *places)
+            place = places[i];
+        else
+            memset(longer, 'x', 256); /* a name has 255 bytes at most */
+        RUN(&dry, "--quiet", "--config", "place.ini", "--out", place, "--dry-run");
+        RUN(&p, "--quiet", "--config", "place.ini", "--out", place);
+        ck_assert_msg(dry.code == 2 && p.code == 2, "%s: %s%s", place, dry.err, p.err);
+        ck_assert_str_eq(dry.err, p.err);
+    }
+}
+END_TEST
+
+enum { AT_ONCE = 4 };
+
+static void start_at_once(program *p, const char *const *args) {
+    for (int i = 0; i < AT_ONCE; i++) program_start(&p[i], args, NULL);
+    for (int i = 0; i < AT_ONCE; i++) program_wait(&p[i]);
+}
+
+/* Runs that want one folder at the same moment: one gets it and is whole. */
+START_TEST(one_folder_at_once) {
+    static program p[AT_ONCE];
+    char out[32];
+    write_config("once.ini", 0, NULL);
+    for (int round = 0; round < 15; round++) {
+        int n_won = 0;
+        snprintf(out, sizeof out, "once-%d", round);
+        if (round % 2) mkdir(out, 0777);
+        start_at_once(p, (const char *const[]){"--quiet", "--config", "once.ini", "--epochs", "0",
+                                               "--threads", "1", "--out", out, NULL});
+        for (int i = 0; i < AT_ONCE; i++) {
+            n_won += p[i].code == 0;
+            if (p[i].code == 0) continue;
+            ck_assert_msg(p[i].code == 2 && strstr(p[i].err, out), "%d: %s", p[i].code, p[i].err);
+        }
+        ck_assert_int_eq(n_won, 1);
+        json_t *summary = load_json(out, "summary.json");
+        json_decref(summary);
+        char path[64];
+        snprintf(path, sizeof path, "%s/lock", out);
+        ck_assert_int_ne(access(path, F_OK), 0);
+    }
+}
+END_TEST
+
+/* The same without --out: each gets a folder of its own. */
+START_TEST(names_at_once) {
+    static program p[AT_ONCE];
+    write_config("names.ini", 0, NULL);
+    mkdir("runs", 0777);
+    mkdir("runs/names-3", 0777); /* a run that was killed before it wrote anything */
+    for (int round = 0; round < 5; round++) {
+        start_at_once(p, (const char *const[]){"--quiet", "--config", "names.ini", "--epochs", "0",
+                                               "--threads", "1", NULL});
+        for (int i = 0; i < AT_ONCE; i++) {
+            ck_assert_msg(p[i].code == 0, "%s", p[i].err);
+            ck_assert_str_ne(p[i].out, "run: runs/names-3\n");
+            for (int k = 0; k < i; k++) ck_assert_str_ne(p[i].out, p[k].out);
+        }
+    }
+    ck_assert_int_eq(rmdir("runs/names-3"), 0);
+    /* No name was left out. */
+    ck_assert_int_eq(access("runs/names-21", F_OK), 0);
+    ck_assert_int_ne(access("runs/names-22", F_OK), 0);
+}
+END_TEST
+
+/* ---- signals ---- */
+
+/* Start a run that would last for hours, and wait until its output has `text`. */
+static void start_long(program *p, const char *out, const char *text) {
+    char log[32];
+    struct stat info;
+    write_config("long.ini", 0, NULL);
+    snprintf(log, sizeof log, "%s.log", out);
+    program_start(p,
+                  (const char *const[]){"--config", "long.ini", "--epochs", "1000000", "--out", out,
+                                        "--set", "train.log_every=1000000", NULL},
+                  log);
+    for (bool seen = false; !seen;) {
+        ck_assert_int_eq(waitpid(p->pid, NULL, WNOHANG), 0);
+        if (stat(log, &info)) continue;
+        char *all = read_whole(log, NULL);
+        seen = strstr(all, text) != NULL;
+        free(all);
+    }
+}
+
+START_TEST(stopped_by_a_signal) {
+    static const struct {
+        int number, code;
+        const char *name;
+    } signals[] = {{SIGINT, 130, "SIGINT"}, {SIGTERM, 143, "SIGTERM"}};
+    program p;
+    char out[32], path[64], wanted[64], sha[65], hash[65];
+    int n_logs, n_epochs;
+    snprintf(out, sizeof out, "signal-%d", signals[_i].number);
+    start_long(&p, out, "epoch 2: ");
+    kill(p.pid, signals[_i].number);
+    program_wait(&p);
+    ck_assert_msg(p.code == signals[_i].code, "%d: %s", p.code, p.err);
+    snprintf(wanted, sizeof wanted, "trainer: %s: stopped in epoch ", signals[_i].name);
+    ck_assert_msg(strstr(p.err, wanted) == p.err, "%s", p.err);
+    ck_assert_ptr_eq(strchr(p.err, '\n'), p.err + strlen(p.err) - 1);
+    json_t *s = load_json(out, "summary.json");
+    ck_assert_str_eq(json_string_value(json_object_get(s, "status")), "stopped");
+    ck_assert_double_eq(number(s, "model_steps"), number(s, "steps"));
+    ck_assert_double_ge(number(s, "epochs_done"), 2);
+    json_decref(s);
+    weights_of(out, sha);
+    hash_model(out, hash);
+    ck_assert_str_eq(sha, hash);
+    check_metrics(out, &n_logs, &n_epochs);
+    ck_assert_int_ge(n_epochs, 2);
+    snprintf(path, sizeof path, "%s/lock", out);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    RUN(&p, "eval", "--model", out);
+    ck_assert_msg(p.code == 0, "%s", p.err);
+}
+END_TEST
+
+/* Both wait for the process when it goes on, and the system delivers SIGINT first. */
+START_TEST(second_signal) {
+    program p;
+    int status;
+    start_long(&p, "second", "epoch 1: ");
+    kill(p.pid, SIGSTOP);
+    ck_assert_int_eq(waitpid(p.pid, &status, WUNTRACED), p.pid);
+    kill(p.pid, SIGINT);
+    kill(p.pid, SIGTERM);
+    kill(p.pid, SIGCONT);
+    program_wait(&p);
+    ck_assert_int_eq(p.code, 256 + SIGTERM);
+    ck_assert_int_ne(access("second/summary.json", F_OK), 0);
+    ck_assert_int_eq(access("second/lock", F_OK), 0);
+}
+END_TEST
+
+/* As a shell without job control starts programs in the background. */
+START_TEST(ignored_signal) {
+    program p;
+    signal(SIGINT, SIG_IGN);
+    start_long(&p, "ignored", "epoch 1: ");
+    signal(SIGINT, SIG_DFL);
+    kill(p.pid, SIGINT);
+    kill(p.pid, SIGTERM);
+    program_wait(&p);
+    ck_assert_msg(p.code == 143, "%d: %s", p.code, p.err);
+}
+END_TEST
+
 /* ---- kill -9 ---- */
 
 /* Look at a file as often as can be: once it is there, it has one size. */
@@ -503,6 +705,13 @@ static Suite *run_suite(void) {
     tcase_add_test(runs, nonfinite_model);
     tcase_add_test(runs, damaged_model);
     tcase_add_test(runs, help_pages);
+    tcase_add_test(runs, names_that_are_there);
+    tcase_add_test(runs, places_that_cannot_be);
+    tcase_add_test(runs, one_folder_at_once);
+    tcase_add_test(runs, names_at_once);
+    tcase_add_loop_test(runs, stopped_by_a_signal, 0, 2);
+    tcase_add_test(runs, second_signal);
+    tcase_add_test(runs, ignored_signal);
     tcase_add_loop_test(runs, killed_run, 0, 4);
     suite_add_tcase(suite, runs);
     return suite;

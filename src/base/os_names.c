@@ -69,7 +69,7 @@ static size_t longest_name(const char *folder) {
 }
 
 static int check_parts(const char *path, size_t most, tr_error *err) {
-    for (const char *part = path; *part; part += strspn(part, "/")) {
+    for (const char *part = path + strspn(path, "/"); *part; part += strspn(part, "/")) {
         size_t length = strcspn(part, "/");
         if (length > most)
             return tr_fail(err, TR_EIO, "%s: cannot make the folder: %s", path,
@@ -79,32 +79,33 @@ static int check_parts(const char *path, size_t most, tr_error *err) {
     return TR_OK;
 }
 
+/* The length of the folder that `path` is in, without its last '/'; 0: the current one. */
+static size_t length_above(const char *path, size_t length) {
+    while (length > 1 && path[length - 1] == '/') length--;
+    while (length > 0 && path[length - 1] != '/') length--;
+    while (length > 1 && path[length - 1] == '/') length--;
+    return length;
+}
+
 int tr_check_new_folder(const char *path, tr_error *err) {
-    char *above = tr_strdup(path, err);
+    struct stat info;
+    char *above = tr_strdup(path, err); /* the nearest of the folders above that is there */
     if (above == NULL) return TR_ENOMEM;
     size_t end = strlen(above);
-    struct stat info;
-    int code = TR_OK;
-    /* The nearest folder above that is there. */
-    for (;;) {
-        while (end > 1 && above[end - 1] == '/') end--;
-        while (end > 0 && above[end - 1] != '/') end--;
+    int reason = 0;
+    do {
+        end = length_above(above, end);
         above[end] = '\0';
-        if (lstat(end ? above : ".", &info) == 0) break;
-        if (errno != ENOENT && errno != ENOTDIR) {
-            code = tr_fail(err, TR_EIO, "%s: cannot make the folder: %s", path, strerror(errno));
-            break;
-        }
-        if (end <= 1) break;
-    }
+        reason = lstat(end ? above : ".", &info) ? errno : 0;
+    } while (end > 1 && (reason == ENOENT || reason == ENOTDIR));
     const char *folder = end ? above : ".";
-    if (code == TR_OK) code = check_parts(path + end, longest_name(folder), err);
-    if (code == TR_OK && !tr_is_folder(folder)) {
-        while (end > 1 && above[end - 1] == '/') above[--end] = '\0';
-        code = tr_fail(err, TR_EIO, "%s: cannot make the folder: a file has this name", above);
-    } else if (code == TR_OK && faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS)) {
-        code = tr_fail(err, TR_EIO, "%s: cannot make the folder: %s", path, strerror(errno));
-    }
+    int code = reason ? TR_OK : check_parts(path + end, longest_name(folder), err);
+    if (code == TR_OK && reason == 0 && !tr_is_folder(folder))
+        code = tr_fail(err, TR_EIO, "%s: cannot make the folder: a file has this name", folder);
+    if (code == TR_OK && reason == 0 && faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS))
+        reason = errno;
+    if (code == TR_OK && reason)
+        code = tr_fail(err, TR_EIO, "%s: cannot make the folder: %s", path, strerror(reason));
     tr_free(above);
     return code;
 }

@@ -115,7 +115,7 @@ static int show(const tr_event *e, void *arg) {
     }
     if (c->options->quiet) return stop;
     if (e->kind == TR_EVENT_PROGRESS) {
-        if (e->global_step || e->testing) show_progress(c, e);
+        if (e->epoch) show_progress(c, e);
         return stop;
     }
     tr_progress_clear(&c->progress);

@@ -156,6 +156,27 @@ START_TEST(notes_are_lines) {
 }
 END_TEST
 
+START_TEST(finite_by_bits) {
+    static const double finite[] = {0, -0.0, 1, 1e308, -5e-324};
+    static const uint64_t others[] = {0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
+                                      0xfff0000000000001};
+    for (size_t i = 0; i < sizeof finite / sizeof *finite; i++) {
+        ck_assert(tr_is_finite(finite[i]));
+        ck_assert(i > 2 || tr_is_finite_float((float)finite[i]));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        double x;
+        float y;
+        uint32_t bits = (uint32_t)(others[i] >> 32);
+        bits = (bits & 0x80000000) | 0x7f800000 | (others[i] << 12 ? 0x400001 : 0);
+        memcpy(&x, &others[i], sizeof x);
+        memcpy(&y, &bits, sizeof y);
+        ck_assert(!tr_is_finite(x));
+        ck_assert(!tr_is_finite_float(y));
+    }
+}
+END_TEST
+
 START_TEST(sizes_are_checked) {
     size_t r = 7;
     ck_assert(tr_mul(SIZE_MAX / 2, 2, &r) && r == SIZE_MAX - 1);
@@ -273,6 +294,7 @@ static Suite *base_suite(void) {
     tcase_add_test(errors, notes_are_lines);
     suite_add_tcase(suite, errors);
     TCase *memory = tcase_create("memory");
+    tcase_add_test(memory, finite_by_bits);
     tcase_add_test(memory, sizes_are_checked);
     tcase_add_test(memory, parts_cover_everything_once);
     tcase_add_test(memory, memory_is_aligned_zero_and_slack);

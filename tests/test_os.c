@@ -255,6 +255,100 @@ static void put_file(const char *name, const char *text) {
     ck_assert_int_eq(tr_save(in_folder(name), text, strlen(text), NULL), TR_OK);
 }
 
+START_TEST(names) {
+    const char *file = in_folder("file"), *link = in_folder("link");
+    tr_error err = {0};
+    ck_assert_int_eq(symlink("nowhere", link), 0);
+    ck_assert_int_eq(tr_look(file, NULL), 0);
+    ck_assert_int_eq(tr_look(link, NULL), 1);
+    ck_assert_int_eq(tr_create_new(file, "mine\n", NULL), TR_OK);
+    ck_assert_int_eq(tr_create_new(file, "other\n", NULL), 1);
+    ck_assert_int_eq(tr_create_new(link, "other\n", NULL), 1); /* not followed */
+    expect_file(file, "mine\n");
+    ck_assert_int_eq(tr_look(in_folder("nowhere"), NULL), 0);
+    ck_assert_int_eq(tr_look(in_folder("file/below"), NULL), 0);
+    char longer[400] = "";
+    memset(longer, 'x', 256);
+    ck_assert_int_eq(tr_look(in_folder(longer), &err), TR_EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "File name too long"));
+    ck_assert_int_eq(tr_create_new(in_folder("none/file"), "", NULL), TR_EIO);
+    tr_remove_file(link);
+    tr_remove_file(file);
+    tr_remove_file(file);
+    ck_assert_int_eq(n_entries(folder), 0);
+    static const char *const joined[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"", "b", "b"}};
+    for (size_t i = 0; i < sizeof joined / sizeof *joined; i++) {
+        char *path = tr_path(joined[i][0], joined[i][1], NULL);
+        ck_assert_str_eq(path, joined[i][2]);
+        tr_free(path);
+    }
+}
+END_TEST
+
+START_TEST(folders_that_could_be_made) {
+    static const char *const good[] = {"a", "a/b/c", "a//b/", "./a"};
+    static const char *const bad[] = {"file/a", "file//a/b", "link/a"};
+    char longer[400] = "";
+    ck_assert_int_eq(tr_create_new(in_folder("file"), "", NULL), TR_OK);
+    ck_assert_int_eq(symlink("nowhere", in_folder("link")), 0);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        ck_assert_int_eq(tr_check_new_folder(in_folder(good[i]), NULL), TR_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        tr_error check = {0}, make = {0};
+        ck_assert_int_eq(tr_check_new_folder(in_folder(bad[i]), &check), TR_EIO);
+        ck_assert_int_lt(tr_make_new_folder(in_folder(bad[i]), &make), 0);
+        ck_assert_str_eq(check.text, make.text);
+    }
+    snprintf(longer, sizeof longer, "new/%0256d", 1);
+    ck_assert_int_eq(tr_check_new_folder(in_folder(longer), NULL), TR_EIO);
+    ck_assert_int_eq(n_entries(folder), 2);
+    /* Relative ones, and those at the top. */
+    ck_assert_int_eq(chdir(folder), 0);
+    ck_assert_int_eq(tr_check_new_folder("a", NULL), TR_OK);
+    ck_assert_int_eq(tr_check_new_folder("file/a", NULL), TR_EIO);
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
+/* ---- the machine ---- */
+
+static void cpu_is(const char *cpuinfo, const char *wanted) {
+    char name[128];
+    if (cpuinfo)
+        ck_assert_int_eq(tr_save(in_folder("proc/cpuinfo"), cpuinfo, strlen(cpuinfo), NULL), TR_OK);
+    tr_cpu_name_under(folder, name, sizeof name);
+    ck_assert_msg(strstr(name, wanted) != NULL && *name, "'%s', not '%s'", name, wanted);
+}
+
+START_TEST(cpu_names) {
+    char name[128], small[8];
+    cpu_is(NULL, ""); /* no /proc: the architecture */
+    ck_assert_int_eq(tr_make_folder(in_folder("proc"), NULL), TR_OK);
+    cpu_is("", "");
+    cpu_is("processor\t: 0\nmodel\t\t: 1\nmodel name\t:  AMD  EPYC\t7R13 \n", "AMD EPYC 7R13");
+    cpu_is("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n",
+           ", implementer 0x41, part 0xd0c");
+    cpu_is("processor\t: 0\ncpu\t\t: POWER9\n", "POWER9");
+    cpu_is("model name\t: \nmodel name\t: second\n", "second");
+    cpu_is("model name\t: caf\xc3\xa9 \"x\"\n", "caf?? \"x\"");
+    tr_cpu_name_under(folder, small, sizeof small);
+    ck_assert_str_eq(small, "caf?? \"");
+    tr_cpu_name(name, sizeof name);
+    ck_assert_int_ne(name[0], '\0');
+    tr_host_name(name, sizeof name);
+    ck_assert_int_ne(name[0], '\0');
+    char date[TR_DATE];
+    int year, month, day, hour, minute, second, end = 0;
+    tr_date(date);
+    ck_assert_int_eq(sscanf(date, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &year, &month, &day, &hour, &minute,
+                            &second, &end),
+                     6);
+    ck_assert_int_eq(end, TR_DATE - 4);
+    ck_assert_int_gt(year, 2023);
+}
+END_TEST
+
 START_TEST(quota_v2) {
     ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
     put_file("proc/self/cgroup", "0::/\n"); /* in a container: the group is the top */
@@ -385,6 +479,9 @@ static Suite *os_suite(void) {
     tcase_add_test(files, reading);
     tcase_add_test(files, reading_what_is_no_file);
     tcase_add_test(files, folders);
+    tcase_add_test(files, names);
+    tcase_add_test(files, folders_that_could_be_made);
+    tcase_add_test(files, cpu_names);
     tcase_add_test(files, quota_v2);
     tcase_add_test(files, quota_v1);
     tcase_add_test(files, memory_limits);

@@ -268,6 +268,11 @@ START_TEST(test_missing_folder) {
                                      "' is an archive, not a folder: unpack it and name the "
                                      "folder cifar-10-batches-bin that it holds"));
     }
+    write_file("cifar-10-python.tar.gz", 1, 0, -1, 0);
+    ck_assert_str_eq(root_fault(in_folder("cifar-10-python.tar.gz"), TR_TRAIN),
+                     with_folder("'@/cifar-10-python.tar.gz' is a file, of the Python version of "
+                                 "CIFAR-10; a folder with the binary version of CIFAR-10 is "
+                                 "needed, fetch it with tools/fetch-cifar10.sh"));
     char loop[128];
     snprintf(loop, sizeof loop, "%s", in_folder("loop"));
     ck_assert_int_eq(symlink("loop", loop), 0);

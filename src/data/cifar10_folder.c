@@ -134,6 +134,12 @@ static int no_folder_but_a_file(const search *s) {
     unsigned char head[2] = {0};
     tr_file file;
     bool archive = strstr(base, ".tar") != NULL;
+    for (int i = 0; i < N_SIGNS; i++)
+        if (!signs[i].binary && signs[i].kind == TR_PATH_FILE && !strcmp(signs[i].name, base))
+            return tr_fail_key(s->err, s->places, "root",
+                               "'%s'%s is a file, of %s; a folder with the binary version of "
+                               "CIFAR-10 is needed, " HOW_TO_FETCH,
+                               s->root, s->place, signs[i].what);
     if (tr_open_file(s->root, &file, NULL) == TR_OK) {
         if (file.size >= 2 && tr_read_at(&file, 0, head, sizeof head, NULL) == TR_OK)
             for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)

@@ -71,7 +71,8 @@ typedef struct tr_repeats {
 } tr_repeats;
 int tr_dataset_repeats(const tr_dataset *train, const tr_dataset *test, tr_repeats *out,
                        tr_error *err);
-/* Notes where that is more than one image in a hundred. */
+/* Notes where that is more than one image in a hundred. Sets that are too large to look through in
+ * a second get none. */
 int tr_dataset_note_repeats(const tr_dataset *train, const tr_dataset *test, tr_notes *notes,
                             tr_error *err);
 

@@ -195,8 +195,9 @@ int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *opt
         most = (double)args->prefetch / AUTO_BATCHES;
     }
     if ((double)args->workers / 2 > most) key = "workers";
-    snprintf(what, sizeof what, "%d batches of %lld images of %d x %d x %d numbers", l.n_slots,
-             (long long)l.batch_size, dataset->c, dataset->h, dataset->w);
+    snprintf(what, sizeof what, "%d batch%s of %lld images of %d x %d x %d numbers", l.n_slots,
+             l.n_slots == 1 ? "" : "es", (long long)l.batch_size, dataset->c, dataset->h,
+             dataset->w);
     return tr_check_room(places, key, tr_loader_bytes(dataset, options), what, err);
 }
 

@@ -153,9 +153,14 @@ static void set_up(tr_loader *loader, const tr_dataset *dataset, const tr_loader
     loader->n_slots = (int)count_slots(loader, args);
 }
 
-/* Floats of a slot, up to a cache line; batch_size and stride are below 2^32. */
-static int64_t floats_per_slot(const tr_loader *loader) {
-    return tr_round_up(loader->batch_size * loader->stride, TR_LANES);
+/* Bytes of a slot's images, up to a cache line; INT64_MAX: more than fits. */
+static int64_t slot_bytes(const tr_loader *loader) {
+    int64_t bytes;
+    if (__builtin_mul_overflow(loader->batch_size, loader->stride, &bytes) ||
+        __builtin_mul_overflow(bytes, (int64_t)sizeof *loader->x, &bytes) ||
+        bytes > INT64_MAX - TR_ALIGN)
+        return INT64_MAX;
+    return tr_round_up(bytes, TR_ALIGN);
 }
 
 int tr_loader_slots(const tr_dataset *dataset, const tr_loader_options *options) {
@@ -170,9 +175,7 @@ int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *opti
     tr_account sum = {0};
     if (dataset->n <= 0) return 0;
     set_up(&l, dataset, options);
-    if (!l.lazy)
-        tr_account_add(&sum, TR_MEMORY_LOADER,
-                       tr_alloc_bytes(l.n_slots, floats_per_slot(&l) * (int64_t)sizeof *l.x));
+    if (!l.lazy) tr_account_add(&sum, TR_MEMORY_LOADER, tr_alloc_bytes(l.n_slots, slot_bytes(&l)));
     tr_account_add(&sum, TR_MEMORY_LOADER,
                    tr_alloc_bytes(l.n_slots, l.batch_size * (int64_t)sizeof *l.labels));
     tr_account_add(&sum, TR_MEMORY_LOADER, tr_alloc_bytes(dataset->n, sizeof *l.order));
@@ -202,16 +205,16 @@ int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *opt
 }
 
 static int make_slots(tr_loader *loader, tr_error *err) {
-    int64_t per_slot = floats_per_slot(loader);
+    int64_t bytes = slot_bytes(loader), per_slot = bytes / (int64_t)sizeof *loader->x;
     size_t n_slots = (size_t)loader->n_slots, batch_size = (size_t)loader->batch_size;
     loader->slots = tr_alloc(n_slots, sizeof *loader->slots, err);
-    if (!loader->lazy) loader->x = tr_alloc(n_slots, (size_t)per_slot * sizeof *loader->x, err);
+    if (!loader->lazy) loader->x = tr_alloc(n_slots, (size_t)bytes, err);
     loader->labels = tr_alloc(n_slots, batch_size * sizeof *loader->labels, err);
     loader->order = tr_alloc((size_t)loader->dataset->n, sizeof *loader->order, err);
     if (!loader->slots || !loader->labels || !loader->order) return TR_ENOMEM;
     if (!loader->lazy && !loader->x) return TR_ENOMEM;
     /* Any worker may fill any slot: which NUMA node the pages are on does not matter. */
-    if (loader->x) tr_touch(loader->x, loader->n_slots * per_slot * (int64_t)sizeof *loader->x);
+    if (loader->x) tr_touch(loader->x, loader->n_slots * bytes);
     tr_touch(loader->labels,
              loader->n_slots * loader->batch_size * (int64_t)sizeof *loader->labels);
 

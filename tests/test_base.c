@@ -42,8 +42,8 @@ START_TEST(text_is_one_ended_line) {
     tr_error err = {0};
     tr_fail(&err, TR_EIO,
             "a\nb\tc\x7f"
-            "d \xc3\xa4");
-    ck_assert_str_eq(err.text, "a?b?c?d \xc3\xa4");
+            "d \xc3\xa4 \xe4\xc2\x85\xe2\x80\xae");
+    ck_assert_str_eq(err.text, "a\\nb\\x09c\\x7fd \xc3\xa4 \\xe4\\xc2\\x85\\xe2\\x80\\xae");
 
     char big[3 * TR_ERROR_TEXT];
     memset(big, 'x', sizeof big);
@@ -54,6 +54,24 @@ START_TEST(text_is_one_ended_line) {
         if (at == 1) tr_fail_at(&err, (tr_where){"f", 1}, big, "lost");
         ck_assert_uint_eq(strlen(err.text), TR_ERROR_TEXT - 1);
         ck_assert_str_eq(err.text + TR_ERROR_TEXT - 5, "x...");
+    }
+    for (int shift = 0; shift < 3; shift++) { /* never within a character */
+        char text[3 * TR_ERROR_TEXT] = "";
+        size_t n = (size_t)shift;
+        memset(text, 'x', n);
+        for (; n + 3 < sizeof text; n += 3) memcpy(text + n, "\xe2\x82\xac", 3);
+        text[n] = 0;
+        err = (tr_error){0};
+        tr_fail(&err, TR_EIO, "%s", text);
+        n = strlen(err.text);
+        ck_assert_str_eq(err.text + n - 6, "\xe2\x82\xac...");
+        ck_assert_uint_ge(n, TR_ERROR_TEXT - 4);
+        memset(text, '\n', sizeof text - 1);
+        err = (tr_error){0};
+        tr_fail(&err, TR_EIO, "%s", text);
+        n = strlen(err.text);
+        ck_assert_uint_lt(n, TR_ERROR_TEXT);
+        ck_assert_str_eq(err.text + n - 3, "...");
     }
 }
 END_TEST
@@ -68,39 +86,144 @@ START_TEST(every_code_has_a_meaning) {
 }
 END_TEST
 
-START_TEST(nearest_name) {
-    static const char *const names[] = {"conv2d", "max_pool2d", "relu", "linear", "flatten", "lr"};
-    static const struct {
-        const char *word, *near;
-    } cases[] = {
-        {"conv2", "conv2d"},
-        {"ocnv2d", "conv2d"}, /* one swap is one edit */
+/* Other spellings of a name. */
+START_TEST(spellings_are_offered) {
+    static const char *const names[] = {
+        "conv2d",      "max_pool2d",   "relu",          "linear",   "flatten",   "identity",
+        "add",         "sgd",          "cross_entropy", "cifar10",  "synthetic", "normalize",
+        "lr",          "momentum",     "weight_decay",  "nesterov", "epochs",    "batch_size",
+        "kernel_size", "out_channels", "--threads",     "eval",     "train",     "scalar"};
+    static const char *const cases[][2] = {
+        /* other letters, the same word */
         {"Conv2d", "conv2d"},
         {"ReLU", "relu"}, /* PyTorch's spelling */
         {"MaxPool2d", "max_pool2d"},
+        {"maxpool2d", "max_pool2d"},
+        {"max-pool2d", "max_pool2d"},
+        {"crossentropy", "cross_entropy"},
+        {"CrossEntropyLoss", "cross_entropy"},
+        {"nn.Conv2d", "conv2d"},
+        {"torch.optim.SGD", "sgd"},
+        {"CIFAR10", "cifar10"},
+        {"cifar_10", "cifar10"},
+        {"batchsize", "batch_size"},
+        {"BATCH_SIZE", "batch_size"},
+        {"kernelsize", "kernel_size"},
+        /* typing errors */
+        {"ocnv2d", "conv2d"},
+        {"cov2d", "conv2d"},
+        {"convd2", "conv2d"},
+        {"conv2", "conv2d"},
         {"linaer", "linear"},
+        {"lniaer", "linear"},
         {"flaten", "flatten"},
+        {"flattern", "flatten"},
         {"rlu", "relu"},
-        {"r", "lr"},
+        {"reluu", "relu"},
+        {"sdg", "sgd"},
         {"lrr", "lr"},
-        {"x", NULL}, /* nothing in common */
-        {"softmax", NULL},
-        {"", NULL},
-        {"linxyz", NULL},     /* 3 edits of 6 letters */
-        {"lniaer", "linear"}, /* two swaps: 2 edits of 6 letters, just allowed */
+        {"rl", "lr"},
+        {"momentun", "momentum"},
+        {"momentm", "momentum"},
+        {"nestorov", "nesterov"},
+        {"normalise", "normalize"},
+        {"weigth_decay", "weight_decay"},
+        {"wieght_decy", "weight_decay"},
+        {"weight-deacy", "weight_decay"},
+        {"epoch", "epochs"},
+        {"epcohs", "epochs"},
+        {"out_chanels", "out_channels"},
+        {"outchanels", "out_channels"},
+        {"max_poll2d", "max_pool2d"},
+        {"cross_entrpy", "cross_entropy"},
+        {"--thread", "--threads"},
+        {"--thraeds", "--threads"},
+        {"evl", "eval"},
+        {"evil", "eval"},
+        {"trian", "train"},
+        {"sclar", "scalar"},
+        {"syntetic", "synthetic"},
+        /* cut short */
+        {"conv", "conv2d"},
+        {"cifar", "cifar10"},
+        {"kernel", "kernel_size"},
+        {"max_pool", "max_pool2d"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const char *near = tr_nearest(cases[i].word, names, 6);
-        if (cases[i].near) {
-            ck_assert_msg(near && !strcmp(near, cases[i].near), "%s: %s", cases[i].word,
-                          near ? near : "none");
-        } else {
-            ck_assert_msg(!near, "%s: %s", cases[i].word, near);
-        }
+        const char *near = tr_nearest(cases[i][0], names, sizeof names / sizeof *names);
+        ck_assert_msg(near && !strcmp(near, cases[i][1]), "%s: %s", cases[i][0],
+                      near ? near : "none");
     }
-    static const char *const two[] = {"adamw", "adam"}; /* the nearer, not the first */
-    ck_assert_str_eq(tr_nearest("adan", two, 2), "adam");
-    ck_assert_ptr_null(tr_nearest("adam", two, 0));
+    static const char *const two[] = {"workerr", "worker"}; /* the nearer, not the first */
+    ck_assert_str_eq(tr_nearest("wokrer", two, 2), "worker");
+    ck_assert_ptr_null(tr_nearest("relu", two, 0));
+}
+END_TEST
+
+/* Names of other things are not: { word, the name that must not be offered }. */
+START_TEST(other_meanings_are_not) {
+    static const char *const cases[][2] = {
+        {"avg_pool2d", "max_pool2d"},
+        {"AvgPool2d", "max_pool2d"},
+        {"lp_pool2d", "max_pool2d"},
+        {"min_pool2d", "max_pool2d"},
+        {"max_pool1d", "max_pool2d"},
+        {"max_pool3d", "max_pool2d"},
+        {"max_unpool2d", "max_pool2d"},
+        {"conv1d", "conv2d"},
+        {"conv3d", "conv2d"},
+        {"conv1", "conv2"},
+        {"layer1", "layer10"},
+        {"batch_norm1d", "batch_norm2d"},
+        {"cifar100", "cifar10"},
+        {"cifar1", "cifar10"},
+        {"cifar10", "cifar100"},
+        {"mnist", "cifar10"},
+        {"relu6", "relu"},
+        {"gelu", "relu"},
+        {"elu", "relu"},
+        {"selu", "relu"},
+        {"celu", "relu"},
+        {"silu", "relu"},
+        {"prelu", "relu"},
+        {"rrelu", "prelu"},
+        {"bilinear", "linear"},
+        {"adamw", "adam"},
+        {"adam", "adamw"},
+        {"adamax", "adam"},
+        {"nadam", "adam"},
+        {"radam", "adam"},
+        {"asgd", "sgd"},
+        {"sgdw", "sgd"},
+        {"softmin", "softmax"},
+        {"softplus", "softmax"},
+        {"mse_loss", "mae_loss"},
+        {"mse", "mae"},
+        {"nll", "mse"},
+        {"l1_loss", "l2_loss"},
+        {"dropout2d", "dropout"},
+        {"width", "weight"},
+        {"height", "weight"},
+        {"min", "max"},
+        {"mean", "max"},
+        {"train", "test"},
+        {"avx", "avx2"},
+        {"avx2", "avx512"},
+        {"sse2", "avx2"},
+        {"evaluate", "validate"},
+        {"bfloat16", "float16"},
+        {"float32", "float16"},
+        {"softmax", "softmin"},
+        {"out", "out_channels"},
+        {"r", "lr"},
+        {"x", "lr"},
+        {"linxyz", "linear"},
+        {"", "lr"},
+        {"_", "lr"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        ck_assert_msg(!tr_nearest(cases[i][0], &cases[i][1], 1), "%s: %s", cases[i][0],
+                      cases[i][1]);
     char longest[100];
     memset(longest, 'a', sizeof longest);
     longest[99] = 0;
@@ -289,7 +412,8 @@ static Suite *base_suite(void) {
     tcase_add_test(errors, text_names_the_place);
     tcase_add_test(errors, text_is_one_ended_line);
     tcase_add_test(errors, every_code_has_a_meaning);
-    tcase_add_test(errors, nearest_name);
+    tcase_add_test(errors, spellings_are_offered);
+    tcase_add_test(errors, other_meanings_are_not);
     tcase_add_test(errors, unknown_words);
     tcase_add_test(errors, notes_are_lines);
     suite_add_tcase(suite, errors);

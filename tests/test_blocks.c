@@ -55,9 +55,12 @@ START_TEST(written_out) {
     const tr_pair *network = tr_doc_section(doc, "network", &n, NULL);
     ck_assert_msg(tr_lines_create(doc, network, n, &lines, &err) == TR_OK, "%s", err.text);
     for (int i = 0; i < lines.n; i++) {
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s = %s\n", lines.line[i].key,
-                 lines.line[i].value);
+        const tr_line *line = &lines.line[i];
+        strcat(strcat(strcat(text, line->name), " = "), line->class);
+        for (int k = 0; k < line->n_args; k++)
+            strcat(strcat(strcat(strcat(text, " "), line->args[k].key), "="), line->args[k].value);
+        if (line->from) strcat(strcat(text, " from="), line->from);
+        strcat(text, "\n");
     }
     ck_assert_str_eq(text, c->lines);
     tr_lines_free(&lines);
@@ -111,7 +114,7 @@ static const golden faults[] = {
     {USE("relu") "[block relu]\nx = relu\n",
      "net.ini:7: block relu: 'relu' is the name of a layer"},
     {USE("b") "[block b]\nx = relu\n[block b w]\nx = relu\n",
-     "net.ini:9: block b w: there is a block 'b' already (line 7)"},
+     "net.ini:9: block b w: section given twice (first on line 7, as [block b])"},
     {USE("b") "[block b w w]\nx = relu\n",
      "net.ini:7: block b w w: the key 'w' stands there twice"},
     {USE("b") "[block b from]\nx = relu\n",
@@ -143,6 +146,26 @@ static const golden faults[] = {
     {USE("b") "[block b]\nx = conv2d out_channels=$w\n",
      "net.ini:8: a.x: '$w' is no key of the block, there is none"},
     {USE("b") "[block b]\nin = relu\n", "net.ini:8: a.in: 'in' is the name of a block's input"},
+    {USE("b") "[block b]\nx = relu\ninput = relu\n",
+     "net.ini:9: a.input: 'input' is the name of the network's input"},
+    {USE("b") "[block b]\nx = c\n[block c]\ninput = relu\n",
+     "net.ini:10: a.x.input: 'input' is the name of the network's input"},
+    /* a value that does not fit is told where it was written */
+    {USE("b w=0") "[block b w]\nx = conv2d out_channels=$w kernel_size=3\n",
+     "net.ini:2: a.x.out_channels: 0 is out of range, allowed are 1 to 65536"},
+    {USE("b w=3") "[block b w k=0]\nx = conv2d out_channels=$w kernel_size=$k\n",
+     "net.ini:7: a.x.kernel_size: 0 is out of range, allowed are 1 to 1024"},
+    {USE("b k=33") "[block b k]\nx = c k=$k\n[block c k]\ny = conv2d out_channels=2 "
+                   "kernel_size=$k\n",
+     "net.ini:2: a.x.y: kernel_size=33 is larger than the padded input of 32 x 32, allowed are 1 "
+     "to "
+     "32"},
+    {USE("b what=rleu") "[block b what]\nx = $what\n",
+     "net.ini:2: a.x: unknown layer 'rleu' (did you mean 'relu'?)"},
+    {USE("b w=\"1 2\"") "[block b w]\nx = linear out_features=$w\n",
+     "net.ini:2: a.x.out_features: 1 2 is not a whole number"},
+    {USE("b w=1") "[block b w]\nx = linear out_features=$$w\n",
+     "net.ini:8: a.x.out_features: $w is not a whole number"},
     {USE("b") "[block b]\nx = relu\ny = add from=x,flat\n",
      "net.ini:9: a.y: from=a.flat names no layer above"},
     {USE("b") "[block b]\nx = relu from=y\ny = relu\n",
@@ -185,25 +208,28 @@ START_TEST(too_many_lines) {
 END_TEST
 
 START_TEST(long_lines) {
-    /* Names and values grow with each level: either ends in a message. */
+    /* Values grow with each level: a message, and not all of the memory. */
     char text[4096] =
         "[network]\na_name_of_thirty_characters_abc = b0 v=aaaaaaaaaaaaaaaaaaaa\n" TAIL;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 12; i++) {
         size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "[block b%d v]\nx = b%d v=$v$v\n", i, i + 1);
+        snprintf(text + used, sizeof text - used, "[block b%d v]\nx = b%d v=$v$v$v$v$v$v$v$v\n", i,
+                 i + 1);
     }
-    strcat(text, "[block b8 v]\nx = relu\n");
+    strcat(text, "[block b12 v]\nx = relu\n");
     tr_error err = {0};
     tr_graph *graph;
     ck_assert_int_eq(graph_of_text(text, image, 10, &graph, &err), TR_ECONFIG);
-    ck_assert_msg(strstr(err.text, "the line is too long when filled in") != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, "too long when its blocks are written out") != NULL, "%s",
+                  err.text);
     snprintf(text, sizeof text,
              "[network]\na_name_of_forty_characters_abcdefghijklm = b\n" TAIL
              "[block b]\na_name_of_forty_characters_abcdefghijklm = c\n"
              "[block c]\na_name_of_forty_characters_abcdefghijklm = relu\n");
     err = (tr_error){0};
     ck_assert_int_eq(graph_of_text(text, image, 10, &graph, &err), TR_ECONFIG);
-    ck_assert_msg(strstr(err.text, "the layer's name is too long") != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, "a layer's name has at most 79 characters") != NULL, "%s",
+                  err.text);
 }
 END_TEST
 

@@ -26,11 +26,24 @@ static const fault config_faults[] = {
      "t.ini:20: foo: unknown section, allowed are data, transforms, loader, network, block, loss, "
      "optimizer, "
      "schedule, train, run"},
-    {20, "[loader]", "t.ini:20: loader: section given twice (first on line 7)"},
+    {20, "[loader]", "t.ini:20: loader: section given twice (first on line 7, as [loader])"},
     {20, "[train", "t.ini:20: the section heading '[train' has no ']'"},
     {9, "shufle = true", "t.ini:9: loader.shufle: unknown key (did you mean 'shuffle'?)"},
     {21, "turns = 1",
      "t.ini:21: train.turns: unknown key, allowed are epochs, seed, generator, log_every"},
+    {21, "lr = 0.1", "t.ini:21: train.lr: unknown key (optimizer has it: write optimizer.lr)"},
+    {21, "batch_size = 8",
+     "t.ini:21: train.batch_size: unknown key (loader has it: write loader.batch_size)"},
+    {19, "lr = 0.1\nepochs = 1",
+     "t.ini:20: optimizer.epochs: unknown key (train has it: write train.epochs)"},
+    {21, "type = sgd",
+     "t.ini:21: train.type: unknown key, allowed are epochs, seed, generator, log_every"},
+    {8, "threads = 1", "t.ini:8: loader.threads: unknown key (run has it: write run.threads)"},
+    {16, "type = cross_entropy\nmomentum = 0.9",
+     "t.ini:17: loss.momentum: unknown key (optimizer has it: write optimizer.momentum)"},
+    {3, "root = x",
+     "t.ini:3: data.root: unknown key, allowed are train, test, classes, height, "
+     "width, channels, noise"},
     {9, "batch_size = 9", "t.ini:9: loader.batch_size: given twice (first on line 8)"},
     {19, "lr", "t.ini:19: 'lr' is neither [section] nor key = value"},
     {19, "lr: 0.1", "t.ini:19: 'lr:' should be 'lr ='"},
@@ -39,8 +52,7 @@ static const fault config_faults[] = {
     /* names of layers and other classes */
     {11, "conv1 = conv2 out_channels=4 kernel_size=3",
      "t.ini:11: conv1: unknown layer 'conv2' (did you mean 'conv2d'?)"},
-    {2, "type = cifar",
-     "t.ini:2: data.type: unknown data set 'cifar', allowed are cifar10, synthetic"},
+    {2, "type = cifar", "t.ini:2: data.type: unknown data set 'cifar' (did you mean 'cifar10'?)"},
     {16, "type = crossentropy",
      "t.ini:16: loss.type: unknown loss 'crossentropy' (did you mean 'cross_entropy'?)"},
     {18, "type = sdg", "t.ini:18: optimizer.type: unknown optimizer 'sdg' (did you mean 'sgd'?)"},
@@ -70,8 +82,7 @@ static const fault config_faults[] = {
      "t.ini:11: conv1.kernel_size: missing, it must be given (height and width of the kernel)"},
     /* the graph */
     {12, "relu1 = relu from=convolution", "t.ini:12: relu1: from=convolution names no layer above"},
-    {12, "relu1 = relu from=conv2",
-     "t.ini:12: relu1: from=conv2 names no layer above (did you mean 'conv1'?)"},
+    {12, "relu1 = relu from=conv2", "t.ini:12: relu1: from=conv2 names no layer above"},
     {12, "relu1 = relu from=flatten",
      "t.ini:12: relu1: from=flatten names a layer that comes later (line 13), allowed are layers "
      "above"},
@@ -92,9 +103,19 @@ static const fault config_faults[] = {
      "out_features=10"},
     /* data against loader */
     {8, "batch_size = 25\ndrop_last = true",
-     "t.ini:8: loader.batch_size: 25 is more than the 24 training images, and drop_last=true "
+     "t.ini:8: loader.batch_size: batch_size=25 is more than the 24 training images, and "
+     "drop_last=true "
      "leaves no "
      "batch, allowed are 1 to 24"},
+    {8, "drop_last = true\nbatch_size = 25",
+     "t.ini:9: loader.batch_size: batch_size=25 is more than the 24 training images, and "
+     "drop_last=true leaves no batch, allowed are 1 to 24"},
+    {19, "lr = 0.1\nnesterov = true",
+     "t.ini:20: optimizer.nesterov: nesterov=true needs a momentum above 0 and a dampening of 0, "
+     "not 0 and 0"},
+    {19, "lr = 0.1\nnesterov = true\nmomentum = 0.5\ndampening = 0.1",
+     "t.ini:20: optimizer.nesterov: nesterov=true needs a momentum above 0 and a dampening of 0, "
+     "not 0.5 and 0.1"},
     {20, "[run]\nisa = sclar\n[train]",
      "t.ini:21: run.isa: no instruction set 'sclar' in this build (did you mean 'scalar'?)"},
     {7, "[transforms]\nnormalise = mean=0 std=1\n[loader]",
@@ -131,7 +152,7 @@ START_TEST(no_loss) {
 END_TEST
 
 typedef struct call {
-    const char *args[8];
+    const char *args[10];
     const char *error;
 } call;
 
@@ -144,7 +165,34 @@ static const call wrong_calls[] = {
     {{"--config", "good.ini", "--thread", "2"},
      "unknown option '--thread' (did you mean '--threads'?), see trainer help"},
     {{"--config", "good.ini", "--frobnicate"}, "unknown option '--frobnicate', see trainer help"},
-    {{"--config", "good.ini", "--config", "good.ini"}, "--config: given twice"},
+    {{"--config", "good.ini", "--config", "nowhere.ini"},
+     "nowhere.ini: cannot open: No such file or directory"},
+    {{"--config", "good.ini", "--epochs", "1", "--epochs", "1"}, "--epochs: given twice"},
+    /* what the command line broke is told there */
+    {{"--config", "good.ini", "--config", "over.ini", "--set", "optimizer.momentum=0"},
+     "--set: optimizer.momentum: nesterov=true needs a momentum above 0 and a dampening of 0, not "
+     "0 "
+     "and 0"},
+    {{"--config", "good.ini", "--config", "over.ini", "--set", "loader.batch_size=25"},
+     "--set: loader.batch_size: batch_size=25 is more than the 24 training images, and "
+     "drop_last=true leaves no batch, allowed are 1 to 24"},
+    {{"--config", "over.ini", "--config", "good.ini", "--set", "loader.batch_size=25", "--set",
+      "network.fc="},
+     "--set: loader.batch_size: batch_size=25 is more than the 24 training images, and "
+     "drop_last=true leaves no batch, allowed are 1 to 24"},
+    {{"--config", "good.ini", "--set", "network.last=relu", "--set",
+      "network.relu1=relu from=last"},
+     "--set: relu1: from=last names a layer that comes later (--set), allowed are layers above"},
+    {{"--config", "good.ini", "--set", "network.conv1=relu from=fc"},
+     "--set: conv1: from=fc names a layer that comes later (good.ini:14), allowed are layers "
+     "above"},
+    {{"--config", "good.ini", "--set", "network.fc2="},
+     "--set: network.fc2: 'fc2' names no line of [network], allowed are conv1, relu1, flatten, fc"},
+    {{"--config", "good.ini", "--set", "network.flatten="},
+     "good.ini:14: fc: linear wants features but its input is an image of 4 x 6 x 6: put a flatten "
+     "layer before it"},
+    {{"--config", "good.ini", "--set", "train.lr=1"},
+     "--set: train.lr: unknown key (optimizer has it: write optimizer.lr)"},
     {{"--config", "good.ini", "--quiet=yes"}, "--quiet: takes no value"},
     {{"--config", "good.ini", "--count", "4"},
      "--count: is no option of 'train', see trainer help train"},
@@ -363,6 +411,10 @@ END_TEST
 START_TEST(wrong_call) {
     program p;
     write_config("good.ini", 0, NULL);
+    static const char over[] =
+        "[optimizer]\nmomentum = 0.9\nnesterov = true\n[loader]\ndrop_last = "
+        "true\n";
+    write_whole("over.ini", over, strlen(over));
     mkdir("full", 0777);
     write_whole("full/config.ini", "", 0);
     program_run(&p, wrong_calls[_i].args);

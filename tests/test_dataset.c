@@ -48,10 +48,13 @@ static int open_set(const char *name, const char *text, tr_split split, uint64_t
     ck_assert_int_eq(tr_args_split(words, here, "data", &head, pairs, 16, &n, err), TR_OK);
     _Alignas(16) unsigned char args[4096];
     ck_assert_uint_le(class->schema.args_bytes, sizeof args);
-    ck_assert_int_eq(tr_args_parse(&class->schema, pairs, n, here, "data", args, err), TR_OK);
+    int code = tr_args_parse(&class->schema, pairs, n, here, "data", args, err);
+    if (code == TR_ENOMEM) return code;
+    ck_assert_int_eq(code, TR_OK);
     const tr_dataset_request request = {args, {pairs, n, here, "data"}, split, seed, &notes};
-    int code = class->open(&request, out, err);
+    code = class->open(&request, out, err);
     if (code == TR_OK && (code = tr_dataset_load(out, err))) tr_dataset_close(out);
+    tr_args_clear(&class->schema, args);
     return code;
 }
 

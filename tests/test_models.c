@@ -126,7 +126,7 @@ static const struct {
     {{.from = "fc.bias"},
      "has no tensor 'fc.bias', which the network needs: missing are 1 of the network's 4"},
     {{.prefix = "x"},
-     "has no tensor 'conv1.weight', which the network needs (the nearest is 'xconv1.weight'): "
+     "has no tensor 'conv1.weight', which the network needs: "
      "missing are 4 of the network's 4, left over are 4 of the file's 4, first 'xconv1.weight'"},
     {{.more = "bn.running_mean", .more_dtype = "F64"},
      "has tensors that the network does not have: left over are 1 of the file's 5, first "

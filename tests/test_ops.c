@@ -365,10 +365,10 @@ START_TEST(sgd_is_pytorch) {
             void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
             ck_assert_int_eq(tr_args_split(text, where, "sgd", &head, pairs, 8, &n_pairs, &err),
                              TR_OK);
-            ck_assert_msg(tr_args_parse(&sgd->schema, pairs, n_pairs, where, "sgd", args, &err) ==
-                                  TR_OK &&
-                              sgd->check(args, where, &err) == TR_OK,
-                          "%s", err.text);
+            ck_assert_msg(
+                tr_args_parse(&sgd->schema, pairs, n_pairs, where, "sgd", args, &err) == TR_OK &&
+                    sgd->check(args, &(tr_places){pairs, n_pairs, where, "sgd"}, &err) == TR_OK,
+                "%s", err.text);
             tr_real *p = tr_alloc(param->n, sizeof *p, NULL),
                     *g = tr_alloc(param->n, sizeof *g, NULL),
                     *state = tr_alloc(param->n, sizeof *state, NULL);
@@ -504,9 +504,11 @@ START_TEST(sgd_faults_are_named) {
         {"sgd lr=0.1 momentum=1.5",
          "net.ini:7: optimizer.momentum: 1.5 is out of range, allowed are 0 to 1"},
         {"sgd lr=0.1 nesterov=true",
-         "net.ini:7: optimizer.nesterov: true needs a momentum above 0 and a dampening of 0"},
+         "net.ini:7: optimizer.nesterov: nesterov=true needs a momentum above 0 and a dampening of "
+         "0, not 0 and 0"},
         {"sgd lr=0.1 nesterov=true momentum=0.9 dampening=0.5",
-         "net.ini:7: optimizer.nesterov: true needs a momentum above 0 and a dampening of 0"},
+         "net.ini:7: optimizer.nesterov: nesterov=true needs a momentum above 0 and a dampening of "
+         "0, not 0.9 and 0.5"},
         {"sgd lr=0.1 momentun=0.9",
          "net.ini:7: optimizer.momentun: unknown key (did you mean 'momentum'?)"},
     };
@@ -522,7 +524,7 @@ START_TEST(sgd_faults_are_named) {
         void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
         ck_assert_int_eq(tr_args_split(text, where, "optimizer", &head, pairs, 8, &n, &err), TR_OK);
         if (tr_args_parse(&sgd->schema, pairs, n, where, "optimizer", args, &err) == TR_OK)
-            sgd->check(args, where, &err);
+            sgd->check(args, &(tr_places){pairs, n, where, "optimizer"}, &err);
         ck_assert_str_eq(err.text, cases[i].message);
         tr_free(args);
     }

@@ -233,6 +233,44 @@ START_TEST(evaluate) {
 }
 END_TEST
 
+/* A run's configuration means the same from any folder, whatever the data's folder is called, and
+ * is what was asked for. */
+START_TEST(evaluate_from_elsewhere) {
+    static const char base[] = "include = common/base.ini\n[data]\nroot = \"data #1;\\n\\xff\"\n",
+                      common[] = "[data]\ntype = cifar10\nroot = nowhere\n[network]\nf = flatten\n"
+                                 "fc = basic n=10\n[block basic n]\nfc = linear out_features=$n\n"
+                                 "[loss]\ntype = cross_entropy\n[optimizer]\ntype = sgd\nlr = 1\n",
+                      over[] = "[optimizer]\nlr = 1e-3\n";
+    program p;
+    char sha[65], again[65];
+    mkdir("far", 0777);
+    mkdir("far/away", 0777);
+    mkdir("common", 0777);
+    cut_mini("data #1;\n\xff", 10, 8);
+    write_whole("base.ini", base, strlen(base));
+    write_whole("common/base.ini", common, strlen(common));
+    write_whole("over.ini", over, strlen(over));
+    RUN(&p, "--config", "base.ini", "--config", "over.ini", "--out", "el", "--set",
+        "network.act=relu before=fc", "--quiet");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    char *text = read_whole("el/config.ini", NULL);
+    ck_assert_msg(strstr(text, "\nlr = 0.001\n") && strstr(text, "/data #1;\\n\\xff\"\n") &&
+                      strstr(text, "\nf = flatten\nact = relu\nfc.fc = linear out_features=10 "
+                                   "bias=true\n"),
+                  "%s", text);
+    free(text);
+    weights_of("el", sha);
+    ck_assert_int_eq(chdir("far/away"), 0);
+    RUN(&p, "eval", "--model", "../../el");
+    ck_assert_msg(p.code == 0 && strstr(p.out, sha), "%s%s", p.out, p.err);
+    RUN(&p, "--config", "../../el/config.ini", "--out", "again", "--quiet");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    weights_of("again", again);
+    ck_assert_str_eq(sha, again);
+    ck_assert_int_eq(chdir("../.."), 0);
+}
+END_TEST
+
 /* Lines of `predict`: no image twice, each with its label and the most probable classes. */
 static void check_predictions(const char *out, int count) {
     bool seen[8] = {false};
@@ -428,6 +466,34 @@ START_TEST(help_pages) {
     RUN(&page, "help", "train"); /* a command and a section */
     ck_assert_ptr_nonnull(strstr(page.out, "--config FILE"));
     ck_assert_ptr_nonnull(strstr(page.out, "\n[train]\n"));
+    /* A key: where it stands, everywhere. */
+    static const struct {
+        const char *topic, *text;
+    } keys[] = {
+        {"lr", "lr (key)\n  optimizer.lr (sgd): number, 0 to 1000000; must be given\n"
+               "      learning rate\n"},
+        {"optimizer.lr", "optimizer.lr (key)\n  optimizer.lr (sgd): number"},
+        {"isa", "isa (key)\n  run.isa: text; default auto\n"},
+        {"batch_size",
+         "batch_size (key)\n  loader.batch_size: whole number, 1 to 16777216; default 1"},
+        {"momentum", "momentum (key)\n  optimizer.momentum (sgd): number, 0 to 1; default 0\n"},
+        {"kernel_size",
+         "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: whole"},
+        {"conv2d.kernel_size",
+         "  kernel_size=... of the layer conv2d, in a line of [network]: whole "
+         "number, 1 to 1024; must be given\n      height and width"},
+        {"root", "  data.root (cifar10): file or folder; default data/cifar-10-batches-bin\n"},
+        {"type", "\n  optimizer.type: the optimizer, one of sgd\n"},
+        {"from", "  from=NAME,... in a line of [network] or [block ...]\n"},
+        {"train", "\n\ntrain (key)\n  data.train (synthetic): whole number"},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        RUN(&page, "help", keys[i].topic);
+        ck_assert_int_eq(page.code, 0);
+        ck_assert_msg(strstr(page.out, keys[i].text) != NULL, "%s: %s", keys[i].topic, page.out);
+    }
+    RUN(&page, "help", "momentun");
+    ck_assert_str_eq(page.err, "help: there is no page 'momentun' (did you mean 'momentum'?)\n");
     RUN(&page, "--version");
     ck_assert_int_eq(page.code, 0);
     ck_assert_str_eq(page.out, "trainer " TR_VERSION "\n");
@@ -699,6 +765,7 @@ static Suite *run_suite(void) {
     tcase_add_test(runs, losses_are_pytorchs);
     tcase_add_test(runs, dry_run);
     tcase_add_test(runs, evaluate);
+    tcase_add_test(runs, evaluate_from_elsewhere);
     tcase_add_test(runs, predict);
     tcase_add_test(runs, predict_json);
     tcase_add_test(runs, predict_as_tested);

@@ -36,7 +36,6 @@ need_command ninja ninja-build
 need_command pkg-config pkg-config
 need_command curl curl
 need_library hwloc libhwloc-dev
-need_library inih libinih-dev
 need_library cairo libcairo2-dev
 need_library jansson libjansson-dev
 need_library libpng libpng-dev

@@ -59,9 +59,16 @@ typedef struct tr_config tr_config;
  * checked by the call that uses them. Errors: TR_ECONFIG, TR_EIO, TR_ENOMEM. *out is NULL on
  * failure. */
 TR_API int tr_config_read(const char *path, tr_config **out, tr_error *err);
-/* Override or add one value: "section.key=value", as after --set. */
+/* Read another file over a configuration: its values win. The configuration keeps its name. A
+ * failure may leave it half changed, fit only for tr_config_free. */
+TR_API int tr_config_merge(tr_config *config, const char *path, tr_error *err);
+/* Override or add one value: "section.key=value", as after --set. The section is the longest one of
+ * the configuration before a dot (block.basic.conv1=...), else what stands before the first dot. A
+ * value in double quotes may hold \" \\ \n \xNN, any other is taken as it is. An empty value
+ * removes a line of [network], [transforms] or [block ...], and the word before=NAME in a value
+ * puts the line before the line NAME: "network.act=relu before=fc1". */
 TR_API int tr_config_set(tr_config *config, const char *assignment, tr_error *err);
-/* The same; `place` stands for the file in error messages ("--epochs"). */
+/* One value, byte for byte; `place` stands for the file in error messages ("--epochs"). */
 TR_API int tr_config_put(tr_config *config, const char *section, const char *key, const char *value,
                          const char *place, tr_error *err);
 /* NULL is fine. */

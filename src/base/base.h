@@ -29,8 +29,7 @@ enum {
     TR_LARGE = 4 * TR_PAGE, /* bytes: memory of this size begins at a page */
     TR_LANES = 16,          /* elements of the widest vector: buffers carry this much slack */
     TR_BLOCK8 = 8,          /* rows of weights are padded to this many elements */
-    TR_TEXT = 256,          /* bytes of a string argument, with its end */
-    TR_FLOATS = 8,          /* numbers in a list argument */
+    TR_TEXT = 256,          /* bytes of a short text of our own, with its end */
     TR_NAME = 96,           /* bytes of a layer's or parameter's name, with its end */
 };
 
@@ -50,8 +49,9 @@ int tr_fail(tr_error *err, int code, const char *format, ...) __attribute__((for
 int tr_fail_at(tr_error *err, tr_where where, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The name in names[0..n) that a person most likely meant by `word` (edit distance with swapped
- * neighbours, at most a third of the word's length and at least 1), or NULL. */
+/* The name in names[0..n) that `word` is another spelling of: without regard to case and to `_`,
+ * with a typing error or two in a long part of it, or cut short before a digit or `_` (nearest.c
+ * has the rule). NULL where there is none: a name of another thing is never offered. */
 const char *tr_nearest(const char *word, const char *const *names, int n);
 
 /* tr_fail_at for a word that is none of names[0..n): `what` ("unknown layer 'conv2'") followed by
@@ -172,6 +172,44 @@ static inline bool tr_is_finite_float(float x) {
     return (bits >> 23 & 0xff) != 0xff;
 }
 
+/* ---- text (text.c) ---- */
+
+/* A text that grows, always with an end; {0} is an empty one. Where memory is short it keeps what
+ * it has, and says so when it is taken. */
+typedef struct tr_text {
+    char *at; /* NULL while nothing was added */
+    size_t n, room;
+    bool failed;
+} tr_text;
+void tr_text_add(tr_text *text, const char *more, size_t n);
+void tr_text_print(tr_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `value` in quotes. */
+void tr_text_quote(tr_text *text, const char *value);
+/* The text, now the caller's (tr_free), or NULL; `text` is empty afterwards. */
+char *tr_text_take(tr_text *text, tr_error *err);
+void tr_text_free(tr_text *text);
+
+/* Memory that is freed at once; {0} is an empty one. */
+typedef struct tr_arena {
+    struct tr_arena_chunk *last;
+    char *next;
+    size_t left, total;
+} tr_arena;
+/* Zeroed and aligned for any type; NULL, with err set, when there is no memory. */
+void *tr_arena_alloc(tr_arena *arena, size_t bytes, tr_error *err);
+/* text[0..n) with an end. */
+char *tr_arena_copy(tr_arena *arena, const char *text, size_t n, tr_error *err);
+void tr_arena_free(tr_arena *arena);
+
+/* Bytes of the UTF-8 character that text[0..n), n >= 1, begins with; 0 where it is none. */
+size_t tr_utf8_length(const char *text, size_t n);
+/* The same; 0 also for control characters and those that would break a line of output. */
+size_t tr_plain_length(const char *text, size_t n);
+/* A quoted word at[0..n) begins with '"'. Its bytes to out (which may be `at`, or NULL) and their
+ * number to *length. Returns the bytes read, both quotes included; or 0, with what is wrong in
+ * *fault and where, counted from `at`, in *length. */
+size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const char **fault);
+
 /* ---- random numbers (rng.c) ----
  * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the value is
  * a pure function of (seed, stream, epoch, index), so it does not matter who draws first. */
@@ -222,13 +260,14 @@ typedef enum tr_key_type {
     TR_KEY_FLOAT,  /* double */
     TR_KEY_BOOL,   /* bool: true or false */
     TR_KEY_CHOICE, /* int: index into `choices` */
-    TR_KEY_STRING, /* char[TR_TEXT] */
+    TR_KEY_STRING, /* const char *, never NULL */
+    TR_KEY_PATH,   /* the same; a file or folder, relative to the folder that the program runs in */
     TR_KEY_FLOATS, /* tr_floats: numbers separated by commas */
 } tr_key_type;
 
 typedef struct tr_floats {
     int n;
-    double v[TR_FLOATS];
+    double *v;
 } tr_floats;
 
 typedef struct tr_key {
@@ -271,15 +310,26 @@ int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const c
 /* Fill `args` (schema->args_bytes, any content) from defaults and pairs[0..n). Fails, naming
  * place, key, rule and nearest valid name, on an unknown key, a key given twice, a value of the
  * wrong type or out of range, text after a number, and a key without default that is missing
- * (reported at `where`). `context` names the thing in messages, as in tr_pair. */
+ * (reported at `where`). `context` names the thing in messages, as in tr_pair. Strings and lists
+ * are copies that tr_args_clear frees; nothing is left to free after a failure. */
 int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
                   const char *context, void *args, tr_error *err);
-/* "a=1 b=2" -> pairs. Splits `text` in place at white space; the first word without '=' may be a
- * class name: it is returned in *head (NULL where there is none). At most max pairs. */
+/* Free what the arguments hold, but not `args` itself; args that are all zero are fine. */
+void tr_args_clear(const tr_schema *schema, void *args);
+/* "a=1 b="x y"" -> pairs. Splits `text` in place at white space; a value may be quoted. The first
+ * word without '=' may be a class name: it is returned in *head (NULL where there is none). At
+ * most max pairs. */
 int tr_args_split(char *text, tr_where where, const char *context, const char **head,
                   tr_pair *pairs, int max, int *n, tr_error *err);
-/* The value that `args` holds for `key`, as one would write it. out has TR_TEXT bytes. */
-void tr_args_format(const tr_key *key, const void *args, char *out);
+/* The value that `args` holds for `key`, as one would write it, without quotes. */
+void tr_args_format(const tr_key *key, const void *args, tr_text *out);
+/* " key=value" for each key, quoted where it must be: what tr_args_split takes apart again. */
+void tr_args_write(const tr_schema *schema, const void *args, tr_text *out);
+
+/* tr_fail_key for a fault between the values of two keys, at the one that must change: `key`; but
+ * `other` where that alone was written, or alone on the command line. The text is the same. */
+int tr_fail_between(tr_error *err, const tr_places *places, const char *key, const char *other,
+                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* The schema called `name` in list[0..n), or NULL with an error that names the nearest. `kind` is
  * what the thing is called in the message ("layer"). */
@@ -380,6 +430,11 @@ typedef enum tr_path_kind {
 tr_path_kind tr_look_at(const char *path, const char **reason);
 /* The folder that relative paths start from (tr_free), or NULL with an error. */
 char *tr_current_folder(tr_error *err);
+/* Do both name one file that is there. */
+bool tr_is_same_file(const char *a, const char *b);
+/* `path` from the root on (tr_free): behind the folder that the program runs in unless it begins
+ * with '/'. Links stay as they are. */
+char *tr_absolute_path(const char *path, tr_error *err);
 
 /* Resident size of the process, now and the largest so far, bytes; 0 where unknown. */
 int64_t tr_resident_memory(void);

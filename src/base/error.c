@@ -1,7 +1,7 @@
-/* Errors and "did you mean".
+/* Errors.
  *
- * Owns the text of tr_error: always one line, printable, ended; the first failure stays. A message
- * that does not fit ends in "...". No state: thread-safe for distinct tr_error objects.
+ * Owns the text of tr_error: always one line of printable UTF-8, ended; the first failure stays. A
+ * message that does not fit ends in "...". No state: thread-safe for distinct tr_error objects.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,11 +40,41 @@ append_text(tr_error *err, size_t used, const char *format, ...) {
     return used;
 }
 
-/* Values come from files and command lines: whatever they hold, the message stays one line. */
+/* Values come from files and command lines: whatever they hold, the message stays one line that a
+ * terminal shows, with \n and \xNN for what it would not. */
 static void finish(tr_error *err, size_t used) {
-    if (used >= TR_ERROR_TEXT) memcpy(err->text + TR_ERROR_TEXT - 4, "...", 4);
-    for (char *c = err->text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    char raw[TR_ERROR_TEXT];
+    bool cut = used >= TR_ERROR_TEXT;
+    size_t n = strlen(err->text), at = 0, out = 0;
+    memcpy(raw, err->text, n + 1);
+    while (at < n) {
+        char piece[8];
+        size_t length = tr_plain_length(raw + at, n - at), bytes = length;
+        if (length == 0 && cut && n - at < 4 && (unsigned char)raw[at] >= 0xc0)
+            break; /* a character of which the end is missing */
+        if (length)
+            memcpy(piece, raw + at, length);
+        else if (raw[at] == '\n')
+            bytes = (size_t)snprintf(piece, sizeof piece, "\\n");
+        else
+            bytes = (size_t)snprintf(piece, sizeof piece, "\\x%02x", (unsigned char)raw[at]);
+        if (out + bytes >= TR_ERROR_TEXT) {
+            cut = true;
+            break;
+        }
+        memcpy(err->text + out, piece, bytes);
+        out += bytes;
+        at += length ? length : 1;
+    }
+    if (cut) { /* room for the dots, at the end of a character */
+        if (out > TR_ERROR_TEXT - 4) {
+            out = TR_ERROR_TEXT - 4;
+            while (out > 0 && ((unsigned char)err->text[out] & 0xc0) == 0x80) out--;
+        }
+        memcpy(err->text + out, "...", 3);
+        out += 3;
+    }
+    err->text[out] = '\0';
 }
 
 int tr_fail(tr_error *err, int code, const char *format, ...) {
@@ -73,56 +103,6 @@ int tr_fail_at(tr_error *err, tr_where where, const char *key, const char *forma
     finish(err, used);
     err->code = TR_ECONFIG;
     return TR_ECONFIG;
-}
-
-enum { LONGEST_WORD = 64 }; /* longer words get no suggestion */
-
-/* ASCII only and without the locale: names are ASCII, and "ReLU" should find "relu". */
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* Optimal string alignment distance: insert, delete, replace, swap neighbours; case is ignored. */
-static int distance(const char *a, int a_len, const char *b, int b_len) {
-    int rows[3][LONGEST_WORD + 1];
-    int *before = rows[0], *above = rows[1], *row = rows[2];
-    for (int j = 0; j <= b_len; j++) row[j] = j;
-    for (int i = 1; i <= a_len; i++) {
-        int *spare = before;
-        before = above;
-        above = row;
-        row = spare;
-        row[0] = i;
-        for (int j = 1; j <= b_len; j++) {
-            char x = lower(a[i - 1]), y = lower(b[j - 1]);
-            int best = above[j - 1] + (x != y);
-            if (above[j] + 1 < best) best = above[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && x == lower(b[j - 2]) && lower(a[i - 2]) == y &&
-                before[j - 2] + 1 < best)
-                best = before[j - 2] + 1;
-            row[j] = best;
-        }
-    }
-    return row[b_len];
-}
-
-const char *tr_nearest(const char *word, const char *const *names, int n) {
-    size_t word_len = strlen(word);
-    if (word_len == 0 || word_len > LONGEST_WORD) return NULL;
-    int limit = (int)tr_max(1, (int64_t)word_len / 3);
-    const char *nearest = NULL;
-    for (int i = 0; i < n; i++) {
-        size_t len = strlen(names[i]);
-        if (len > LONGEST_WORD) continue;
-        int d = distance(word, (int)word_len, names[i], (int)len);
-        /* Two words without a letter in common are not near, however short they are. */
-        if (d > limit || d >= (int)(len > word_len ? len : word_len)) continue;
-        nearest = names[i];
-        limit = d - 1; /* only a nearer one replaces it */
-        if (limit < 0) break;
-    }
-    return nearest;
 }
 
 int tr_fail_unknown(tr_error *err, tr_where where, const char *key, const char *what,

@@ -212,6 +212,28 @@ char *tr_current_folder(tr_error *err) {
     return copy;
 }
 
+bool tr_is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+char *tr_absolute_path(const char *path, tr_error *err) {
+    tr_text text = {0};
+    if (*path != '/') {
+        char *folder = tr_current_folder(err);
+        if (!folder) return NULL;
+        tr_text_print(&text, "%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/");
+        tr_free(folder);
+        while (path[0] == '.' && path[1] == '/') { /* as `./data` and `.//data` */
+            path += 2;
+            while (*path == '/') path++;
+        }
+        if (strcmp(path, ".") == 0) path++;
+    }
+    tr_text_add(&text, path, strlen(path));
+    return tr_text_take(&text, err);
+}
+
 int tr_make_folder(const char *path, tr_error *err) {
     if (!*path) return tr_fail(err, TR_EIO, "a folder without a name cannot be made");
     int code = TR_OK;

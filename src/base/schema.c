@@ -1,7 +1,8 @@
 /* Argument schemas: text to values and back, with errors that say what would have been right.
  *
  * A key's value lives at its offset in a plain struct; set_value writes it, tr_args_format reads
- * it, and the two agree: what one prints the other takes to the same bits. Numbers are read and
+ * it, and the two agree: what one prints the other takes to the same bits. Strings and lists are
+ * memory of the struct's, which tr_args_clear frees. Numbers are read and
  * written as in C, whatever the locale of the program around us. No state: thread-safe.
  */
 #include <errno.h>
@@ -19,7 +20,7 @@ enum {
     MAX_CHOICES = 32,
     MAX_NAMES = 256, /* classes or keys of one kind that a message looks through */
     CHOICES_BYTES = 512,
-    FULL_KEY_BYTES = 200 /* "context.key" */
+    FULL_KEY_BYTES = TR_ERROR_TEXT /* "context.key" */
 };
 
 /* ---- names in messages ---- */
@@ -55,6 +56,10 @@ static int choices_find(const choices *all, const char *word) {
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
+}
+
+static bool is_space(char c) {
+    return c == ' ' || c == '\t';
 }
 
 /* The C locale for this thread, and back. A failure leaves the locale as it is. */
@@ -210,39 +215,33 @@ static int read_float(const spot *s, const char *text, double *out) {
 }
 
 static int read_floats(const spot *s, const char *text, tr_floats *out) {
-    char item[TR_TEXT];
-    for (const char *at = text; at;) {
-        const char *comma = strchr(at, ',');
-        const char *next = comma ? comma + 1 : NULL;
-        const char *end = comma ? comma : at + strlen(at);
-        while (at < end && (*at == ' ' || *at == '\t')) at++;
-        while (end > at && (end[-1] == ' ' || end[-1] == '\t')) end--;
-        if (at == end) return reject(s, "a number is missing in the list '%s'", text);
-        if (out->n == TR_FLOATS)
-            return reject(s, "'%s' has too many numbers, at most %d are allowed", text, TR_FLOATS);
-        if (snprintf(item, sizeof item, "%.*s", (int)tr_min(end - at, TR_TEXT), at) >= TR_TEXT)
-            return reject(s, "%s... is not a number", item);
-        int code = read_float(s, item, &out->v[out->n]);
-        if (code) return code;
+    size_t n = 1;
+    for (const char *at = text; *at; at++) n += *at == ',';
+    if (n > INT32_MAX) return reject(s, "the list has too many numbers");
+    char *words = tr_strdup(text, s->err), *rest = words;
+    out->v = words ? tr_alloc(n, sizeof *out->v, s->err) : NULL;
+    int code = out->v ? TR_OK : TR_ENOMEM;
+    while (code == TR_OK && rest) {
+        char *word = strsep(&rest, ",");
+        while (is_space(*word)) word++;
+        size_t length = strlen(word);
+        while (length > 0 && is_space(word[length - 1])) word[--length] = '\0';
+        code = length ? read_float(s, word, &out->v[out->n])
+                      : reject(s, "a number is missing in the list '%s'", text);
         out->n++;
-        at = next;
     }
-    return TR_OK;
+    tr_free(words);
+    return code;
 }
 
-static int read_string(const spot *s, const char *text, char *out) {
-    size_t bytes = strlen(text) + 1;
-    if (bytes > TR_TEXT)
-        return reject(s, "the text is too long (%zu bytes), at most %d are allowed", bytes - 1,
-                      TR_TEXT - 1);
-    memcpy(out, text, bytes);
-    return TR_OK;
+static bool is_string(const tr_key *key) {
+    return key->type == TR_KEY_STRING || key->type == TR_KEY_PATH;
 }
 
 static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_error *err) {
     const spot s = {key, pair, err};
     void *place = (char *)args + key->offset;
-    if (!*pair->value && key->type != TR_KEY_STRING) return reject(&s, "the value is missing");
+    if (!*pair->value && !is_string(key)) return reject(&s, "the value is missing");
     switch (key->type) {
     case TR_KEY_INT:
         return read_int(&s, pair->value, place);
@@ -251,7 +250,11 @@ static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_erro
     case TR_KEY_FLOATS:
         return read_floats(&s, pair->value, place);
     case TR_KEY_STRING:
-        return read_string(&s, pair->value, place);
+    case TR_KEY_PATH: {
+        char *copy = tr_strdup(pair->value, err);
+        *(const char **)place = copy;
+        return copy ? TR_OK : TR_ENOMEM;
+    }
     case TR_KEY_BOOL: {
         choices words;
         choices_split("true false", &words);
@@ -298,9 +301,8 @@ static int given_twice(const tr_pair *pair, const tr_pair *first, tr_error *err)
     return tr_fail_at(err, pair->where, full, "given twice");
 }
 
-int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
-                  const char *context, void *args, tr_error *err) {
-    memset(args, 0, schema->args_bytes);
+static int parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
+                 const char *context, void *args, tr_error *err) {
     for (int i = 0; i < n; i++) {
         const tr_key *key = find_key(schema, pairs[i].key);
         if (!key) return unknown_key(schema, &pairs[i], err);
@@ -325,20 +327,76 @@ int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where
     return TR_OK;
 }
 
+int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
+                  const char *context, void *args, tr_error *err) {
+    memset(args, 0, schema->args_bytes);
+    int code = parse(schema, pairs, n, where, context, args, err);
+    if (code) tr_args_clear(schema, args);
+    return code;
+}
+
+void tr_args_clear(const tr_schema *schema, void *args) {
+    for (int k = 0; args && k < schema->n_keys; k++) {
+        const tr_key *key = &schema->keys[k];
+        void *place = (char *)args + key->offset;
+        if (is_string(key)) {
+            const char **text = place;
+            tr_free((void *)(uintptr_t)*text);
+            *text = NULL;
+        } else if (key->type == TR_KEY_FLOATS) {
+            tr_floats *list = place;
+            tr_free(list->v);
+            *list = (tr_floats){0};
+        }
+    }
+}
+
+/* ---- faults between keys ---- */
+
+static const tr_pair *find_pair(const tr_places *places, const char *key) {
+    for (int i = 0; i < places->n; i++)
+        if (!strcmp(places->pairs[i].key, key)) return &places->pairs[i];
+    return NULL;
+}
+
 int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const char *format, ...) {
     char name[FULL_KEY_BYTES], text[TR_ERROR_TEXT];
-    tr_where where = places->where;
-    for (int i = 0; i < places->n; i++)
-        if (!strcmp(places->pairs[i].key, key)) where = places->pairs[i].where;
+    const tr_pair *pair = find_pair(places, key);
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return tr_fail_at(err, where, full_key(places->context, key, name), "%s", text);
+    return tr_fail_at(err, pair ? pair->where : places->where, full_key(places->context, key, name),
+                      "%s", text);
 }
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\t';
+int tr_fail_between(tr_error *err, const tr_places *places, const char *key, const char *other,
+                    const char *format, ...) {
+    char text[TR_ERROR_TEXT];
+    const tr_pair *a = find_pair(places, key), *b = find_pair(places, other);
+    bool is_other = b && (!a || (a->where.line > 0 && b->where.line == 0));
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return tr_fail_key(err, places, is_other ? other : key, "%s", text);
+}
+
+/* ---- a line of arguments ---- */
+
+/* Take the quotes off the value at `at`, which ends at white space; *after is what follows. */
+static int unquote_value(char *at, const char *word, tr_where where, const char *context,
+                         char **after, tr_error *err) {
+    size_t length;
+    const char *fault;
+    size_t used = tr_unquote(at, strlen(at), at, &length, &fault);
+    if (used == 0) return tr_fail_at(err, where, context, "%s: %s", word, fault);
+    *after = at + used;
+    if (**after && !is_space(**after))
+        return tr_fail_at(err, where, context, "text after the closing quote: '%s'", *after);
+    if (**after) ++*after;
+    at[length] = '\0';
+    return TR_OK;
 }
 
 int tr_args_split(char *text, tr_where where, const char *context, const char **head,
@@ -348,10 +406,24 @@ int tr_args_split(char *text, tr_where where, const char *context, const char **
     for (char *at = text; *at;) {
         while (is_space(*at)) at++;
         if (!*at) break;
-        char *word = at;
-        while (*at && !is_space(*at)) at++;
-        if (*at) *at++ = 0;
-        char *equals = strchr(word, '=');
+        char *word = at, *equals = NULL;
+        while (*at && !is_space(*at) && !(*at == '"' && at > word && at[-1] == '=')) {
+            if (*at == '=' && !equals) equals = at;
+            at++;
+        }
+        bool quoted = *at == '"';
+        if (quoted) {
+            if (at - 1 != equals)
+                return tr_fail_at(err, where, context, "'%s' has more than one '='", word);
+            *equals = '\0';
+            int code = unquote_value(equals + 1, word, where, context, &at, err);
+            if (code) return code;
+        } else {
+            if (*at) *at++ = '\0';
+            if (strchr(word, '"'))
+                return tr_fail_at(err, where, context, "a quote within '%s': write key=\"...\"",
+                                  word);
+        }
         if (!equals) {
             if (!*head && *n == 0) {
                 *head = word;
@@ -361,8 +433,9 @@ int tr_args_split(char *text, tr_where where, const char *context, const char **
                               "'%s' is not of the form key=value (without white space)", word);
         }
         if (equals == word)
-            return tr_fail_at(err, where, context, "'%s' has no key before the '='", word);
-        if (equals[1] == '=')
+            return tr_fail_at(err, where, context, "'%s' has no key before the '='",
+                              quoted ? equals + 1 : word);
+        if (!quoted && equals[1] == '=')
             return tr_fail_at(err, where, context, "'%s' has more than one '='", word);
         if (*n == max)
             return tr_fail_at(err, where, context, "too many arguments at '%s', at most %d", word,
@@ -373,47 +446,74 @@ int tr_args_split(char *text, tr_where where, const char *context, const char **
     return TR_OK;
 }
 
-void tr_args_format(const tr_key *key, const void *args, char *out) {
+void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     const void *place = (const char *)args + key->offset;
     choices words;
+    char number[32];
     choices_split(key->choices, &words);
-    out[0] = 0;
+    tr_text_add(out, "", 0);
     switch (key->type) {
     case TR_KEY_INT: {
         int64_t value = *(const int64_t *)place;
         if (value < 0 && value >= -(int64_t)words.n)
-            snprintf(out, TR_TEXT, "%s", words.word[-1 - value]);
+            tr_text_print(out, "%s", words.word[-1 - value]);
         else
-            snprintf(out, TR_TEXT, "%" PRId64, value);
+            tr_text_print(out, "%" PRId64, value);
         return;
     }
-    case TR_KEY_FLOAT: {
-        char number[32];
+    case TR_KEY_FLOAT:
         format_double(*(const double *)place, number);
-        snprintf(out, TR_TEXT, "%s", number);
+        tr_text_print(out, "%s", number);
         return;
-    }
     case TR_KEY_FLOATS: {
         const tr_floats *list = place;
-        size_t used = 0;
-        for (int i = 0; i < list->n; i++) { /* 8 numbers of at most 24 characters fit TR_TEXT */
-            char number[32];
+        for (int i = 0; i < list->n; i++) {
             format_double(list->v[i], number);
-            used += (size_t)snprintf(out + used, TR_TEXT - used, "%s%s", i ? "," : "", number);
+            tr_text_print(out, "%s%s", i ? "," : "", number);
         }
         return;
     }
     case TR_KEY_BOOL:
-        snprintf(out, TR_TEXT, "%s", *(const bool *)place ? "true" : "false");
+        tr_text_print(out, "%s", *(const bool *)place ? "true" : "false");
         return;
     case TR_KEY_CHOICE: {
         int word = *(const int *)place;
-        if (word >= 0 && word < words.n) snprintf(out, TR_TEXT, "%s", words.word[word]);
+        if (word >= 0 && word < words.n) tr_text_print(out, "%s", words.word[word]);
         return;
     }
     case TR_KEY_STRING:
-        snprintf(out, TR_TEXT, "%s", (const char *)place);
+    case TR_KEY_PATH: {
+        const char *text = *(const char *const *)place;
+        tr_text_add(out, text, strlen(text));
         return;
+    }
+    }
+}
+
+/* Would tr_args_split read it as it stands? */
+static bool is_plain_word(const char *text) {
+    size_t n = strlen(text);
+    if (n && (text[0] == '=' || text[n - 1] == '\\')) return false;
+    for (size_t i = 0; i < n;) {
+        size_t length = tr_plain_length(text + i, n - i);
+        if (length == 0 || is_space(text[i]) || text[i] == '"') return false;
+        i += length;
+    }
+    return true;
+}
+
+void tr_args_write(const tr_schema *schema, const void *args, tr_text *out) {
+    for (int k = 0; k < schema->n_keys; k++) {
+        tr_text value = {0};
+        tr_args_format(&schema->keys[k], args, &value);
+        tr_text_print(out, " %s=", schema->keys[k].name);
+        if (value.failed)
+            out->failed = true;
+        else if (is_plain_word(value.at))
+            tr_text_add(out, value.at, value.n);
+        else
+            tr_text_quote(out, value.at);
+        tr_text_free(&value);
     }
 }
 

@@ -215,12 +215,12 @@ static const struct {
 
 static int read_config(const tr_options *o, tr_config **config, tr_error *err) {
     static const char fallback[] = "configs/lenet.ini";
-    if (o->config == NULL && !tr_exists(fallback))
+    if (o->config.n == 0 && !tr_exists(fallback))
         return tr_fail(err, TR_ECONFIG,
                        "--config: is missing, and its default %s is not in this folder: name one, "
                        "as in trainer bench %s --config FILE",
                        fallback, o->positional[1]);
-    return tr_config_read(o->config ? o->config : fallback, config, err);
+    return tr_options_read(o, fallback, config, err);
 }
 
 int tr_command_bench(const tr_options *o, tr_error *err) {

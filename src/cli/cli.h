@@ -16,9 +16,9 @@ typedef struct tr_words { /* the values of an option that may be repeated */
 } tr_words;
 
 typedef struct tr_options {
-    const char *config, *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count,
-        *json, *picture, *seconds;
-    tr_words set;
+    const char *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count, *json,
+        *picture, *seconds;
+    tr_words config, set; /* in the order of the command line: later ones win */
     bool dry_run, quiet, help, version;
     const char *positional[TR_MAX_POSITIONALS]; /* the command first */
     int n_positional;
@@ -39,6 +39,9 @@ int tr_options_real(const char *option, const char *text, double min, double max
 int tr_options_output(const char *option, const char *path, tr_error *err);
 /* The first of PATH.png, PATH-2.png, ... that is not there, into out, which has `bytes` bytes. */
 int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *err);
+/* The files of --config, read one over the other; `fallback` where there is none. */
+int tr_options_read(const tr_options *options, const char *fallback, tr_config **out,
+                    tr_error *err);
 /* Overrides of a configuration: --threads, --data, --set ... */
 int tr_options_apply(const tr_options *options, tr_config *config, tr_error *err);
 /* The text of `trainer help` and of `trainer help COMMAND`; false for a name that is no command. */

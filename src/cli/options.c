@@ -41,8 +41,8 @@ static const struct {
     const char *section, *key; /* of the configuration that it overrides, or NULL */
     const char *help;
 } table[] = {
-    {"--config", "FILE", offsetof(tr_options, config), TRAIN | BENCH, NULL, NULL,
-     "configuration (INI); bench: configs/lenet.ini where it is left out"},
+    {"--config", "FILE", offsetof(tr_options, config), TRAIN | BENCH | REPEATS, NULL, NULL,
+     "configuration (INI); may be repeated: later files win; bench: configs/lenet.ini without it"},
     {"--model", "RUN_DIR", offsetof(tr_options, model), EVAL | PREDICT, NULL, NULL,
      "run directory of a finished run"},
     {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH, "run",
@@ -59,7 +59,7 @@ static const struct {
      "run directory; without it the next free runs/NAME"},
     {"--set", "SECTION.KEY=VALUE", offsetof(tr_options, set),
      TRAIN | EVAL | PREDICT | BENCH | REPEATS, NULL, NULL,
-     "override one value of the configuration; may be repeated"},
+     "override one value of the configuration; may be repeated; network.NAME= removes a line"},
     {"--isa", "NAME", offsetof(tr_options, isa), TRAIN | EVAL | PREDICT | BENCH, "run", "isa",
      "instruction set: auto, scalar, avx2, ... (what this build has)"},
     {"--dry-run", NULL, offsetof(tr_options, dry_run), TRAIN, NULL, NULL,
@@ -221,8 +221,9 @@ int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
 }
 
 void tr_options_free(tr_options *o) {
+    tr_free(o->config.v);
     tr_free(o->set.v);
-    o->set = (tr_words){0};
+    o->config = o->set = (tr_words){0};
 }
 
 int tr_options_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *out,
@@ -283,6 +284,16 @@ int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *er
     }
     return tr_fail(err, TR_ECONFIG, "%s.png: the name is too long, choose one with --picture",
                    path);
+}
+
+int tr_options_read(const tr_options *o, const char *fallback, tr_config **out, tr_error *err) {
+    int code = tr_config_read(o->config.n ? o->config.v[0] : fallback, out, err);
+    for (int i = 1; code == TR_OK && i < o->config.n; i++)
+        code = tr_config_merge(*out, o->config.v[i], err);
+    if (code == TR_OK) return TR_OK;
+    tr_config_free(*out);
+    *out = NULL;
+    return code;
 }
 
 int tr_options_apply(const tr_options *o, tr_config *config, tr_error *err) {

@@ -172,11 +172,11 @@ int tr_command_train(const tr_options *o, tr_error *err) {
     tr_config *config;
     tr_summary summary;
     console c = {.options = o};
-    if (o->config == NULL)
+    if (o->config.n == 0)
         return tr_fail(err, TR_ECONFIG,
                        "--config: is missing, as in trainer --config configs/lenet.ini");
     tr_progress_start(&c.progress, stdout);
-    int code = tr_config_read(o->config, &config, err);
+    int code = tr_options_read(o, NULL, &config, err);
     if (code) return code;
     code = tr_options_apply(o, config, err);
     if (code == TR_OK && o->dry_run)

@@ -16,7 +16,7 @@ enum { SIDE = 32, CHANNELS = 3, CLASSES = 10, RECORD = 1 + CHANNELS * SIDE * SID
 enum { IMAGES = 10000 }; /* in each file of the original */
 
 struct args {
-    char root[TR_TEXT];
+    const char *root;
 };
 
 static const char *const class_names[CLASSES] = {
@@ -210,7 +210,7 @@ fail:
 }
 
 static const tr_key keys[] = {
-    {"root", TR_KEY_STRING, offsetof(struct args, root), "data/cifar-10-batches-bin", 0, 0, NULL,
+    {"root", TR_KEY_PATH, offsetof(struct args, root), "data/cifar-10-batches-bin", 0, 0, NULL,
      "folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin"},
 };
 

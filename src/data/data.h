@@ -86,8 +86,8 @@ int tr_check_room(const tr_places *places, const char *key, int64_t bytes, const
 
 typedef struct tr_transform_class {
     tr_schema schema;
-    /* Complete and check `args` for images of `channels` channels. */
-    int (*check)(void *args, int channels, tr_where where, tr_error *err);
+    /* Do `args` suit images of `channels` channels? `given` are the keys that were written. */
+    int (*check)(const void *args, int channels, const tr_places *given, tr_error *err);
     /* The new value of a pixel, in float arithmetic, as torchvision does it. */
     float (*pixel)(const void *args, int channel, float value);
 } tr_transform_class;
@@ -103,6 +103,9 @@ typedef struct tr_pipeline {
     float table[TR_MAX_CHANNELS][256];
 } tr_pipeline;
 
+/* The lines of [transforms] with every argument, for the effective configuration; they were read by
+ * tr_pipeline_create before. */
+int tr_transforms_write(const tr_pair *pairs, int n, tr_text *out, tr_error *err);
 /* pairs: the lines of [transforms], key = class name, value = its arguments. */
 int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err);
 /* One image: planes of bytes [c][h*w] -> floats [h*w][c]. */

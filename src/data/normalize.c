@@ -10,27 +10,30 @@ struct args {
 };
 
 /* One number stands for all channels. */
-static int complete(tr_floats *list, const char *key, int channels, tr_where where, tr_error *err) {
-    if (list->n == 1)
-        for (; list->n < channels; list->n++) list->v[list->n] = list->v[0];
-    if (list->n == channels) return TR_OK;
-    if (channels == 1)
-        return tr_fail_at(err, where, key, "%d values for images of 1 channel, one is needed",
-                          list->n);
-    return tr_fail_at(err, where, key, "%d values for images of %d channels, give one or %d",
-                      list->n, channels, channels);
+static double of_channel(const tr_floats *list, int channel) {
+    return list->v[list->n == 1 ? 0 : channel];
 }
 
-static int check(void *args_, int channels, tr_where where, tr_error *err) {
-    struct args *args = args_;
-    int code = complete(&args->mean, "normalize.mean", channels, where, err);
-    if (code < 0) return code;
-    return complete(&args->std, "normalize.std", channels, where, err);
+static int check_list(const tr_floats *list, const char *key, int channels, const tr_places *places,
+                      tr_error *err) {
+    if (list->n == 1 || list->n == channels) return TR_OK;
+    if (channels == 1)
+        return tr_fail_key(err, places, key, "%d values for images of 1 channel, one is needed",
+                           list->n);
+    return tr_fail_key(err, places, key, "%d values for images of %d channels, give one or %d",
+                       list->n, channels, channels);
+}
+
+static int check(const void *args_, int channels, const tr_places *places, tr_error *err) {
+    const struct args *args = args_;
+    int code = check_list(&args->mean, "mean", channels, places, err);
+    return code ? code : check_list(&args->std, "std", channels, places, err);
 }
 
 static float pixel(const void *args_, int channel, float value) {
     const struct args *args = args_;
-    float mean = (float)args->mean.v[channel], std = (float)args->std.v[channel];
+    float mean = (float)of_channel(&args->mean, channel),
+          std = (float)of_channel(&args->std, channel);
     return (value - mean) / std;
 }
 

@@ -39,35 +39,62 @@ static const tr_transform_class *find_transform(const tr_pair *line, tr_error *e
     return NULL;
 }
 
-/* Run one line of [transforms] over the table. */
-static int apply(const tr_pair *line, tr_pipeline *pipeline, tr_error *err) {
-    const tr_transform_class *class = find_transform(line, err);
-    if (!class) return TR_ECONFIG;
-
-    int code = TR_ENOMEM, n = 0;
-    const char *head = NULL;
+/* A line of [transforms] with its arguments. */
+typedef struct line_args {
+    const tr_transform_class *class;
+    char *text; /* what the pairs point into */
     tr_pair pairs[MAX_PAIRS];
-    void *args = tr_alloc(1, class->schema.args_bytes, err);
-    char *text = tr_strdup(line->value, err);
-    if (!args || !text) goto fail;
-    code = tr_args_split(text, line->where, line->key, &head, pairs, MAX_PAIRS, &n, err);
-    if (code < 0) goto fail;
-    if (head) {
-        code = tr_fail_at(err, line->where, line->key, "'%s' is not of the form key=value", head);
-        goto fail;
-    }
-    code = tr_args_parse(&class->schema, pairs, n, line->where, line->key, args, err);
-    if (code < 0) goto fail;
-    code = class->check(args, pipeline->channels, line->where, err);
-    if (code < 0) goto fail;
-    for (int c = 0; c < pipeline->channels; c++)
+    int n;
+    void *args;
+} line_args;
+
+static void free_line(line_args *line) {
+    if (line->class && line->args) tr_args_clear(&line->class->schema, line->args);
+    tr_free(line->args);
+    tr_free(line->text);
+}
+
+/* Whatever it returns, free_line follows. */
+static int read_line(const tr_pair *line, line_args *out, tr_error *err) {
+    const char *head = NULL;
+    *out = (line_args){.class = find_transform(line, err)};
+    if (!out->class) return TR_ECONFIG;
+    out->args = tr_alloc(1, out->class->schema.args_bytes, err);
+    out->text = tr_strdup(line->value, err);
+    if (!out->args || !out->text) return TR_ENOMEM;
+    int code = tr_args_split(out->text, line->where, line->key, &head, out->pairs, MAX_PAIRS,
+                             &out->n, err);
+    if (code < 0) return code;
+    if (head)
+        return tr_fail_at(err, line->where, line->key, "'%s' is not of the form key=value", head);
+    return tr_args_parse(&out->class->schema, out->pairs, out->n, line->where, line->key, out->args,
+                         err);
+}
+
+/* Run one line of [transforms] over the table. */
+static int apply(const tr_pair *pair, tr_pipeline *pipeline, tr_error *err) {
+    line_args line;
+    int code = read_line(pair, &line, err);
+    tr_places given = {line.pairs, line.n, pair->where, pair->key};
+    if (code == TR_OK) code = line.class->check(line.args, pipeline->channels, &given, err);
+    for (int c = 0; code == TR_OK && c < pipeline->channels; c++)
         for (int b = 0; b < 256; b++)
-            pipeline->table[c][b] = class->pixel(args, c, pipeline->table[c][b]);
-    code = TR_OK;
-fail:
-    tr_free(text);
-    tr_free(args);
+            pipeline->table[c][b] = line.class->pixel(line.args, c, pipeline->table[c][b]);
+    free_line(&line);
     return code;
+}
+
+int tr_transforms_write(const tr_pair *pairs, int n, tr_text *out, tr_error *err) {
+    for (int i = 0; i < n; i++) {
+        line_args line;
+        int code = read_line(&pairs[i], &line, err);
+        tr_text_print(out, "%s =", pairs[i].key);
+        if (code == TR_OK) tr_args_write(&line.class->schema, line.args, out);
+        tr_text_add(out, "\n", 1);
+        free_line(&line);
+        if (code) return code;
+    }
+    return TR_OK;
 }
 
 int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err) {

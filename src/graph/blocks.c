@@ -1,8 +1,9 @@
 /* Blocks written out: from `layer1.0 = basic width=16` to the lines of [block basic ...], each with
  * its full name (`layer1.0.conv1`), its arguments in the place of $width, and its from= in full.
  *
- * Text in, text out: what the words mean is graph.c's affair. A block reads one value, which its
- * lines call `in`, and its value is that of its last line.
+ * What the words mean is graph.c's affair. A block reads one value, which its lines call `in`, and
+ * its value is that of its last line. A line is split into words before $width is replaced, so a
+ * value never becomes more than one word.
  */
 #include "graph/blocks.h"
 
@@ -14,22 +15,19 @@
 
 enum {
     MAX_BLOCKS = 256,
-    MAX_WORDS = 32, /* of a line or heading */
-    MAX_DEPTH = 16, /* of blocks within blocks */
-    MAX_VALUE = 1024,
+    MAX_DEPTH = 16,       /* of blocks within blocks */
+    MAX_BYTES = 64 << 20, /* of a network written out */
 };
 
 typedef struct block { /* a heading: [block NAME key key=fallback ...] */
     const char *section, *name;
     tr_where where;
     int n_keys;
-    tr_pair key[MAX_WORDS]; /* value "": must be given */
-    char text[TR_TEXT];     /* what name and keys point into */
+    tr_pair key[TR_MAX_LINE_ARGS]; /* value "": must be given */
 } block;
 
 typedef struct alias { /* a line, and the layer whose value is its own */
-    const char *name;
-    char layer[TR_NAME];
+    const char *name, *layer;
 } alias;
 
 typedef struct writer {
@@ -52,18 +50,13 @@ typedef struct scope {    /* the lines of one section as they are used in one pl
 /* ---- headings ---- */
 
 static bool is_block(const char *section) {
-    return strncmp(section, "block", 5) == 0 && strchr(" \t", section[5]) != NULL;
+    return strncmp(section, "block", 5) == 0 && strchr(" ", section[5]) != NULL;
 }
 
-static int check_name(const block *b, const block *all, int n, tr_error *err) {
+static int check_name(const block *b, tr_error *err) {
     for (int i = 0; i < tr_n_layers; i++) {
         if (strcmp(b->name, tr_layers[i]->schema.name) == 0)
             return tr_fail_at(err, b->where, b->section, "'%s' is the name of a layer", b->name);
-    }
-    for (int i = 0; i < n; i++) {
-        if (strcmp(b->name, all[i].name) == 0)
-            return tr_fail_at(err, b->where, b->section, "there is a block '%s' already (line %d)",
-                              b->name, all[i].where.line);
     }
     return TR_OK;
 }
@@ -75,15 +68,16 @@ static bool is_word(const char *text) {
     return text[0] != '\0';
 }
 
-static int read_heading(block *b, tr_error *err) {
-    snprintf(b->text, sizeof b->text, "%s", b->section + strlen("block"));
-    char *rest = b->text, *word;
-    while ((word = strsep(&rest, " \t")) != NULL) {
+static int read_heading(writer *w, block *b) {
+    const char *section = b->section + strlen("block");
+    char *rest = tr_arena_copy(&w->out->memory, section, strlen(section), w->err), *word;
+    if (rest == NULL) return TR_ENOMEM;
+    while ((word = strsep(&rest, " ")) != NULL) {
         if (word[0] == '\0') continue;
         char *value = strchr(word, '=');
         if (value) *value++ = '\0';
         if (!is_word(word) || (value && (b->name == NULL || value[0] == '\0')))
-            return tr_fail_at(err, b->where, b->section,
+            return tr_fail_at(w->err, b->where, b->section,
                               "a heading is [block NAME key key=default ...], of letters, digits "
                               "and '_'");
         if (b->name == NULL) {
@@ -91,35 +85,36 @@ static int read_heading(block *b, tr_error *err) {
             continue;
         }
         if (strcmp(word, "from") == 0)
-            return tr_fail_at(err, b->where, b->section, "'from' cannot be a block's key");
+            return tr_fail_at(w->err, b->where, b->section, "'from' cannot be a block's key");
         for (int i = 0; i < b->n_keys; i++) {
             if (strcmp(word, b->key[i].key) == 0)
-                return tr_fail_at(err, b->where, b->section, "the key '%s' stands there twice",
+                return tr_fail_at(w->err, b->where, b->section, "the key '%s' stands there twice",
                                   word);
         }
+        if (b->n_keys == TR_MAX_LINE_ARGS)
+            return tr_fail_at(w->err, b->where, b->section, "more than %d keys", TR_MAX_LINE_ARGS);
         b->key[b->n_keys++] = (tr_pair){word, value ? value : "", b->where, b->section};
     }
     if (b->name == NULL)
-        return tr_fail_at(err, b->where, b->section,
+        return tr_fail_at(w->err, b->where, b->section,
                           "the block has no name, as in [block basic width stride=1]");
-    return TR_OK;
+    return check_name(b, w->err);
 }
 
-static int read_headings(const tr_doc *doc, block *blocks, int *n, tr_error *err) {
-    for (int i = 0; i < tr_doc_n_sections(doc); i++) {
-        const char *section = tr_doc_section_name(doc, i);
+static int read_headings(writer *w, block *blocks) {
+    for (int i = 0; i < tr_doc_n_sections(w->doc); i++) {
+        const char *section = tr_doc_section_name(w->doc, i);
         if (!is_block(section)) continue;
         int n_lines;
-        block *b = &blocks[*n];
+        block *b = &blocks[w->n_blocks];
         b->section = section;
-        tr_doc_section(doc, section, &n_lines, &b->where);
-        if (*n == MAX_BLOCKS)
-            return tr_fail_at(err, b->where, section, "more than %d blocks", MAX_BLOCKS);
-        int code = read_heading(b, err);
-        if (code == TR_OK) code = check_name(b, blocks, *n, err);
+        tr_doc_section(w->doc, section, &n_lines, &b->where);
+        if (w->n_blocks == MAX_BLOCKS)
+            return tr_fail_at(w->err, b->where, section, "more than %d blocks", MAX_BLOCKS);
+        int code = read_heading(w, b);
         if (code) return code;
-        if (n_lines == 0) return tr_fail_at(err, b->where, section, "the block has no lines");
-        ++*n;
+        if (n_lines == 0) return tr_fail_at(w->err, b->where, section, "the block has no lines");
+        w->n_blocks++;
     }
     return TR_OK;
 }
@@ -133,112 +128,133 @@ static const block *find_block(const writer *w, const char *name) {
 
 /* ---- text ---- */
 
-/* Append to text[0..size); false when it is full. */
-static bool append(char *text, size_t size, const char *more, size_t n) {
-    size_t used = strlen(text);
-    if (n >= size - used) return false;
-    memcpy(text + used, more, n);
-    text[used + n] = '\0';
-    return true;
+/* What was put together, as a string of the result's; NULL with an error. */
+static const char *keep(writer *w, tr_text *text, tr_where where, const char *name) {
+    const char *kept = NULL;
+    if (text->failed)
+        tr_fail(w->err, TR_ENOMEM, "out of memory");
+    else if (w->out->memory.total + text->n > MAX_BYTES)
+        tr_fail_at(w->err, where, name, "the network is too long when its blocks are written out");
+    else
+        kept = tr_arena_copy(&w->out->memory, text->n ? text->at : "", text->n, w->err);
+    tr_text_free(text);
+    return kept;
 }
 
-/* `value` with $key and ${key} replaced by what they stand for. */
-static int fill_in(const scope *s, const tr_pair *line, const char *name, char *out, size_t size,
-                   tr_error *err) {
-    out[0] = '\0';
-    for (const char *p = line->value; *p;) {
-        size_t n = strcspn(p, "$");
-        bool fits = append(out, size, p, n);
-        p += n;
-        if (fits && *p == '$') {
-            bool braces = p[1] == '{';
-            const char *word = p + 1 + braces;
-            size_t length = 0;
-            while (isalnum((unsigned char)word[length]) || word[length] == '_') length++;
-            const tr_pair *arg = NULL;
-            for (int i = 0; i < s->block->n_keys && arg == NULL; i++) {
-                const char *key = s->block->key[i].key;
-                if (strlen(key) == length && memcmp(key, word, length) == 0) arg = &s->args[i];
-            }
-            if (arg == NULL || (braces && word[length] != '}')) {
-                char what[TR_TEXT];
-                const char *names[MAX_WORDS];
-                for (int i = 0; i < s->block->n_keys; i++) names[i] = s->block->key[i].key;
-                snprintf(what, sizeof what, "'$%.*s' is no key of the block", (int)length, word);
-                snprintf(out, size, "%.*s", (int)length, word);
-                return tr_fail_unknown(err, line->where, name, what, out, names, s->block->n_keys);
-            }
-            fits = append(out, size, arg->value, strlen(arg->value));
-            p = word + length + braces;
+static const char *join(writer *w, const char *prefix, const char *name, tr_where where) {
+    tr_text text = {0};
+    tr_text_print(&text, "%s.%s", prefix, name);
+    return keep(w, &text, where, name);
+}
+
+/* `value` with $key and ${key} replaced by what they stand for, and $$ by $; *where becomes the
+ * place of the last of those. NULL with an error. */
+static const char *fill_in(writer *w, const scope *s, const char *value, const char *name,
+                           tr_where *where) {
+    tr_text text = {0};
+    tr_where line = *where;
+    const char *p = strchr(value, '$');
+    if (s->block == NULL || p == NULL) return value;
+    tr_text_add(&text, value, (size_t)(p - value));
+    while (*p) {
+        size_t plain = strcspn(p, "$");
+        tr_text_add(&text, p, plain);
+        p += plain;
+        if (*p == '\0') break;
+        if (p[1] == '$') {
+            tr_text_add(&text, p, 1);
+            p += 2;
+            continue;
         }
-        if (!fits) return tr_fail_at(err, line->where, name, "the line is too long when filled in");
+        bool braces = p[1] == '{';
+        const char *word = p + 1 + braces;
+        size_t length = 0;
+        while (isalnum((unsigned char)word[length]) || word[length] == '_') length++;
+        const tr_pair *arg = NULL;
+        for (int i = 0; i < s->block->n_keys && arg == NULL; i++) {
+            const char *key = s->block->key[i].key;
+            if (strlen(key) == length && memcmp(key, word, length) == 0) arg = &s->args[i];
+        }
+        if (arg == NULL || (braces && word[length] != '}')) {
+            const char *names[TR_MAX_LINE_ARGS];
+            tr_text what = {0}, key = {0};
+            for (int i = 0; i < s->block->n_keys; i++) names[i] = s->block->key[i].key;
+            tr_text_add(&key, word, length);
+            tr_text_print(&what, "'$%s' is no key of the block", key.failed ? "" : key.at);
+            if (key.failed || what.failed)
+                tr_fail(w->err, TR_ENOMEM, "out of memory");
+            else
+                tr_fail_unknown(w->err, line, name, what.at, key.at, names, s->block->n_keys);
+            tr_text_free(&key);
+            tr_text_free(&what);
+            tr_text_free(&text);
+            return NULL;
+        }
+        tr_text_print(&text, "%s", arg->value);
+        *where = arg->where;
+        p = word + length + braces;
+        if (text.n > MAX_BYTES) break;
     }
-    return TR_OK;
+    return keep(w, &text, line, name);
 }
 
-/* The layer that a name stands for on a line of the scope. */
-static bool resolve(const scope *s, const char *name, size_t n, char *out, size_t size) {
-    char word[TR_NAME] = "";
-    if (!append(word, sizeof word, name, n)) return false;
-    if (s->block && strcmp(word, "in") == 0) return append(out, size, s->input, strlen(s->input));
+/* Add the layer that name[0..n) stands for on a line of the scope. */
+static void resolve(const scope *s, const char *name, size_t n, tr_text *out) {
+    if (s->block && n == 2 && memcmp(name, "in", 2) == 0) {
+        tr_text_print(out, "%s", s->input);
+        return;
+    }
     for (int i = 0; i < s->n_aliases; i++) {
-        const char *layer = s->aliases[i].layer;
-        if (strcmp(word, s->aliases[i].name) == 0) return append(out, size, layer, strlen(layer));
+        if (strlen(s->aliases[i].name) != n || memcmp(s->aliases[i].name, name, n) != 0) continue;
+        tr_text_print(out, "%s", s->aliases[i].layer);
+        return;
     }
     /* None above. graph.c says so; what comes later has this name, too. */
-    if (s->block && !(append(out, size, s->prefix, strlen(s->prefix)) && append(out, size, ".", 1)))
-        return false;
-    return append(out, size, word, strlen(word));
+    if (s->block && n) tr_text_print(out, "%s.", s->prefix);
+    tr_text_add(out, name, n);
 }
 
 /* The names of a from=, in full. */
-static int resolve_all(const scope *s, tr_where where, const char *name, const char *from,
-                       char *out, size_t size, tr_error *err) {
-    out[0] = '\0';
-    for (bool first = true;; first = false) {
+static const char *resolve_all(writer *w, const scope *s, tr_where where, const char *name,
+                               const char *from) {
+    tr_text text = {0};
+    for (;;) {
         size_t n = strcspn(from, ",");
-        if (!(first || append(out, size, ",", 1)) || !(n == 0 || resolve(s, from, n, out, size)))
-            return tr_fail_at(err, where, name, "from= is too long");
-        if (from[n] == '\0') return TR_OK;
+        resolve(s, from, n, &text);
+        if (from[n] == '\0') return keep(w, &text, where, name);
+        tr_text_add(&text, ",", 1);
         from += n + 1;
     }
 }
 
 /* ---- lines ---- */
 
-static int emit(writer *w, const char *name, const char *value, tr_where where) {
-    tr_lines *out = w->out;
-    if (out->n == TR_MAX_LINES)
-        return tr_fail_at(w->err, where, name, "the network has more than %d layers", TR_MAX_LINES);
-    size_t key_bytes = strlen(name) + 1, bytes = key_bytes + strlen(value) + 1;
-    char *text = tr_alloc(bytes, 1, w->err);
-    if (text == NULL) return TR_ENOMEM;
-    memcpy(text, name, key_bytes);
-    memcpy(text + key_bytes, value, bytes - key_bytes);
-    out->line[out->n++] = (tr_pair){text, text + key_bytes, where, NULL};
-    out->output = text;
-    return TR_OK;
-}
-
 /* Arguments of a line that uses a block, in the order of the block's keys. */
 static int read_args(const block *b, const tr_pair *line, const char *name, const tr_pair *pairs,
                      int n, tr_pair *args, tr_error *err) {
-    const char *names[MAX_WORDS];
+    const char *names[TR_MAX_LINE_ARGS];
     for (int i = 0; i < b->n_keys; i++) {
         names[i] = b->key[i].key;
         args[i] = b->key[i];
     }
-    bool given[MAX_WORDS] = {false};
+    bool given[TR_MAX_LINE_ARGS] = {false};
     for (int i = 0; i < n; i++) {
         int k = 0;
-        char key[TR_NAME + TR_TEXT];
+        const tr_places place = {&pairs[i], 1, line->where, name};
         while (k < b->n_keys && strcmp(pairs[i].key, names[k]) != 0) k++;
-        snprintf(key, sizeof key, "%s.%s", name, pairs[i].key);
-        if (k == b->n_keys)
-            return tr_fail_unknown(err, line->where, key, "unknown key", pairs[i].key, names, k);
-        if (given[k]) return tr_fail_at(err, line->where, key, "given twice");
+        if (k < b->n_keys && given[k]) return tr_fail_key(err, &place, pairs[i].key, "given twice");
+        if (k == b->n_keys) {
+            tr_text full = {0};
+            tr_text_print(&full, "%s.%s", name, pairs[i].key);
+            int code = full.failed ? tr_fail(err, TR_ENOMEM, "out of memory")
+                                   : tr_fail_unknown(err, pairs[i].where, full.at, "unknown key",
+                                                     pairs[i].key, names, k);
+            tr_text_free(&full);
+            return code;
+        }
         given[k] = true;
         args[k].value = pairs[i].value;
+        args[k].where = pairs[i].where;
     }
     for (int k = 0; k < b->n_keys; k++) {
         if (args[k].value[0] == '\0')
@@ -253,8 +269,7 @@ static int write_lines(writer *w, scope *s, const tr_pair *lines, int n);
 /* A line that uses a block. `from` is its input in full, or NULL: the line above. */
 static int write_block(writer *w, const scope *s, const block *b, const tr_pair *line,
                        const char *name, const tr_pair *pairs, int n_pairs, const char *from) {
-    tr_pair args[MAX_WORDS];
-    char input[TR_NAME] = "";
+    tr_pair args[TR_MAX_LINE_ARGS];
     int n, code = read_args(b, line, name, pairs, n_pairs, args, w->err);
     if (code) return code;
     if (s->depth == MAX_DEPTH)
@@ -264,17 +279,15 @@ static int write_block(writer *w, const scope *s, const block *b, const tr_pair 
         return tr_fail_at(w->err, line->where, name,
                           "the block '%s' reads one value, but from= names several", b->name);
     if (from == NULL) from = s->n_aliases ? s->aliases[s->n_aliases - 1].layer : s->input;
-    if (!append(input, sizeof input, from, strlen(from)))
-        return tr_fail_at(w->err, line->where, name, "from= is too long");
     const tr_pair *inner = tr_doc_section(w->doc, b->section, &n, &(tr_where){0});
-    scope body = {.block = b, .prefix = name, .input = input, .args = args, .depth = s->depth + 1};
+    scope body = {.block = b, .prefix = name, .input = from, .args = args, .depth = s->depth + 1};
     return write_lines(w, &body, inner, n);
 }
 
 /* A layer or a block; graph.c says it for layers, but knows no blocks to suggest. */
 static int check_class(const writer *w, const char *head, tr_where where, const char *name) {
     const char *names[MAX_BLOCKS + 64];
-    char what[MAX_VALUE + 32];
+    tr_text what = {0};
     int n = 0;
     for (int i = 0; i < w->n_blocks; i++) names[n++] = w->blocks[i].name;
     for (int i = 0; i < tr_n_layers && n < MAX_BLOCKS + 64; i++)
@@ -282,47 +295,67 @@ static int check_class(const writer *w, const char *head, tr_where where, const 
     for (int i = 0; i < n; i++) {
         if (strcmp(head, names[i]) == 0) return TR_OK;
     }
-    snprintf(what, sizeof what, "unknown layer '%s'", head);
-    return tr_fail_unknown(w->err, where, name, what, head, names, n);
+    tr_text_print(&what, "unknown layer '%s'", head);
+    int code = what.failed ? tr_fail(w->err, TR_ENOMEM, "out of memory")
+                           : tr_fail_unknown(w->err, where, name, what.at, head, names, n);
+    tr_text_free(&what);
+    return code;
+}
+
+/* The words of a line, filled in: class, arguments but from=, and that one in full. */
+static int read_words(writer *w, const scope *s, const tr_pair *line, tr_line *out,
+                      tr_pair pairs[TR_MAX_LINE_ARGS]) {
+    const char *head, *given = NULL;
+    int n, code;
+    char *text = tr_arena_copy(&w->out->memory, line->value, strlen(line->value), w->err);
+    if (text == NULL) return TR_ENOMEM;
+    code = tr_args_split(text, line->where, out->name, &head, pairs, TR_MAX_LINE_ARGS, &n, w->err);
+    if (code) return code;
+    tr_where where = line->where;
+    if (head) {
+        out->class = fill_in(w, s, head, out->name, &where);
+        code = out->class ? check_class(w, out->class, where, out->name) : w->err->code;
+        if (code) return code;
+    }
+    for (int i = 0; i < n; i++) {
+        tr_pair pair = pairs[i];
+        tr_where unused = pair.where;
+        pair.key = fill_in(w, s, pair.key, out->name, &unused);
+        pair.value = pair.key ? fill_in(w, s, pair.value, out->name, &pair.where) : NULL;
+        if (pair.value == NULL) return w->err->code;
+        if (strcmp(pair.key, "from") != 0) {
+            pairs[out->n_args++] = pair;
+        } else if (given) {
+            return tr_fail_at(w->err, line->where, out->name, "from= is given twice");
+        } else {
+            given = pair.value;
+        }
+    }
+    if (given == NULL) return TR_OK;
+    out->from = resolve_all(w, s, line->where, out->name, given);
+    return out->from ? TR_OK : w->err->code;
 }
 
 static int write_line(writer *w, const scope *s, const tr_pair *line, const char *name) {
-    char value[MAX_VALUE], text[MAX_VALUE], from[MAX_VALUE] = "", whole[2 * MAX_VALUE];
-    const char *given = NULL, *head;
-    tr_pair pairs[MAX_WORDS];
-    int n, kept = 0, n_from = 0, code = TR_OK;
-    if (s->block)
-        code = fill_in(s, line, name, value, sizeof value, w->err);
-    else
-        snprintf(value, sizeof value, "%s", line->value);
+    tr_pair pairs[TR_MAX_LINE_ARGS];
+    tr_line words = {.name = name, .where = line->where};
+    int code = read_words(w, s, line, &words, pairs);
     if (code) return code;
-    strcpy(text, value);
-    code = tr_args_split(text, line->where, name, &head, pairs, MAX_WORDS, &n, w->err);
-    if (code) return code;
-    for (int i = 0; i < n; i++) {
-        if (strcmp(pairs[i].key, "from") != 0) {
-            pairs[kept++] = pairs[i];
-        } else {
-            given = pairs[i].value;
-            n_from++;
-        }
-    }
-    if (n_from > 1) return tr_fail_at(w->err, line->where, name, "from= is given twice");
-    if (given) code = resolve_all(s, line->where, name, given, from, sizeof from, w->err);
-    if (code == TR_OK && head) code = check_class(w, head, line->where, name);
-    if (code) return code;
-    const block *b = head ? find_block(w, head) : NULL;
-    if (b) return write_block(w, s, b, line, name, pairs, kept, given ? from : NULL);
+    const block *b = words.class ? find_block(w, words.class) : NULL;
+    if (b) return write_block(w, s, b, line, name, pairs, words.n_args, words.from);
     /* The first line of a block reads what the block reads, which may not be the line above. */
-    const char *input = given ? from : s->block && s->n_aliases == 0 ? s->input : NULL;
-    snprintf(whole, sizeof whole, "%s", head ? head : "");
-    for (int i = 0; i < kept; i++) {
-        size_t used = strlen(whole);
-        snprintf(whole + used, sizeof whole - used, " %s=%s", pairs[i].key, pairs[i].value);
-    }
-    size_t used = strlen(whole);
-    if (input) snprintf(whole + used, sizeof whole - used, " from=%s", input);
-    return emit(w, name, whole, line->where);
+    if (words.from == NULL && s->block && s->n_aliases == 0) words.from = s->input;
+    tr_lines *out = w->out;
+    if (out->n == TR_MAX_LINES)
+        return tr_fail_at(w->err, line->where, name, "the network has more than %d layers",
+                          TR_MAX_LINES);
+    tr_pair *kept = tr_arena_alloc(&out->memory, (size_t)words.n_args * sizeof *kept, w->err);
+    if (kept == NULL) return TR_ENOMEM;
+    memcpy(kept, pairs, (size_t)words.n_args * sizeof *kept);
+    words.args = kept;
+    out->line[out->n++] = words;
+    out->output = name;
+    return TR_OK;
 }
 
 static int write_lines(writer *w, scope *s, const tr_pair *lines, int n) {
@@ -331,18 +364,19 @@ static int write_lines(writer *w, scope *s, const tr_pair *lines, int n) {
     int code = TR_OK;
     s->aliases = aliases;
     for (int i = 0; code == TR_OK && i < n; i++) {
-        char name[TR_NAME];
-        int length = s->block ? snprintf(name, sizeof name, "%s.%s", s->prefix, lines[i].key)
-                              : snprintf(name, sizeof name, "%s", lines[i].key);
-        if (length >= (int)sizeof name)
-            code = tr_fail_at(w->err, lines[i].where, name, "the layer's name is too long");
-        else if (s->block && strcmp(lines[i].key, "in") == 0)
+        const char *key = lines[i].key,
+                   *name = s->block ? join(w, s->prefix, key, lines[i].where) : key;
+        if (name == NULL)
+            code = w->err->code;
+        else if (s->block && strcmp(key, "in") == 0)
             code = tr_fail_at(w->err, lines[i].where, name, "'in' is the name of a block's input");
+        else if (s->block && strcmp(key, "input") == 0)
+            code = tr_fail_at(w->err, lines[i].where, name,
+                              "'input' is the name of the network's input");
         else
             code = write_line(w, s, &lines[i], name);
         if (code) break;
-        aliases[i].name = lines[i].key;
-        snprintf(aliases[i].layer, sizeof aliases[i].layer, "%s", w->out->output);
+        aliases[i] = (alias){key, w->out->output};
         s->n_aliases++;
     }
     tr_free(aliases);
@@ -351,21 +385,22 @@ static int write_lines(writer *w, scope *s, const tr_pair *lines, int n) {
 
 int tr_lines_create(const tr_doc *doc, const tr_pair *network, int n, tr_lines *out,
                     tr_error *err) {
-    writer w = {.doc = doc, .out = out, .err = err};
+    tr_error own = {0};
+    writer w = {.doc = doc, .out = out, .err = &own};
     scope top = {.input = "input"};
     *out = (tr_lines){0};
-    block *blocks = tr_alloc(MAX_BLOCKS + 1, sizeof *blocks, err);
-    out->line = tr_alloc(TR_MAX_LINES, sizeof *out->line, err);
-    int code = blocks && out->line ? read_headings(doc, blocks, &w.n_blocks, err) : TR_ENOMEM;
+    block *blocks = tr_alloc(MAX_BLOCKS + 1, sizeof *blocks, &own);
+    out->line = tr_alloc(TR_MAX_LINES, sizeof *out->line, &own);
+    int code = blocks && out->line ? read_headings(&w, blocks) : TR_ENOMEM;
     w.blocks = blocks;
     if (code == TR_OK) code = write_lines(&w, &top, network, n);
     tr_free(blocks);
     if (code) tr_lines_free(out);
-    return code;
+    return code ? tr_fail(err, code, "%s", own.text) : TR_OK;
 }
 
 void tr_lines_free(tr_lines *lines) {
-    for (int i = 0; lines->line && i < lines->n; i++) tr_free((char *)lines->line[i].key);
     tr_free(lines->line);
+    tr_arena_free(&lines->memory);
     *lines = (tr_lines){0};
 }

@@ -4,14 +4,26 @@
 
 #include "config/config.h"
 
-enum { TR_MAX_LINES = 4094 }; /* of a network, written out */
+enum {
+    TR_MAX_LINES = 4094,  /* of a network, written out */
+    TR_MAX_LINE_ARGS = 32 /* of one of them */
+};
 
-/* The lines of [network] with every block written out: a key is a layer's full name, a value its
- * class and arguments, and a place that of the line it comes from, in [network] or in a block. */
+typedef struct tr_line { /* a layer: name = class key=value ... from=... */
+    const char *name;    /* in full */
+    const char *class;   /* NULL: the line names none */
+    const tr_pair *args; /* a value's place is that of the line which wrote it */
+    int n_args;
+    const char *from; /* names in full, with commas; NULL: the line above */
+    tr_where where;   /* of the line, in [network] or in a block */
+} tr_line;
+
+/* The lines of [network] with every block written out. */
 typedef struct tr_lines {
     int n;
-    tr_pair *line;      /* [n]; keys and values belong to it */
+    tr_line *line;      /* [n] */
     const char *output; /* name of the last line */
+    tr_arena memory;    /* that all of it lives in */
 } tr_lines;
 
 /* Fails at the line of the fault: a block without name or lines, of a layer's name or a name used

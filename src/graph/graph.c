@@ -8,8 +8,7 @@
 
 enum {
     MAX_NODES = TR_MAX_LINES + 2, /* input and loss */
-    MAX_ARGUMENTS = 32,
-    MAX_SIDE = 1 << 15, /* of an image, so that 32-bit offsets inside a sample do */
+    MAX_SIDE = 1 << 15,           /* of an image, so that 32-bit offsets inside a sample do */
 };
 
 static const char input_name[] = "input";
@@ -21,97 +20,88 @@ static int find(const tr_graph *graph, const char *name) {
     return -1;
 }
 
-static int check_name(const tr_graph *graph, const tr_pair *line, tr_error *err) {
-    bool ok = line->key[0] != '\0' && line->key[0] != '.';
-    for (const char *p = line->key; *p; p++)
+static int check_name(const tr_graph *graph, const tr_line *line, tr_error *err) {
+    bool ok = line->name[0] != '\0' && line->name[0] != '.';
+    for (const char *p = line->name; *p; p++)
         ok &= isalnum((unsigned char)*p) || *p == '_' || *p == '.';
     if (!ok)
-        return tr_fail_at(err, line->where, line->key,
+        return tr_fail_at(err, line->where, line->name,
                           "a layer's name has letters, digits, '_' and '.' only");
-    if (strlen(line->key) >= TR_NAME - 16)
-        return tr_fail_at(err, line->where, line->key, "a layer's name has at most %d characters",
+    if (strlen(line->name) >= TR_NAME - 16)
+        return tr_fail_at(err, line->where, line->name, "a layer's name has at most %d characters",
                           TR_NAME - 17);
-    if (find(graph, line->key) == 0)
-        return tr_fail_at(err, line->where, line->key, "'%s' is the name of the network's input",
+    if (find(graph, line->name) == 0)
+        return tr_fail_at(err, line->where, line->name, "'%s' is the name of the network's input",
                           input_name);
-    if (find(graph, line->key) > 0)
-        return tr_fail_at(err, line->where, line->key, "a layer of this name is there already");
+    if (find(graph, line->name) > 0)
+        return tr_fail_at(err, line->where, line->name, "a layer of this name is there already");
     return TR_OK;
+}
+
+/* A name in from= that is none of the layers above. */
+static int fail_from(const tr_graph *graph, const tr_node *node, const char *name,
+                     const tr_line *line, const tr_lines *lines, tr_error *err) {
+    for (int i = 0; i < lines->n; i++) {
+        if (strcmp(lines->line[i].name, name) != 0) continue;
+        if (strcmp(name, node->name) == 0)
+            return tr_fail_at(err, line->where, node->name,
+                              "from=%s names the layer itself, allowed are layers above", name);
+        const tr_where there = lines->line[i].where;
+        bool same_file = strcmp(there.file, line->where.file) == 0 && there.line > 0;
+        tr_text place = {0};
+        if (!same_file) tr_text_print(&place, "%s%s", there.file, there.line ? ":" : "");
+        if (there.line) tr_text_print(&place, "%s%d", same_file ? "line " : "", there.line);
+        int code = tr_fail_at(err, line->where, node->name,
+                              "from=%s names a layer that comes later (%s), allowed are layers "
+                              "above",
+                              name, place.at ? place.at : "");
+        tr_text_free(&place);
+        return code;
+    }
+    const char *names[MAX_NODES];
+    for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
+    const char *near = tr_nearest(name, names, graph->n_nodes);
+    return tr_fail_at(err, line->where, node->name, "from=%s names no layer above%s%s%s", name,
+                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
 /* from=a,b: the nodes of those names. */
-static int read_from(const tr_graph *graph, tr_node *node, const tr_pair *from,
-                     const tr_pair *lines, int n_lines, tr_error *err) {
-    char text[TR_TEXT];
-    if (strlen(from->value) >= sizeof text)
-        return tr_fail_at(err, from->where, node->name, "from= is too long");
-    strcpy(text, from->value);
-    char *rest = text;
-    while (rest) {
-        char *name = strsep(&rest, ",");
+static int read_from(const tr_graph *graph, tr_node *node, const tr_line *line,
+                     const tr_lines *lines, tr_error *err) {
+    char *text = tr_strdup(line->from, err), *rest = text;
+    int code = text ? TR_OK : TR_ENOMEM;
+    while (code == TR_OK && rest) {
+        const char *name = strsep(&rest, ",");
         int id = find(graph, name);
-        if (id < 0) {
-            for (int i = 0; i < n_lines; i++) {
-                if (strcmp(lines[i].key, name) != 0) continue;
-                if (strcmp(name, node->name) == 0)
-                    return tr_fail_at(err, from->where, node->name,
-                                      "from=%s names the layer itself, allowed are layers above",
-                                      name);
-                return tr_fail_at(
-                    err, from->where, node->name,
-                    "from=%s names a layer that comes later (line %d), allowed are layers "
-                    "above",
-                    name, lines[i].where.line);
-            }
-            const char *names[MAX_NODES];
-            for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
-            const char *near = tr_nearest(name, names, graph->n_nodes);
-            return tr_fail_at(err, from->where, node->name, "from=%s names no layer above%s%s%s",
-                              name, near ? " (did you mean '" : "", near ? near : "",
-                              near ? "'?)" : "");
-        }
-        if (node->n_inputs == TR_MAX_INPUTS)
-            return tr_fail_at(err, from->where, node->name, "from= names more than %d layers",
+        if (id < 0)
+            code = fail_from(graph, node, name, line, lines, err);
+        else if (node->n_inputs == TR_MAX_INPUTS)
+            code = tr_fail_at(err, line->where, node->name, "from= names more than %d layers",
                               TR_MAX_INPUTS);
-        node->input[node->n_inputs++] = id;
+        else
+            node->input[node->n_inputs++] = id;
     }
-    return TR_OK;
+    tr_free(text);
+    return code;
 }
 
 /* Class and arguments of a line; inputs; shape. `node` is filled in, not yet in the graph. */
-static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *ops, int n_ops,
-                     const char *kind, char *text, const tr_pair *line, const tr_pair *lines,
-                     int n_lines, tr_error *err) {
-    tr_pair pairs[MAX_ARGUMENTS], from = {0};
-    const char *head;
-    const tr_schema *schemas[MAX_NODES];
-    int n, kept = 0, code;
-    code = tr_args_split(text, line->where, node->name, &head, pairs, MAX_ARGUMENTS, &n, err);
-    if (code) return code;
-    if (head == NULL)
-        return tr_fail_at(err, line->where, node->name, "no %s is named, as in '%s = %s ...'", kind,
-                          line->key, ops[0]->schema.name);
-    for (int i = 0; i < n_ops; i++) schemas[i] = &ops[i]->schema;
-    const tr_schema *schema =
-        tr_schema_find(schemas, n_ops, head, kind, line->where, node->name, err);
-    if (schema == NULL) return TR_ECONFIG;
-    for (int i = 0; i < n_ops; i++) {
-        if (&ops[i]->schema == schema) node->op = ops[i];
+static int read_line(const tr_graph *graph, tr_node *node, const tr_line *line,
+                     const tr_lines *lines, tr_error *err) {
+    if (line->class == NULL)
+        return tr_fail_at(err, line->where, node->name, "no layer is named, as in '%s = %s ...'",
+                          line->name, tr_layers[0]->schema.name);
+    for (int i = 0; i < tr_n_layers; i++) { /* it is one of them: blocks.c has looked */
+        if (strcmp(tr_layers[i]->schema.name, line->class) == 0) node->op = tr_layers[i];
     }
-    for (int i = 0; i < n; i++) {
-        if (strcmp(pairs[i].key, "from") != 0)
-            pairs[kept++] = pairs[i];
-        else if (from.key)
-            return tr_fail_at(err, line->where, node->name, "from= is given twice");
-        else
-            from = pairs[i];
-    }
+    const tr_schema *schema = &node->op->schema;
     node->args = tr_alloc(1, schema->args_bytes, err);
     if (node->args == NULL) return TR_ENOMEM;
-    code = tr_args_parse(schema, pairs, kept, line->where, node->name, node->args, err);
+    int code =
+        tr_args_parse(schema, line->args, line->n_args, line->where, node->name, node->args, err);
     if (code) return code;
-    if (from.key) {
-        code = read_from(graph, node, &from, lines, n_lines, err);
+    if (line->from) {
+        code = read_from(graph, node, line, lines, err);
         if (code) return code;
     } else {
         node->input[node->n_inputs++] = graph->n_nodes - 1;
@@ -125,7 +115,9 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *o
                           schema->name, node->n_inputs, node->n_inputs == 1 ? "" : "s",
                           node->op->min_inputs, node->op->max_inputs);
     for (int i = 0; i < node->n_inputs; i++) node->in[i] = graph->nodes[node->input[i]].own;
+    node->given = (tr_places){line->args, line->n_args, line->where, node->name};
     code = node->op->shape(node, err);
+    node->given = (tr_places){.where = line->where};
     if (code) return code;
     if (node->own.h > MAX_SIDE || node->own.w > MAX_SIDE ||
         tr_shape_size(node->own) > TR_MAX_VALUE) {
@@ -139,20 +131,20 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_op *const *o
     return TR_OK;
 }
 
-/* Add a node for `line`, whose value is the class and its arguments. */
-static int add_line(tr_graph *graph, const tr_op *const *ops, int n_ops, const char *kind,
-                    const char *value, const tr_pair *line, const tr_pair *lines, int n_lines,
-                    tr_error *err) {
+static void free_args(tr_node *node) {
+    if (node->op) tr_args_clear(&node->op->schema, node->args);
+    tr_free(node->args);
+    node->args = NULL;
+}
+
+static int add_line(tr_graph *graph, const tr_line *line, const tr_lines *lines, tr_error *err) {
     tr_node *node = &graph->nodes[graph->n_nodes];
-    char *text = tr_strdup(value, err);
-    if (text == NULL) return TR_ENOMEM;
     node->id = node->value = graph->n_nodes;
     node->where = line->where;
-    strncpy(node->name, line->key, TR_NAME - 1);
-    int code = read_line(graph, node, ops, n_ops, kind, text, line, lines, n_lines, err);
-    tr_free(text);
+    strncpy(node->name, line->name, TR_NAME - 1);
+    int code = read_line(graph, node, line, lines, err);
     if (code) {
-        tr_free(node->args);
+        free_args(node);
         *node = (tr_node){0};
         return code;
     }
@@ -176,15 +168,6 @@ static int add_loss(tr_graph *graph, const tr_doc *doc, tr_error *err) {
     const tr_schema *schema =
         tr_schema_find(schemas, tr_n_losses, type->value, "loss", type->where, "loss.type", err);
     if (schema == NULL) return TR_ECONFIG;
-    /* The section's other keys are the loss's arguments. */
-    tr_pair args[MAX_ARGUMENTS];
-    int n_args = 0;
-    for (int i = 0; i < n; i++) {
-        if (&pairs[i] == type) continue;
-        if (n_args == MAX_ARGUMENTS)
-            return tr_fail_at(err, pairs[i].where, "loss", "more than %d keys", MAX_ARGUMENTS);
-        args[n_args++] = pairs[i];
-    }
     tr_node *node = &graph->nodes[graph->n_nodes];
     node->id = node->value = graph->n_nodes++;
     node->where = type->where;
@@ -194,7 +177,15 @@ static int add_loss(tr_graph *graph, const tr_doc *doc, tr_error *err) {
     }
     node->args = tr_alloc(1, schema->args_bytes, err);
     if (node->args == NULL) return TR_ENOMEM;
+    /* The section's other keys are the loss's arguments. */
+    tr_pair *args = tr_alloc((size_t)n, sizeof *args, err);
+    if (args == NULL) return TR_ENOMEM;
+    int n_args = 0;
+    for (int i = 0; i < n; i++) {
+        if (&pairs[i] != type) args[n_args++] = pairs[i];
+    }
     int code = tr_args_parse(schema, args, n_args, type->where, "loss", node->args, err);
+    tr_free(args);
     if (code) return code;
     node->input[node->n_inputs++] = graph->output;
     node->in[0] = graph->nodes[graph->output].own;
@@ -255,11 +246,9 @@ static int add_lines(tr_graph *graph, tr_shape input, const tr_lines *lines, tr_
     strcpy(graph->nodes[0].name, input_name);
     graph->n_nodes = 1;
     for (int i = 0; code == TR_OK && i < n; i++) {
-        const tr_pair *line = &lines->line[i];
+        const tr_line *line = &lines->line[i];
         code = check_name(graph, line, err);
-        if (code == TR_OK)
-            code = add_line(graph, tr_layers, tr_n_layers, "layer", line->value, line, lines->line,
-                            n, err);
+        if (code == TR_OK) code = add_line(graph, line, lines, err);
     }
     return code;
 }
@@ -315,7 +304,7 @@ int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph *
 
 void tr_graph_free(tr_graph *graph) {
     if (graph == NULL) return;
-    for (int i = 0; graph->nodes && i < graph->n_nodes; i++) tr_free(graph->nodes[i].args);
+    for (int i = 0; graph->nodes && i < graph->n_nodes; i++) free_args(&graph->nodes[i]);
     tr_free(graph->nodes);
     tr_free(graph->parameters);
     tr_free(graph);

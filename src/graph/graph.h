@@ -33,6 +33,9 @@ int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph *
  * sizeof(tr_real)). */
 int tr_graph_allocate(tr_graph *graph, tr_error *err);
 void tr_graph_free(tr_graph *graph);
+/* The sections [network], without blocks, and [loss] that make the same graph, with every
+ * argument. */
+int tr_graph_write(const tr_graph *graph, tr_text *out, tr_error *err);
 
 /* Parameters in PyTorch's order: calls visit(node, index, arg) for each. */
 void tr_graph_each_param(const tr_graph *graph, void (*visit)(tr_node *node, int param, void *arg),

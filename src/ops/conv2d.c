@@ -116,18 +116,18 @@ static int shape(tr_node *node, tr_error *err) {
     int64_t s = a->kernel_size, k = a->out_channels, c = in.c;
     if (s > in.h || s > in.w)
         return tr_fail_at(
-            err, node->where, node->name,
+            err, tr_key_where(node, "kernel_size"), node->name,
             "kernel_size=%d is larger than the padded input of %d x %d, allowed are 1 to %d",
             (int)s, in.h, in.w, in.h < in.w ? in.h : in.w);
     if (s * s * c * tr_round_up(k, TR_LANES) > TR_MAX_WEIGHTS)
-        return tr_fail_at(err, node->where, node->name,
+        return tr_fail_at(err, tr_key_where(node, "out_channels"), node->name,
                           "out_channels=%lld of %lld x %lld x %lld makes %lld weights, allowed are "
                           "up to %d",
                           (long long)k, (long long)c, (long long)s, (long long)s,
                           (long long)(s * s * c * tr_round_up(k, TR_LANES)), TR_MAX_WEIGHTS);
     if (tr_shape_size(in) > TR_MAX_VALUE)
         return tr_fail_at(
-            err, node->where, node->name,
+            err, tr_key_where(node, "padding"), node->name,
             "padding=%lld makes an input of %lld x %d x %d numbers, allowed are up to %d",
             (long long)a->padding, (long long)c, in.h, in.w, TR_MAX_VALUE);
     node->own = (tr_shape){false, (int)((in.h - s) / a->stride + 1),

@@ -70,7 +70,7 @@ static int shape(tr_node *node, tr_error *err) {
     int64_t in = in_of(node), out8 = out8_of(node);
     if (in * out8 > TR_MAX_WEIGHTS)
         return tr_fail_at(
-            err, node->where, node->name,
+            err, tr_key_where(node, "out_features"), node->name,
             "out_features=%lld for %lld features makes %lld weights, allowed are up to "
             "%d",
             (long long)a->out_features, (long long)in, (long long)(in * out8), TR_MAX_WEIGHTS);

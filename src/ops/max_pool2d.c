@@ -29,7 +29,7 @@ static int shape(tr_node *node, tr_error *err) {
     tr_shape in = node->in[0];
     if (a->kernel_size > in.h || a->kernel_size > in.w) {
         char text[64];
-        return tr_fail_at(err, node->where, node->name,
+        return tr_fail_at(err, tr_key_where(node, "kernel_size"), node->name,
                           "kernel_size=%d is larger than the input of %s, allowed are 1 to %d",
                           (int)a->kernel_size, tr_shape_text(in, text), in.h < in.w ? in.h : in.w);
     }

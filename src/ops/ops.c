@@ -2,6 +2,7 @@
 #include "ops/ops.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "ops_registry.h" /* made by Meson from this folder's meson.build */
 
@@ -23,6 +24,13 @@ char *tr_shape_text(tr_shape shape, char *out) {
     else
         snprintf(out, 64, "%d x %d x %d", shape.c, shape.h, shape.w);
     return out;
+}
+
+tr_where tr_key_where(const tr_node *node, const char *key) {
+    for (int i = 0; i < node->given.n; i++) {
+        if (strcmp(node->given.pairs[i].key, key) == 0) return node->given.pairs[i].where;
+    }
+    return node->where;
 }
 
 int tr_want_image(const tr_node *node, int input, tr_error *err) {

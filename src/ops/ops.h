@@ -61,7 +61,8 @@ struct tr_node {
     const tr_op *op; /* NULL: the input of the network */
     char name[TR_NAME];
     tr_where where;
-    void *args; /* as op->schema describes */
+    void *args;      /* as op->schema describes */
+    tr_places given; /* the arguments as they were written, during op->shape of a new node */
     int n_inputs;
     int input[TR_MAX_INPUTS]; /* ids of the nodes that make the values it reads */
     tr_shape in[TR_MAX_INPUTS];
@@ -182,6 +183,8 @@ enum {
 /* Helpers for ops: an image or features are wanted; fail at the node's line otherwise. */
 int tr_want_image(const tr_node *node, int input, tr_error *err);
 int tr_want_features(const tr_node *node, int input, tr_error *err);
+/* Where an argument was written, or the layer's line: for shape() to say that it does not fit. */
+tr_where tr_key_where(const tr_node *node, const char *key);
 /* "6 x 28 x 28" or "400", as PyTorch orders it. out has 64 bytes. Returns out. */
 char *tr_shape_text(tr_shape shape, char *out);
 /* place() for parameters that are the same inside and outside. */

@@ -19,8 +19,8 @@ typedef struct tr_update { /* a run of elements of one parameter */
 
 typedef struct tr_optimizer {
     tr_schema schema; /* has a key "lr" */
-    int (*check)(const void *args, tr_where where,
-                 tr_error *err); /* of arguments together; or NULL */
+    /* Of arguments together, or NULL; `given` are the keys that stand in the configuration. */
+    int (*check)(const void *args, const tr_places *given, tr_error *err);
     double (*lr)(const void *args);
     int (*n_state)(const void *args); /* buffers of a parameter's size */
     void (*update)(const void *args, const tr_kernels *kernels, const tr_update *u);

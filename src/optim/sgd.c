@@ -19,11 +19,13 @@ static const tr_key keys[] = {
      "look ahead along the momentum"},
 };
 
-static int check(const void *args, tr_where where, tr_error *err) {
+static int check(const void *args, const tr_places *given, tr_error *err) {
     const sgd_args *a = args;
     if (!a->nesterov || (a->momentum > 0 && a->dampening == 0)) return TR_OK;
-    return tr_fail_at(err, where, "optimizer.nesterov",
-                      "true needs a momentum above 0 and a dampening of 0");
+    return tr_fail_between(err, given, "nesterov", a->momentum > 0 ? "dampening" : "momentum",
+                           "nesterov=true needs a momentum above 0 and a dampening of 0, not %g "
+                           "and %g",
+                           a->momentum, a->dampening);
 }
 
 static double lr(const void *args) {

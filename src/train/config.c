@@ -16,8 +16,23 @@ int tr_config_read(const char *path, tr_config **out, tr_error *err) {
     return TR_OK;
 }
 
+int tr_config_merge(tr_config *config, const char *path, tr_error *err) {
+    tr_doc *over;
+    int code = tr_doc_read(path, &over, err);
+    if (code == TR_OK) code = tr_doc_merge(config->doc, over, err);
+    tr_doc_free(over);
+    return code;
+}
+
 int tr_config_set(tr_config *config, const char *assignment, tr_error *err) {
-    return tr_doc_set(config->doc, assignment, err);
+    enum { MOST = 32 };
+    tr_section sections[MOST];
+    const char *lines[MOST];
+    int n = tr_sections(sections, MOST), n_lines = 0;
+    for (int i = 0; i < n; i++) {
+        if (sections[i].lines) lines[n_lines++] = sections[i].name;
+    }
+    return tr_doc_set(config->doc, assignment, lines, n_lines, err);
 }
 
 int tr_config_put(tr_config *config, const char *section, const char *key, const char *value,

@@ -2,7 +2,6 @@
 #include "train/experiment.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ops/ops.h"
@@ -37,7 +36,8 @@ static const tr_key run_keys[] = {
     {"shard", TR_KEY_INT, offsetof(tr_run_args, shard), "auto", 1, 1 << 20, "auto",
      "samples whose gradients are summed in order before the tree over shards; auto: batch / 64; "
      "changes the last bits"},
-    {"out", TR_KEY_STRING, offsetof(tr_run_args, out), "", 0, 0, NULL,
+    /* the last: write_run leaves it out */
+    {"out", TR_KEY_PATH, offsetof(tr_run_args, out), "", 0, 0, NULL,
      "run directory; empty: the next free runs/NAME"},
 };
 static const tr_schema run_schema = {
@@ -105,48 +105,99 @@ int tr_sections(tr_section *out, int max) {
     return n < max ? n : max;
 }
 
-/* ---- parsing ---- */
+/* ---- keys that stand in the wrong section ---- */
 
-enum { MAX_PAIRS = 64 };
+static const tr_schema *find_class(const tr_section *section, const char *name) {
+    for (int i = 0; i < section->n_classes; i++) {
+        if (strcmp(section->classes[i]->name, name) == 0) return section->classes[i];
+    }
+    return NULL;
+}
+
+static bool has_key(const tr_schema *schema, const char *key) {
+    for (int i = 0; schema && i < schema->n_keys; i++) {
+        if (strcmp(schema->keys[i].name, key) == 0) return true;
+    }
+    return false;
+}
+
+/* Has the section this key: itself, or the class that its type names, or any class? */
+static bool section_has(const tr_section *section, const tr_schema *class, const char *key) {
+    if (section->lines) return false;
+    if (has_key(section->schema, key)) return true;
+    if (section->classes && strcmp(key, "type") == 0) return true;
+    if (class) return has_key(class, key);
+    for (int i = 0; i < section->n_classes; i++) {
+        if (has_key(section->classes[i], key)) return true;
+    }
+    return false;
+}
+
+/* Fails at a key that its section does not have, but another one. */
+static int check_homes(const tr_doc *doc, const tr_section *sections, int n, tr_error *err) {
+    for (int s = 0; s < n; s++) {
+        if (sections[s].lines) continue;
+        tr_places keys = tr_doc_places(doc, sections[s].name);
+        const tr_pair *type = tr_doc_find(doc, sections[s].name, "type");
+        const tr_schema *class = type ? find_class(&sections[s], type->value) : NULL;
+        for (int k = 0; k < keys.n; k++) {
+            const char *key = keys.pairs[k].key;
+            if (section_has(&sections[s], class, key) || strcmp(key, "type") == 0) continue;
+            for (int other = 0; other < n; other++) {
+                if (other == s || !section_has(&sections[other], NULL, key)) continue;
+                return tr_fail_key(err, &keys, key, "unknown key (%s has it: write %s.%s)",
+                                   sections[other].name, sections[other].name, key);
+            }
+        }
+    }
+    return TR_OK;
+}
+
+/* ---- parsing ---- */
 
 /* A section whose keys are those of one schema. */
 static int parse_section(const tr_doc *doc, const tr_schema *schema, void *args, tr_error *err) {
-    tr_where where = {tr_doc_name(doc), 0};
-    int n;
-    const tr_pair *pairs = tr_doc_section(doc, schema->name, &n, &where);
-    return tr_args_parse(schema, pairs, n, where, schema->name, args, err);
+    tr_places keys = tr_doc_places(doc, schema->name);
+    return tr_args_parse(schema, keys.pairs, keys.n, keys.where, schema->name, args, err);
 }
 
 /* A section whose `type` names a class: the class, and its arguments from the other keys. */
 static int parse_class(const tr_doc *doc, const char *section, const tr_schema *const *classes,
                        int n_classes, const char *kind, const char *fallback, const tr_schema **out,
                        void **args, tr_error *err) {
-    tr_where where = {tr_doc_name(doc), 0};
-    char key[TR_TEXT];
-    tr_pair kept[MAX_PAIRS];
-    int n, n_kept = 0;
-    const tr_pair *pairs = tr_doc_section(doc, section, &n, &where);
+    tr_places keys = tr_doc_places(doc, section);
     const tr_pair *type = tr_doc_find(doc, section, "type");
+    char key[TR_TEXT];
+    int n = 0;
     snprintf(key, sizeof key, "%s.type", section);
     if (type == NULL && fallback == NULL)
-        return tr_fail_at(err, where, key, "is missing, as in type = %s", classes[0]->name);
-    *out = tr_schema_find(classes, n_classes, type ? type->value : fallback, kind,
-                          type ? type->where : where, key, err);
-    if (*out == NULL) return TR_ECONFIG;
-    if (n > MAX_PAIRS) return tr_fail_at(err, where, section, "has more than %d keys", MAX_PAIRS);
-    for (int i = 0; i < n; i++) {
-        if (&pairs[i] != type) kept[n_kept++] = pairs[i];
+        return tr_fail_at(err, keys.where, key, "is missing, as in type = %s", classes[0]->name);
+    const tr_schema *schema = tr_schema_find(classes, n_classes, type ? type->value : fallback,
+                                             kind, type ? type->where : keys.where, key, err);
+    if (schema == NULL) return TR_ECONFIG;
+    tr_pair *kept = tr_alloc((size_t)keys.n, sizeof *kept, err);
+    void *values = tr_alloc(1, schema->args_bytes, err);
+    int code = kept && values ? TR_OK : TR_ENOMEM;
+    for (int i = 0; code == TR_OK && i < keys.n; i++) {
+        if (&keys.pairs[i] != type) kept[n++] = keys.pairs[i];
     }
-    *args = tr_alloc(1, (*out)->args_bytes, err);
-    if (*args == NULL) return TR_ENOMEM;
-    return tr_args_parse(*out, kept, n_kept, where, section, *args, err);
+    if (code == TR_OK) code = tr_args_parse(schema, kept, n, keys.where, section, values, err);
+    tr_free(kept);
+    if (code) {
+        tr_free(values);
+        return code;
+    }
+    *out = schema;
+    *args = values;
+    return TR_OK;
 }
 
-static void name_of(const char *path, char *out) {
+/* The name of a file without its folder and ending. */
+static char *name_of(const char *path, tr_error *err) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    snprintf(out, TR_TEXT, "%s", base);
-    char *dot = strrchr(out, '.');
-    if (dot && dot != out) *dot = '\0';
+    char *name = tr_strdup(base, err), *dot = name ? strrchr(name, '.') : NULL;
+    if (dot && dot != name) *dot = '\0';
+    return name;
 }
 
 static int parse(const tr_doc *doc, tr_experiment *e, tr_error *err) {
@@ -156,8 +207,9 @@ static int parse(const tr_doc *doc, tr_experiment *e, tr_error *err) {
     int code, n = tr_sections(sections, MAX_CLASSES);
     for (int i = 0; i < n; i++) names[i] = sections[i].name;
     if ((code = tr_doc_check_sections(doc, names, n, "block", err))) return code;
+    if ((code = check_homes(doc, sections, n, err))) return code;
     e->doc = doc;
-    name_of(tr_doc_name(doc), e->name);
+    if ((e->name = name_of(tr_doc_name(doc), err)) == NULL) return TR_ENOMEM;
     code = parse_class(doc, "data", dataset_schemas, tr_n_dataset_classes, "data set", NULL,
                        &schema, &e->dataset_args, err);
     for (int i = 0; code == 0 && i < tr_n_dataset_classes; i++) {
@@ -170,9 +222,8 @@ static int parse(const tr_doc *doc, tr_experiment *e, tr_error *err) {
         if (&tr_optimizers[i]->schema == schema) e->optimizer = tr_optimizers[i];
     }
     if (code) return code;
-    tr_where where = {tr_doc_name(doc), 0};
-    tr_doc_section(doc, "optimizer", &n, &where);
-    if (e->optimizer->check && (code = e->optimizer->check(e->optimizer_args, where, err)))
+    tr_places keys = tr_doc_places(doc, "optimizer");
+    if (e->optimizer->check && (code = e->optimizer->check(e->optimizer_args, &keys, err)))
         return code;
     code = parse_class(doc, "schedule", schedule_schemas, tr_n_schedules, "schedule", "constant",
                        &schema, &e->schedule_args, err);
@@ -190,72 +241,58 @@ int tr_experiment_parse(const tr_doc *doc, tr_experiment *out, tr_error *err) {
     return code;
 }
 
-void tr_experiment_free(tr_experiment *experiment) {
-    tr_free(experiment->dataset_args);
-    tr_free(experiment->optimizer_args);
-    tr_free(experiment->schedule_args);
-    *experiment = (tr_experiment){0};
+void tr_experiment_free(tr_experiment *e) {
+    if (e->dataset) tr_args_clear(&e->dataset->schema, e->dataset_args);
+    if (e->optimizer) tr_args_clear(&e->optimizer->schema, e->optimizer_args);
+    if (e->schedule) tr_args_clear(&e->schedule->schema, e->schedule_args);
+    tr_args_clear(&tr_loader_schema, &e->loader);
+    tr_args_clear(&train_schema, &e->train);
+    tr_args_clear(&run_schema, &e->run);
+    tr_free(e->dataset_args);
+    tr_free(e->optimizer_args);
+    tr_free(e->schedule_args);
+    tr_free(e->name);
+    *e = (tr_experiment){0};
 }
 
 /* ---- the effective file ---- */
 
-static void write_args(FILE *f, const tr_schema *schema, const void *args) {
-    for (int i = 0; i < schema->n_keys; i++) {
-        char text[TR_TEXT];
-        tr_args_format(&schema->keys[i], args, text);
-        if (text[0]) fprintf(f, "%s = %s\n", schema->keys[i].name, text);
-    }
+static int write_run(tr_text *out, const tr_run_args *args, tr_error *err) {
+    /* All keys but the last, `out`. */
+    tr_schema schema = run_schema;
+    schema.n_keys--;
+    tr_text_print(out, "\n# out is left out: this file lies there, and another run has another.\n"
+                       "[run]\n");
+    return tr_doc_write_args(out, &schema, args, err);
 }
 
-static void write_lines(FILE *f, const tr_doc *doc, const char *section) {
-    int n;
-    tr_where where;
-    const tr_pair *pairs = tr_doc_section(doc, section, &n, &where);
-    if (n == 0) return;
-    fprintf(f, "\n[%s]\n", section);
-    for (int i = 0; i < n; i++) fprintf(f, "%s = %s\n", pairs[i].key, pairs[i].value);
+static int write_all(const tr_experiment *e, const tr_graph *graph, tr_text *out, tr_error *err) {
+    int code;
+    tr_places transforms = tr_doc_places(e->doc, "transforms");
+    tr_text_print(out,
+                  "# The effective configuration of a run of trainer %s: every key with its "
+                  "value.\n\n",
+                  tr_version());
+    tr_text_print(out, "[data]\ntype = %s\n", e->dataset->schema.name);
+    if ((code = tr_doc_write_args(out, &e->dataset->schema, e->dataset_args, err))) return code;
+    if (transforms.n) tr_text_print(out, "\n[transforms]\n");
+    if ((code = tr_transforms_write(transforms.pairs, transforms.n, out, err))) return code;
+    tr_text_print(out, "\n[loader]\n");
+    if ((code = tr_doc_write_args(out, &tr_loader_schema, &e->loader, err))) return code;
+    tr_text_print(out, "\n");
+    if ((code = tr_graph_write(graph, out, err))) return code;
+    tr_text_print(out, "\n[optimizer]\ntype = %s\n", e->optimizer->schema.name);
+    if ((code = tr_doc_write_args(out, &e->optimizer->schema, e->optimizer_args, err))) return code;
+    tr_text_print(out, "\n[schedule]\ntype = %s\n", e->schedule->schema.name);
+    if ((code = tr_doc_write_args(out, &e->schedule->schema, e->schedule_args, err))) return code;
+    tr_text_print(out, "\n[train]\n");
+    if ((code = tr_doc_write_args(out, &train_schema, &e->train, err))) return code;
+    return write_run(out, &e->run, err);
 }
 
-char *tr_experiment_text(const tr_experiment *e, tr_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    if (f == NULL) {
-        tr_fail(err, TR_ENOMEM, "out of memory");
-        return NULL;
-    }
-    fprintf(f,
-            "# The effective configuration of a run of trainer %s: every key with its value.\n\n",
-            tr_version());
-    fprintf(f, "[data]\ntype = %s\n", e->dataset->schema.name);
-    write_args(f, &e->dataset->schema, e->dataset_args);
-    write_lines(f, e->doc, "transforms");
-    fprintf(f, "\n[loader]\n");
-    write_args(f, &tr_loader_schema, &e->loader);
-    write_lines(f, e->doc, "network");
-    for (int i = 0; i < tr_doc_n_sections(e->doc); i++) {
-        const char *section = tr_doc_section_name(e->doc, i);
-        if (strncmp(section, "block", 5) == 0) write_lines(f, e->doc, section);
-    }
-    write_lines(f, e->doc, "loss");
-    fprintf(f, "\n[optimizer]\ntype = %s\n", e->optimizer->schema.name);
-    write_args(f, &e->optimizer->schema, e->optimizer_args);
-    fprintf(f, "\n[schedule]\ntype = %s\n", e->schedule->schema.name);
-    write_args(f, &e->schedule->schema, e->schedule_args);
-    fprintf(f, "\n[train]\n");
-    write_args(f, &train_schema, &e->train);
-    fprintf(f, "\n[run]\n");
-    for (int i = 0; i < run_schema.n_keys; i++) { /* `out` is where this file lies */
-        char value[TR_TEXT];
-        tr_args_format(&run_keys[i], &e->run, value);
-        if (strcmp(run_keys[i].name, "out") != 0) fprintf(f, "%s = %s\n", run_keys[i].name, value);
-    }
-    if (fclose(f) != 0) {
-        free(text);
-        tr_fail(err, TR_ENOMEM, "out of memory");
-        return NULL;
-    }
-    char *copy = tr_strdup(text, err);
-    free(text);
-    return copy;
+char *tr_experiment_text(const tr_experiment *e, const tr_graph *graph, tr_error *err) {
+    tr_text text = {0};
+    if (write_all(e, graph, &text, err) == TR_OK) return tr_text_take(&text, err);
+    tr_text_free(&text);
+    return NULL;
 }

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "data/data.h"
+#include "graph/graph.h"
 #include "optim/optim.h"
 #include "threads/threads.h"
 #include "trainer/trainer.h"
@@ -18,13 +19,12 @@ typedef struct tr_run_args { /* [run] */
     int64_t shard;           /* -1: auto */
     int numa;
     bool oversubscribe;
-    char isa[TR_TEXT];
-    char out[TR_TEXT];
+    const char *isa, *out;
 } tr_run_args;
 
 typedef struct tr_experiment {
     const tr_doc *doc;
-    char name[TR_TEXT]; /* of the configuration file, without folder and ending */
+    char *name; /* of the (first) configuration file, without folder and ending */
     const tr_dataset_class *dataset;
     const tr_optimizer *optimizer;
     const tr_schedule *schedule;
@@ -37,8 +37,9 @@ typedef struct tr_experiment {
 /* All sections but [network], [loss] and [transforms], which the graph and the pipeline read. */
 int tr_experiment_parse(const tr_doc *doc, tr_experiment *out, tr_error *err);
 void tr_experiment_free(tr_experiment *experiment);
-/* The effective configuration: every key with its value. Freed with tr_free. */
-char *tr_experiment_text(const tr_experiment *experiment, tr_error *err);
+/* The effective configuration: every key of every section, layer and transform with its value,
+ * paths from the root on; all but run.out. Read again it means the same. Freed with tr_free. */
+char *tr_experiment_text(const tr_experiment *experiment, const tr_graph *graph, tr_error *err);
 
 struct tr_config {
     tr_doc *doc;

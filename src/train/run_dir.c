@@ -80,8 +80,8 @@ static int make_lock(const tr_run_dir *dir, tr_error *err) {
 }
 
 static int write_config(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
-    char *text = tr_experiment_text(&s->experiment, err);
-    if (text == NULL) return TR_ENOMEM;
+    char *text = tr_experiment_text(&s->experiment, s->graph, err);
+    if (text == NULL) return err ? err->code : TR_ENOMEM;
     int code = tr_save(dir->file[TR_FILE_CONFIG], text, strlen(text), err);
     tr_free(text);
     return code;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A wrong name is told with its place; what the CPU lacks is told by the kernels. */
+/* A wrong name, or one that this CPU lacks, is told with its place. */
 static int choose_kernels(tr_session *s, tr_error *err) {
     enum { MOST = 16 };
     const char *isa = s->experiment.run.isa, *names[MOST] = {"auto"};
@@ -20,7 +20,11 @@ static int choose_kernels(tr_session *s, tr_error *err) {
         snprintf(text, sizeof text, "no instruction set '%s' in this build", isa);
         return tr_fail_unknown(err, pair->where, "run.isa", text, isa, names, n);
     }
-    return tr_kernels_get(isa, &s->kernels, err);
+    tr_error inner = {0};
+    int code = tr_kernels_get(isa, &s->kernels, &inner);
+    if (code == TR_OK) return TR_OK;
+    return pair && code == TR_ECONFIG ? tr_fail_at(err, pair->where, "run.isa", "%s", inner.text)
+                                      : tr_fail(err, code, "%s", inner.text);
 }
 
 static int look(const tr_watch *watch) {
@@ -50,15 +54,13 @@ static int open_data(tr_session *s, bool with_training, const tr_watch *watch, t
 /* What only the data set's size can tell. */
 static int check_loader(tr_session *s, tr_error *err) {
     const tr_experiment *e = &s->experiment;
-    const tr_pair *pair = tr_doc_find(e->doc, "loader", "batch_size");
-    tr_where where = pair ? pair->where : (tr_where){tr_doc_name(e->doc), 0};
+    tr_places keys = tr_doc_places(e->doc, "loader");
     int64_t n = s->train.n, batch = e->loader.batch_size;
     if (e->loader.drop_last && batch > n)
-        return tr_fail_at(
-            err, where, "loader.batch_size",
-            "%lld is more than the %lld training images, and drop_last=true leaves no "
-            "batch, allowed are 1 to %lld",
-            (long long)batch, (long long)n, (long long)n);
+        return tr_fail_between(err, &keys, "batch_size", "drop_last",
+                               "batch_size=%lld is more than the %lld training images, and "
+                               "drop_last=true leaves no batch, allowed are 1 to %lld",
+                               (long long)batch, (long long)n, (long long)n);
     s->steps = e->loader.drop_last ? n / batch : (n + batch - 1) / batch;
     s->log_every = e->train.log_every > 0 ? e->train.log_every : tr_max(1, s->steps / 6);
     return TR_OK;

@@ -1,0 +1,206 @@
+/* Text of any length: a buffer that grows, strings that share memory, UTF-8, and quotes.
+ *
+ * A quoted word is "...", and in it \" \\ \n and \xNN stand for bytes: that is how a configuration
+ * holds what it could not hold as it is. No state: thread-safe for distinct objects.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+
+/* ---- a buffer that grows ---- */
+
+/* Room for `more` bytes and an end. */
+static bool make_room(tr_text *text, size_t more) {
+    size_t needed, room;
+    if (text->failed) return false;
+    text->failed = true;
+    if (!tr_add(text->n, more, &needed) || !tr_add(needed, 1, &needed)) return false;
+    if (needed > text->room) {
+        if (!tr_mul(needed, 2, &room)) return false;
+        char *moved = tr_alloc((size_t)tr_max((int64_t)room, 64), 1, NULL);
+        if (!moved) return false;
+        if (text->n) memcpy(moved, text->at, text->n);
+        tr_free(text->at);
+        text->at = moved;
+        text->room = (size_t)tr_max((int64_t)room, 64);
+    }
+    text->failed = false;
+    return true;
+}
+
+void tr_text_add(tr_text *text, const char *more, size_t n) {
+    if (!make_room(text, n)) return;
+    if (n) memcpy(text->at + text->n, more, n);
+    text->n += n;
+    text->at[text->n] = '\0';
+}
+
+void tr_text_print(tr_text *text, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    if (n >= 0 && make_room(text, (size_t)n)) {
+        vsnprintf(text->at + text->n, (size_t)n + 1, format, again);
+        text->n += (size_t)n;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+char *tr_text_take(tr_text *text, tr_error *err) {
+    if (text->n == 0) tr_text_add(text, "", 0);
+    if (text->failed) {
+        tr_text_free(text);
+        tr_fail(err, TR_ENOMEM, "out of memory");
+        return NULL;
+    }
+    char *taken = text->at;
+    *text = (tr_text){0};
+    return taken;
+}
+
+void tr_text_free(tr_text *text) {
+    tr_free(text->at);
+    *text = (tr_text){0};
+}
+
+/* ---- strings that live and die together ---- */
+
+enum { ARENA_CHUNK = 64 * 1024 };
+
+struct tr_arena_chunk {
+    struct tr_arena_chunk *before;
+};
+
+void *tr_arena_alloc(tr_arena *arena, size_t bytes, tr_error *err) {
+    const size_t unit = sizeof(max_align_t), head = sizeof(max_align_t);
+    size_t needed;
+    if (!tr_add(bytes, unit - 1, &needed)) needed = SIZE_MAX;
+    needed -= needed % unit;
+    if (needed > arena->left) {
+        /* The first chunks are small, for the many arenas that hold a few words. */
+        size_t chunk = (size_t)tr_max(tr_min((int64_t)arena->total + 512, ARENA_CHUNK), 0), whole;
+        if (chunk < needed) chunk = needed;
+        if (!tr_add(chunk, head, &whole)) whole = SIZE_MAX;
+        struct tr_arena_chunk *new = tr_alloc(whole, 1, err);
+        if (!new) return NULL;
+        new->before = arena->last;
+        arena->last = new;
+        arena->next = (char *)new + head;
+        arena->left = chunk;
+        arena->total += chunk;
+    }
+    void *place = arena->next;
+    arena->next += needed;
+    arena->left -= needed;
+    return place;
+}
+
+char *tr_arena_copy(tr_arena *arena, const char *text, size_t n, tr_error *err) {
+    char *copy = tr_arena_alloc(arena, n + 1, err);
+    if (copy && n) memcpy(copy, text, n);
+    return copy;
+}
+
+void tr_arena_free(tr_arena *arena) {
+    struct tr_arena_chunk *chunk = arena->last;
+    while (chunk) {
+        struct tr_arena_chunk *before = chunk->before;
+        tr_free(chunk);
+        chunk = before;
+    }
+    *arena = (tr_arena){0};
+}
+
+/* ---- UTF-8 ---- */
+
+/* The table of section 4 in RFC 3629. */
+size_t tr_utf8_length(const char *text, size_t n) {
+    const unsigned char *s = (const unsigned char *)text;
+    if (s[0] < 0x80) return 1;
+    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || n < length) return 0;
+    unsigned char low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
+    if (s[1] < low || s[1] > high) return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    return length;
+}
+
+size_t tr_plain_length(const char *text, size_t n) {
+    unsigned char c = (unsigned char)text[0];
+    size_t length = tr_utf8_length(text, n);
+    if (c < 0x20 || c == 0x7f) return 0;
+    /* U+0080 to U+009F are controls, too; U+2028 to U+202E break lines or turn them around. */
+    if (length == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0) return 0;
+    if (length == 3 && c == 0xe2 && (unsigned char)text[1] == 0x80 &&
+        (unsigned char)text[2] >= 0xa8 && (unsigned char)text[2] <= 0xae)
+        return 0;
+    return length;
+}
+
+/* ---- quotes ---- */
+
+static int hex(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const char **fault) {
+    size_t used = 0, i = 1;
+    *fault = NULL;
+    while (i < n && at[i] != '"') {
+        char c = at[i++];
+        if (c == '\\') {
+            char kind = i < n ? at[i++] : '\0';
+            if (kind == '"' || kind == '\\') {
+                c = kind;
+            } else if (kind == 'n') {
+                c = '\n';
+            } else if (kind == 'x' && i + 2 <= n && hex(at[i]) >= 0 && hex(at[i + 1]) >= 0) {
+                c = (char)(16 * hex(at[i]) + hex(at[i + 1]));
+                i += 2;
+                if (c == '\0') *fault = "\\x00 would end the text";
+            } else {
+                *fault = "after '\\' in quotes stands one of \\\" \\\\ \\n \\xNN";
+            }
+            if (*fault) {
+                *length = i - 1;
+                return 0;
+            }
+        }
+        if (out) out[used] = c;
+        used++;
+    }
+    *length = used;
+    if (i < n) return i + 1;
+    *fault = "the quote has no end on this line";
+    *length = 0;
+    return 0;
+}
+
+void tr_text_quote(tr_text *text, const char *value) {
+    size_t n = strlen(value);
+    tr_text_add(text, "\"", 1);
+    for (size_t i = 0; i < n;) {
+        size_t length = tr_plain_length(value + i, n - i);
+        if (value[i] == '"' || value[i] == '\\') {
+            tr_text_print(text, "\\%c", value[i++]);
+        } else if (value[i] == '\n') {
+            tr_text_add(text, "\\n", 2);
+            i++;
+        } else if (length == 0) {
+            tr_text_print(text, "\\x%02x", (unsigned char)value[i++]);
+        } else {
+            tr_text_add(text, value + i, length);
+            i += length;
+        }
+    }
+    tr_text_add(text, "\"", 1);
+}

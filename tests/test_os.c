@@ -349,6 +349,41 @@ START_TEST(cpu_names) {
 }
 END_TEST
 
+/* ---- signals ---- */
+
+/* What a process ends with that gets the first signal, waits, and gets the second; 0: it goes on,
+ * and the first was noted. */
+static int end_of(int first, double seconds, int second) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        tr_catch_signals();
+        raise(first);
+        for (double end = tr_now() + seconds; tr_now() < end;) {
+        }
+        raise(second);
+        _exit(tr_caught_signal(NULL) == first ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+START_TEST(signals_that_ask_to_end) {
+    int pairs[][2] = {{SIGINT, SIGINT}, {SIGTERM, SIGTERM}, {SIGINT, SIGTERM}, {SIGTERM, SIGINT}};
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(end_of(pairs[i][0], 0.11, pairs[i][1]), 256 + pairs[i][1]);
+    for (int i = 2; i < 4; i++)
+        ck_assert_int_eq(end_of(pairs[i][0], 0, pairs[i][1]), 256 + pairs[i][1]);
+    /* Sent twice at once is sent once. A busy machine may be late, but not always. */
+    for (int i = 0; i < 2; i++) {
+        int tries = 0;
+        while (end_of(pairs[i][0], 0, pairs[i][1]) != 0) ck_assert_int_lt(++tries, 50);
+    }
+}
+END_TEST
+
 START_TEST(quota_v2) {
     ck_assert_double_eq(tr_cpu_quota_under(folder), 0);
     put_file("proc/self/cgroup", "0::/\n"); /* in a container: the group is the top */
@@ -482,6 +517,7 @@ static Suite *os_suite(void) {
     tcase_add_test(files, names);
     tcase_add_test(files, folders_that_could_be_made);
     tcase_add_test(files, cpu_names);
+    tcase_add_test(files, signals_that_ask_to_end);
     tcase_add_test(files, quota_v2);
     tcase_add_test(files, quota_v1);
     tcase_add_test(files, memory_limits);

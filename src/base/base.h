@@ -468,8 +468,9 @@ void tr_host_name(char *out, size_t bytes);
 /* Now in UTC as ISO 8601 has it: "2024-02-29T12:00:00Z". */
 enum { TR_DATE = 24 };
 void tr_date(char out[TR_DATE]);
-/* From now on the first SIGINT or SIGTERM is noted only, and the next one ends the process. One
- * that was ignored before stays so. For programs, not for libraries. */
+/* From now on the first SIGINT or SIGTERM is noted only, and the next one ends the process (the
+ * same one within a tenth of a second is not a next one). A signal that was ignored before stays
+ * so. For programs, not for libraries. */
 void tr_catch_signals(void);
 /* The signal that was noted, or 0, and its name (name may be NULL). */
 int tr_caught_signal(const char **name);

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -81,21 +82,29 @@ void tr_date(char out[TR_DATE]) {
 static const int asked[] = {SIGINT, SIGTERM};
 enum { N_ASKED = sizeof asked / sizeof *asked };
 
-static volatile sig_atomic_t caught;
+enum { ONE_REQUEST_NS = 100000000 };
 
-/* The next one, whichever it is, does what it does by default. */
-static void catch_once(int signal_number) {
+static volatile sig_atomic_t caught;
+static _Atomic uint64_t caught_at; /* ns */
+
+/* The same signal again within a tenth of a second is one request that was sent twice, to the
+ * process and to its group, as timeout(1) does. Any other does what it does by default. */
+static void catch_signal(int number) {
+    const struct sigaction action = {.sa_handler = SIG_DFL};
     int before = errno;
-    struct sigaction action = {.sa_handler = SIG_DFL}, now;
-    caught = signal_number;
-    for (int i = 0; i < N_ASKED; i++)
-        if (sigaction(asked[i], NULL, &now) == 0 && now.sa_handler == catch_once)
-            sigaction(asked[i], &action, NULL);
+    uint64_t now = tr_now_ns();
+    if (caught == 0) {
+        caught_at = now;
+        caught = number;
+    } else if (number != caught || now - caught_at > ONE_REQUEST_NS) {
+        sigaction(number, &action, NULL);
+        raise(number); /* when this function returns */
+    }
     errno = before;
 }
 
 void tr_catch_signals(void) {
-    struct sigaction action = {.sa_handler = catch_once, .sa_flags = SA_RESTART}, before;
+    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = SA_RESTART}, before;
     for (int i = 0; i < N_ASKED; i++) sigaddset(&action.sa_mask, asked[i]);
     for (int i = 0; i < N_ASKED; i++) {
         /* Who started this program in the background wants it left alone. */

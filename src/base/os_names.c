@@ -31,18 +31,11 @@ int tr_look(const char *path, tr_error *err) {
 }
 
 int tr_create_new(const char *path, const char *text, tr_error *err) {
-    size_t bytes = strlen(text);
     int file = tr_os_open(path, O_WRONLY | O_CREAT | O_EXCL);
     if (file < 0 && errno == EEXIST) return 1;
     if (file < 0) return tr_os_failure(err, path, "create", errno);
-    int code = TR_OK;
-    while (bytes > 0 && code == TR_OK) {
-        ssize_t n = write(file, text, bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) code = tr_os_failure(err, path, "write", n < 0 ? errno : EIO);
-        text += n;
-        bytes -= (size_t)n;
-    }
+    int code =
+        tr_os_write(file, text, strlen(text)) ? tr_os_failure(err, path, "write", errno) : TR_OK;
     if (close(file) && errno != EINTR && code == TR_OK)
         code = tr_os_failure(err, path, "close", errno);
     if (code) unlink(path);

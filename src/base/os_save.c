@@ -41,10 +41,10 @@ static const char temporary_prefix[] = ".trainer-tmp-";
 
 /* ---- writing ---- */
 
-/* write(2) of all bytes. Beyond the file-size limit and into a pipe without a reader it gives EFBIG
- * and EPIPE also where the signals that come with them are not ignored: they are blocked in this
- * thread and taken back, so that neither the host's handlers nor other threads see them. */
-static int write_all(int file, const void *data, size_t bytes) {
+/* Beyond the file-size limit and into a pipe without a reader it gives EFBIG and EPIPE also where
+ * the signals that come with them are not ignored: they are blocked in this thread and taken back,
+ * so that neither the host's handlers nor other threads see them. */
+int tr_os_write(int file, const void *data, size_t bytes) {
     sigset_t ours, before, pending;
     const struct timespec now = {0};
     const char *next = data;
@@ -351,8 +351,8 @@ int tr_save_begin(const char *path, tr_output *out, tr_error *err) {
 }
 
 int tr_save_write(tr_output *out, const void *data, size_t bytes, tr_error *err) {
-    return write_all(out->descriptor, data, bytes) ? tr_os_failure(err, out->path, "write", errno)
-                                                   : TR_OK;
+    return tr_os_write(out->descriptor, data, bytes) ? tr_os_failure(err, out->path, "write", errno)
+                                                     : TR_OK;
 }
 
 void tr_save_cancel(tr_output *out) {
@@ -411,7 +411,7 @@ int tr_append(const char *path, const char *text, tr_error *err) {
     if (file < 0) return tr_os_failure(err, path, "open", errno);
     struct stat before;
     bool known = fstat(file, &before) == 0 && S_ISREG(before.st_mode);
-    if (write_all(file, text, strlen(text))) {
+    if (tr_os_write(file, text, strlen(text))) {
         code = tr_os_failure(err, path, "write", errno);
         /* A full disk may have taken half a line: readers of the file expect whole ones. Where even
          * this fails, the first failure is still what the caller hears of. */

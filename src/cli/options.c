@@ -335,6 +335,6 @@ bool tr_print_usage(FILE *out, const char *command) {
     fprintf(out, "\nThe environment variable TRAINER_ISA names the instruction set where --isa and "
                  "run.isa do not.\n"
                  "\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option "
-                 "is wrong.\n\n");
+                 "is wrong,\n130 and 143 a training was stopped by SIGINT or SIGTERM.\n\n");
     return true;
 }

@@ -95,8 +95,7 @@ static int settle(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
 
 /* TR_OK, 1 when another run was faster, or a failure. */
 static int lock_and_settle(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
-    int code = tr_check_writable(dir->path, err);
-    if (code == TR_OK) code = make_lock(dir, err);
+    int code = make_lock(dir, err);
     if (code) return code;
     if ((code = settle(dir, s, err))) tr_remove_file(dir->file[TR_FILE_LOCK]);
     return code;
@@ -107,11 +106,12 @@ static tr_where place_of_out(const tr_session *s) {
     return pair ? pair->where : (tr_where){tr_doc_name(s->experiment.doc), 0};
 }
 
+/* Of the failures TR_ECONFIG are those of the place, which another choice would mend. */
 static int take_named(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
     if (tr_look(path, NULL) == 1 && !tr_is_folder(path))
         return tr_fail(err, TR_ECONFIG, "'%s' is there and is not a folder", path);
     int made = tr_make_new_folder(path, err);
-    if (made < 0) return made;
+    if (made < 0 || tr_check_writable(path, err)) return TR_ECONFIG;
     int code = made ? check_free(dir, false, err) : TR_OK;
     if (code == TR_OK) code = lock_and_settle(dir, s, err);
     if (code < 0 && made == TR_OK) tr_remove_empty_folder(path);
@@ -119,11 +119,11 @@ static int take_named(const char *path, const tr_session *s, tr_run_dir *dir, tr
                     : code;
 }
 
-/* TR_OK, 1 for a name that is another run's, or a failure. */
+/* The same for a name of our own; 1 for one that is another run's. */
 static int take_new(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
     tr_error inner = {0};
     int code = tr_make_new_folder(path, err);
-    if (code) return code;
+    if (code) return code < 0 ? TR_ECONFIG : code;
     code = lock_and_settle(dir, s, &inner);
     if (code < 0) tr_remove_empty_folder(path);
     /* A run that was given this name with --out has been here. */
@@ -143,23 +143,24 @@ static char *automatic_name(const tr_session *s, int i, tr_error *err) {
     return path;
 }
 
-static int no_automatic(const tr_session *s, const tr_error *inner, tr_error *err) {
-    if (inner->code == TR_OK)
+static int no_automatic(const tr_session *s, int code, const tr_error *inner, tr_error *err) {
+    if (code > 0)
         return tr_fail(err, TR_ECONFIG, "there is no free name for runs/%s: choose one with --out",
                        s->experiment.name);
-    return tr_fail(err, TR_ECONFIG, "%s (choose another place with --out)", inner->text);
+    return tr_fail(err, code, "%s%s", inner->text,
+                   code == TR_ECONFIG ? " (choose another place with --out)" : "");
 }
 
 static int take_automatic(const tr_session *s, tr_run_dir *out, tr_error *err) {
     tr_error inner = {0};
-    for (int i = 1; i <= MAX_RUNS; i++) {
-        char *path = automatic_name(s, i, err);
-        int code = path ? name_files(path, out, err) : TR_ENOMEM;
+    int code = 1;
+    for (int i = 1; i <= MAX_RUNS && code > 0; i++) {
+        char *path = automatic_name(s, i, &inner);
+        code = path ? name_files(path, out, &inner) : TR_ENOMEM;
         if (code == TR_OK && (code = take_new(path, s, out, &inner))) forget(out);
         tr_free(path);
-        if (code <= 0) return inner.code ? no_automatic(s, &inner, err) : code;
     }
-    return no_automatic(s, &inner, err);
+    return code ? no_automatic(s, code, &inner, err) : TR_OK;
 }
 
 int tr_run_dir_take(const tr_session *s, tr_run_dir *out, tr_error *err) {
@@ -169,11 +170,10 @@ int tr_run_dir_take(const tr_session *s, tr_run_dir *out, tr_error *err) {
     if (!path[0]) return take_automatic(s, out, err);
     int code = name_files(path, out, err);
     if (code) return code;
-    if ((code = take_named(path, s, out, &inner))) {
-        forget(out);
-        return tr_fail_at(err, place_of_out(s), "run.out", "%s", inner.text);
-    }
-    return TR_OK;
+    if ((code = take_named(path, s, out, &inner)) == TR_OK) return TR_OK;
+    forget(out);
+    return code == TR_ECONFIG ? tr_fail_at(err, place_of_out(s), "run.out", "%s", inner.text)
+                              : tr_fail(err, code, "%s", inner.text);
 }
 
 void tr_run_dir_release(tr_run_dir *dir) {
@@ -203,15 +203,16 @@ static int check_named(const tr_session *s, tr_error *err) {
 }
 
 int tr_run_dir_check(const tr_session *s, tr_error *err) {
-    if (s->experiment.run.out[0]) return check_named(s, err);
     tr_error inner = {0};
-    for (int i = 1; i <= MAX_RUNS; i++) {
-        char *path = automatic_name(s, i, err);
-        if (path == NULL) return TR_ENOMEM;
-        int found = tr_look(path, &inner);
-        int code = found == 0 ? tr_check_new_folder(path, &inner) : found;
+    int code = 1;
+    if (s->experiment.run.out[0]) return check_named(s, err);
+    for (int i = 1; i <= MAX_RUNS && code > 0; i++) {
+        char *path = automatic_name(s, i, &inner);
+        if (path == NULL) return tr_fail(err, TR_ENOMEM, "%s", inner.text);
+        code = tr_look(path, &inner);
+        if (code == TR_OK) code = tr_check_new_folder(path, &inner);
+        if (code == TR_EIO) code = TR_ECONFIG;
         tr_free(path);
-        if (code <= 0) return code ? no_automatic(s, &inner, err) : TR_OK;
     }
-    return no_automatic(s, &inner, err);
+    return code ? no_automatic(s, code, &inner, err) : TR_OK;
 }

@@ -110,38 +110,6 @@ START_TEST(append_adds_lines) {
 }
 END_TEST
 
-START_TEST(mapping) {
-    tr_error err = {0};
-    tr_mapping file = {(const unsigned char *)"x", 1};
-    char expected[700];
-
-    const char *path = in_folder("none");
-    ck_assert_int_eq(tr_map(path, &file, &err), TR_EIO);
-    ck_assert(!file.data && file.size == 0);
-    snprintf(expected, sizeof expected, "%s: cannot open: No such file or directory", path);
-    ck_assert_str_eq(err.text, expected);
-
-    path = in_folder("empty");
-    err = (tr_error){0};
-    ck_assert_int_eq(tr_save(path, "", 0, &err), TR_OK);
-    ck_assert_int_eq(tr_map(path, &file, &err), TR_OK);
-    ck_assert(!file.data && file.size == 0);
-    tr_unmap(&file);
-
-    ck_assert_int_eq(tr_map(folder, &file, &err), TR_EIO);
-    snprintf(expected, sizeof expected, "%s: is a folder, not a file", folder);
-    ck_assert_str_eq(err.text, expected);
-
-    path = in_folder("pipe"); /* without a writer: must not wait for one */
-    ck_assert_int_eq(mkfifo(path, 0600), 0);
-    err = (tr_error){0};
-    ck_assert_int_eq(tr_map(path, &file, &err), TR_EIO);
-    snprintf(expected, sizeof expected, "%s: is a device or pipe, not a file", path);
-    ck_assert_str_eq(err.text, expected);
-    tr_unmap(&file);
-}
-END_TEST
-
 START_TEST(reading) {
     tr_error err = {0};
     tr_file file;
@@ -510,7 +478,6 @@ static Suite *os_suite(void) {
     tcase_add_test(files, unwritable_folder);
     tcase_add_test(files, writing_survives_signals);
     tcase_add_test(files, append_adds_lines);
-    tcase_add_test(files, mapping);
     tcase_add_test(files, reading);
     tcase_add_test(files, reading_what_is_no_file);
     tcase_add_test(files, folders);

@@ -363,14 +363,6 @@ void tr_close_file(tr_file *file);
 /* A whole file of at most `most` bytes, followed by a NUL that *bytes does not count; tr_free. */
 int tr_read_file(const char *path, int64_t most, char **out, size_t *bytes, tr_error *err);
 
-/* A file mapped into memory, read-only. */
-typedef struct tr_mapping {
-    const unsigned char *data;
-    size_t size;
-} tr_mapping;
-int tr_map(const char *path, tr_mapping *out, tr_error *err);
-void tr_unmap(tr_mapping *mapping);
-
 /* A file being written; {0}: none. What is at the path decides how (os_save.c): a regular file is
  * replaced whole, with its permissions kept and symbolic links followed; a device, pipe or socket
  * is written into. Writing into a pipe waits for its reader. */

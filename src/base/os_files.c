@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -135,46 +134,6 @@ int tr_read_file(const char *path, int64_t most, char **out, size_t *bytes, tr_e
     }
     tr_close_file(&file);
     return code;
-}
-
-int tr_map(const char *path, tr_mapping *out, tr_error *err) {
-    *out = (tr_mapping){0};
-    struct stat info;
-    int code;
-    int file = tr_os_open(path, O_RDONLY | O_NONBLOCK); /* opening a pipe must not wait */
-    if (file < 0) return tr_fail(err, TR_EIO, "%s: cannot open: %s", path, strerror(errno));
-    if (fstat(file, &info)) {
-        code = tr_fail(err, TR_EIO, "%s: cannot read: %s", path, strerror(errno));
-        goto fail;
-    }
-    if (!S_ISREG(info.st_mode)) {
-        code = tr_fail(err, TR_EIO, "%s: is %s, not a file", path,
-                       S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
-        goto fail;
-    }
-    if ((uintmax_t)info.st_size > PTRDIFF_MAX) {
-        code =
-            tr_fail(err, TR_EIO, "%s: too large to map (%jd bytes)", path, (intmax_t)info.st_size);
-        goto fail;
-    }
-    if (info.st_size > 0) { /* the system refuses to map nothing */
-        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-        if (data == MAP_FAILED) {
-            code = tr_fail(err, TR_EIO, "%s: cannot map: %s", path, strerror(errno));
-            goto fail;
-        }
-        out->data = data;
-        out->size = (size_t)info.st_size;
-    }
-    code = TR_OK;
-fail:
-    close(file);
-    return code;
-}
-
-void tr_unmap(tr_mapping *mapping) {
-    if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);
-    *mapping = (tr_mapping){0};
 }
 
 /* ---- folders ---- */

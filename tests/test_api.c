@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "program.h"
+#include "train/run_dir.h"
 #include "trainer/trainer.h"
 
 /* ---- what tests have in common ---- */
@@ -313,6 +315,27 @@ START_TEST(folder_that_disappears) {
 }
 END_TEST
 
+/* The model no longer fits from the second epoch on; the summary does. */
+static void limit_files(const tr_event *e) {
+    struct rlimit limit = {4096, RLIM_INFINITY};
+    if (e->kind == TR_EVENT_EPOCH && setrlimit(RLIMIT_FSIZE, &limit) != 0) abort();
+}
+
+START_TEST(model_that_cannot_be_saved) {
+    tr_error err = {0};
+    tr_summary s;
+    watcher w = {.kind = TR_EVENT_END, .act = limit_files};
+    write_config("limit.ini", 0, NULL);
+    tr_config *config = read_config("limit.ini", SETS("run.out=limit", "train.epochs=3"));
+    ck_assert_int_eq(tr_train(config, watch, &w, &s, &err), TR_EIO);
+    ck_assert_str_eq(err.text, "limit/model.safetensors: cannot write: File too large");
+    ck_assert_int_eq(s.steps, 6);
+    ck_assert_int_eq(s.model_steps, 3);
+    check_ended("limit", &s, "failed"); /* the sum is that of the model that is there */
+    tr_config_free(config);
+}
+END_TEST
+
 /* ---- values that are not finite ---- */
 
 /* One linear layer: its weights grow by the factor 1e12 in each step, its loss as fast and still
@@ -390,8 +413,6 @@ END_TEST
 
 /* ---- environment ---- */
 
-bool tr_is_environment(const char *key); /* of train/run_dir.h */
-
 /* Two runs of one result differ in environment only, which the design lists. */
 START_TEST(environment_is_listed) {
     tr_error err = {0};
@@ -442,6 +463,7 @@ static Suite *api_suite(void) {
     tcase_add_loop_test(ends, notes_follow_the_plan, 0, 2);
     tcase_add_loop_test(ends, picture_that_fails, 0, 4);
     tcase_add_test(ends, folder_that_disappears);
+    tcase_add_test(ends, model_that_cannot_be_saved);
     suite_add_tcase(suite, ends);
     TCase *values = tcase_create("values");
     tcase_set_timeout(values, 60);

@@ -620,14 +620,14 @@ END_TEST
 
 /* ---- signals ---- */
 
-/* Start a run that would last for hours, and wait until its output has `text`. */
+/* Start a run that would last long, and wait until its output has `text`. */
 static void start_long(program *p, const char *out, const char *text) {
     char log[32];
     struct stat info;
     write_config("long.ini", 0, NULL);
     snprintf(log, sizeof log, "%s.log", out);
     program_start(p,
-                  (const char *const[]){"--config", "long.ini", "--epochs", "1000000", "--out", out,
+                  (const char *const[]){"--config", "long.ini", "--epochs", "20000", "--out", out,
                                         "--set", "train.log_every=1000000", NULL},
                   log);
     for (bool seen = false; !seen;) {

@@ -5,7 +5,7 @@
  * finite is never saved.
  */
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "train/training.h"
 
@@ -40,19 +40,17 @@ void tr_training_tested(tr_training *t) {
 
 int tr_training_save(tr_training *t) {
     const tr_event *e = &t->event;
-    char fault[TR_NONFINITE];
+    char fault[TR_NONFINITE], sha256[65];
     if (!tr_weights_finite(t->session.graph, fault))
         return tr_fail(t->err, TR_ENONFINITE,
                        "%s after step %lld (epoch %d, step %lld), it is not saved: try a smaller "
                        "optimizer.lr or weight_decay",
                        fault, (long long)e->global_step, e->epoch, (long long)e->step);
-    int code = tr_session_save(&t->session, t->dir.file[TR_FILE_MODEL], t->summary->weights_sha256,
-                               t->err);
-    if (code == TR_OK)
-        t->summary->model_steps = e->global_step;
-    else if (t->summary->model_steps < 0)
-        t->summary->weights_sha256[0] = '\0';
-    return code;
+    int code = tr_session_save(&t->session, t->dir.file[TR_FILE_MODEL], sha256, t->err);
+    if (code) return code; /* what the summary says is still true */
+    memcpy(t->summary->weights_sha256, sha256, sizeof sha256);
+    t->summary->model_steps = e->global_step;
+    return TR_OK;
 }
 
 static void measure(tr_training *t) {

@@ -92,6 +92,15 @@ START_TEST(same_graph) {
         ck_assert_ptr_eq(a->op, b->op);
         ck_assert_int_eq(a->n_inputs, b->n_inputs);
         for (int k = 0; k < a->n_inputs; k++) ck_assert_int_eq(a->input[k], b->input[k]);
+        if (!a->op) continue; /* the input of the network has no arguments */
+        tr_text args[2] = {{0}, {0}};
+        tr_args_write(&a->op->schema, a->args, &args[0]);
+        tr_args_write(&b->op->schema, b->args, &args[1]);
+        char *line[2] = {tr_text_take(&args[0], NULL), tr_text_take(&args[1], NULL)};
+        ck_assert_str_eq(line[0], line[1]);
+        if (i == 1) ck_assert_ptr_nonnull(strstr(line[0], "out_channels=3"));
+        tr_free(line[0]);
+        tr_free(line[1]);
     }
     ck_assert_mem_eq(graph[0]->parameters, graph[1]->parameters,
                      (size_t)graph[0]->n_elements * sizeof(tr_real));

@@ -585,6 +585,70 @@ START_TEST(shares_that_move) {
 }
 END_TEST
 
+/* The first samples are slow to load: the thread that has them gets fewer, by what was measured. */
+static int load_slowly(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
+    const run *r = arg;
+    struct timespec t = {0, 1000 * 1000};
+    if (n0 == 0 && r->uneven) nanosleep(&t, NULL);
+    for (int i = n0; i < n1; i++)
+        memcpy(x + (i - n0) * stride, r->x + i * r->stride,
+               (size_t)tr_shape_size(r->graph->nodes[0].own) * sizeof *x);
+    return TR_OK;
+}
+
+typedef struct measured_run {
+    run r;
+    int wanted;            /* steps; 0: until the first thread has fewer shards than at the start */
+    int n_steps;           /* out */
+    int64_t before, after; /* out: shards of the first thread */
+} measured_run;
+
+static void measured_steps(tr_team *team, void *arg) {
+    measured_run *m = arg;
+    run *r = &m->r;
+    enum { MOST_STEPS = 64 * 40 };
+    tr_exec *exec = NULL;
+    if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
+    m->before = exec->cut[1];
+    uint64_t hash = 1;
+    for (int i = 0; i < (m->wanted ? m->wanted : MOST_STEPS) && r->code == TR_OK; i++) {
+        tr_input input = {.n = r->options.batch, .labels = r->labels, .load = r->load, .arg = r};
+        tr_result result;
+        r->code = tr_exec_step(exec, team, &input, 0.05, i, &result);
+        hash = mix(hash, &result.loss, sizeof result.loss);
+        m->n_steps = i + 1;
+        m->after = exec->part[1];
+        if (m->wanted == 0 && m->after < m->before) break;
+    }
+    r->bits = mix(hash, r->graph->parameters, (size_t)r->graph->n_elements * sizeof(tr_real));
+    tr_exec_free(exec);
+}
+
+START_TEST(shares_by_measured_time) {
+    void *args = sgd_args("lr=0.05");
+    measured_run m = {
+        .r = new_run("f = flatten\nl = linear out_features=10\n", small_image, 64, 2, args)};
+    m.r.options.loads = m.r.uneven = true;
+    m.r.load = load_slowly;
+    tr_graph_init(m.r.graph, TR_PHILOX, 5);
+    on_team(2, measured_steps, &m);
+    ck_assert_msg(m.r.code == TR_OK && m.r.err.code == TR_OK, "%s", m.r.err.text);
+    ck_assert_int_eq(m.before, 16);
+    ck_assert_int_lt(m.after, m.before);
+    ck_assert_int_ge(m.after, 1);
+    ck_assert_int_gt(m.n_steps, 64); /* not before there is something to measure */
+
+    uint64_t bits = m.r.bits;
+    m.wanted = m.n_steps;
+    m.r.uneven = false;
+    tr_graph_init(m.r.graph, TR_PHILOX, 5);
+    on_team(1, measured_steps, &m);
+    ck_assert_uint_eq(m.r.bits, bits);
+    tr_graph_free(m.r.graph);
+    tr_free(args);
+}
+END_TEST
+
 /* Linear layers cut by rows, whose blocks are short or empty: ten rows in eight blocks of two. */
 START_TEST(odd_rows) {
     static const char layers[] = "a = conv2d out_channels=5 kernel_size=11\n"
@@ -688,6 +752,7 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, profile_covers_the_step);
     tcase_add_test(all, uneven_shares);
     tcase_add_test(all, shares_that_move);
+    tcase_add_test(all, shares_by_measured_time);
     tcase_add_test(all, odd_rows);
     tcase_add_test(all, memory_is_told);
     tcase_add_test(all, what_is_told_is_allocated);

@@ -62,6 +62,9 @@ static void make_set(int n) {
     source.fail_at = source.bad_label_at = -1;
     source.sleep_us = 0;
     atomic_store(&source.calls, 0);
+    atomic_store(&source.hints, 0);
+    atomic_store(&source.late_hints, 0);
+    for (int i = 0; i < MOST; i++) atomic_store(&source.had[i], false);
     for (int i = 0; i < MOST; i++)
         for (int j = 0; j < FLOATS; j++)
             source.pixels[i][j] = (unsigned char)(tr_random(1, 99, (uint32_t)i, (uint64_t)j) >> 24);
@@ -247,12 +250,10 @@ START_TEST(test_hints) {
     static uint32_t seen[MOST];
     for (int way = 0; way < 3; way++) { /* lazy, no workers, one worker */
         make_set(103);
-        atomic_store(&source.hints, 0);
         tr_loader *loader = make(
             (tr_loader_options){.args = {.batch_size = 4, .shuffle = true, .workers = way == 2},
                                 .seed = 42,
                                 .lazy = way == 0});
-        for (int i = 0; i < MOST; i++) atomic_store(&source.had[i], false);
         read_epoch(loader, 0, seen);
         tr_loader_free(loader);
         ck_assert_int_eq(source.hints, 103 - (way == 0 ? 4 : 2));

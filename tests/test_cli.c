@@ -186,6 +186,8 @@ static const call wrong_calls[] = {
     {{"--config", "good.ini", "--set", "network.conv1=relu from=fc"},
      "--set: conv1: from=fc names a layer that comes later (good.ini:14), allowed are layers "
      "above"},
+    {{"--config", "good.ini", "--set", "data.type=cifar10"},
+     "--set: data.type: cifar10 has no key 'train', which good.ini:3 gives (for synthetic)"},
     {{"--config", "good.ini", "--set", "network.fc2="},
      "--set: network.fc2: 'fc2' names no line of [network], allowed are conv1, relu1, flatten, fc"},
     {{"--config", "good.ini", "--set", "network.flatten="},

@@ -564,6 +564,11 @@ START_TEST(files_are_included) {
     expect_place(doc, "network", "fc", "linear", "a.ini", 8);
     expect_keys(doc, "block.b", "y z ");
     ck_assert_str_eq(tr_doc_find(doc, "block.b", "y")->context, "block b w k=2");
+    tr_doc *over = parse("[block b]\ny = identity\n");
+    ck_assert_int_eq(tr_doc_merge(doc, over, &err), TR_OK);
+    expect_place(doc, "block b w k=2", "y", "identity", "a.ini", 2);
+    ck_assert_str_eq(tr_doc_section_name(doc, 2), "block b w k=2");
+    tr_doc_free(over);
     tr_doc_free(doc);
 }
 END_TEST

@@ -207,8 +207,8 @@ size_t tr_utf8_length(const char *text, size_t n);
 size_t tr_plain_length(const char *text, size_t n);
 /* A quoted word at[0..n) begins with '"'. Its bytes to out (which may be `at`, or NULL) and their
  * number to *length. Returns the bytes read, both quotes included; or 0, with what is wrong in
- * *fault and where, counted from `at`, in *length. */
-size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const char **fault);
+ * *error and where, counted from `at`, in *length. */
+size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const char **error);
 
 /* ---- random numbers (rng.c) ----
  * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the value is
@@ -326,7 +326,7 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out);
 /* " key=value" for each key, quoted where it must be: what tr_args_split takes apart again. */
 void tr_args_write(const tr_schema *schema, const void *args, tr_text *out);
 
-/* tr_fail_key for a fault between the values of two keys, at the one that must change: `key`; but
+/* tr_fail_key for an error between the values of two keys, at the one that must change: `key`; but
  * `other` where that alone was written, or alone on the command line. The text is the same. */
 int tr_fail_between(tr_error *err, const tr_places *places, const char *key, const char *other,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -152,9 +152,9 @@ static int hex(char c) {
     return -1;
 }
 
-size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const char **fault) {
+size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const char **error) {
     size_t used = 0, i = 1;
-    *fault = NULL;
+    *error = NULL;
     while (i < n && at[i] != '"') {
         char c = at[i++];
         if (c == '\\') {
@@ -166,11 +166,11 @@ size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const cha
             } else if (kind == 'x' && i + 2 <= n && hex(at[i]) >= 0 && hex(at[i + 1]) >= 0) {
                 c = (char)(16 * hex(at[i]) + hex(at[i + 1]));
                 i += 2;
-                if (c == '\0') *fault = "\\x00 would end the text";
+                if (c == '\0') *error = "\\x00 would end the text";
             } else {
-                *fault = "after '\\' in quotes stands one of \\\" \\\\ \\n \\xNN";
+                *error = "after '\\' in quotes stands one of \\\" \\\\ \\n \\xNN";
             }
-            if (*fault) {
+            if (*error) {
                 *length = i - 1;
                 return 0;
             }
@@ -180,7 +180,7 @@ size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const cha
     }
     *length = used;
     if (i < n) return i + 1;
-    *fault = "the quote has no end on this line";
+    *error = "the quote has no end on this line";
     *length = 0;
     return 0;
 }

@@ -36,7 +36,7 @@ int tr_doc_parse(const char *name, const char *text, size_t bytes, tr_doc **out,
 void tr_doc_free(tr_doc *doc);
 
 /* Put all that `over` has into doc, over what is there. A pair that is there keeps its place in its
- * section. */
+ * section; a heading "block basic" is also that of a block with arguments, which it keeps. */
 int tr_doc_merge(tr_doc *doc, const tr_doc *over, tr_error *err);
 
 /* Override or add one value, as after --set: "section.key=value", where the place in messages is

@@ -240,7 +240,7 @@ int tr_doc_merge(tr_doc *doc, const tr_doc *over, tr_error *err) {
                                        piece_of(from->pairs[k].value), where, err);
             } else if (to < 0) {
                 code = tr_doc_add_section(doc, piece_of(from->name), where, &to, err);
-            } else { /* the arguments of a block may differ */
+            } else if (from->id.n < strlen(from->name)) { /* a block with arguments: its, now */
                 doc_section *s = &doc->sections[to];
                 const char *name = tr_doc_keep(doc, from->name, err);
                 if (!name) return TR_ENOMEM;

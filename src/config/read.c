@@ -49,15 +49,15 @@ static tr_where here(const reader *r) {
 
 /* ---- pairs ---- */
 
-static int fail_column(const reader *r, const char *line, const char *at, const char *fault) {
-    return tr_fail_at(r->err, here(r), r->full, "column %d: %s", tr_column(line, at), fault);
+static int fail_column(const reader *r, const char *line, const char *at, const char *error) {
+    return tr_fail_at(r->err, here(r), r->full, "column %d: %s", tr_column(line, at), error);
 }
 
 /* Take a value, or what goes on with one, which stands at `rest` in the line. */
 static int add_to_value(reader *r, const char *line, tr_piece rest) {
     if (r->quoted && rest.n) return fail_column(r, line, rest.at, "text behind the closing quote");
     tr_scan scan = tr_scan_value(rest.at, rest.n, r->value.n == 0);
-    if (scan.fault) return fail_column(r, line, rest.at + scan.at, scan.fault);
+    if (scan.error) return fail_column(r, line, rest.at + scan.at, scan.error);
     if (scan.value.n && r->value.n) tr_text_add(&r->value, " ", 1);
     tr_text_add(&r->value, scan.value.at, scan.value.n);
     r->quoted |= scan.quoted;
@@ -73,8 +73,8 @@ static int end_pair(reader *r) {
     int line = r->line, code = TR_OK;
     tr_piece value = {r->value.at, r->value.n};
     if (r->quoted) {
-        const char *fault;
-        tr_unquote(r->value.at, r->value.n, r->value.at, &value.n, &fault);
+        const char *error;
+        tr_unquote(r->value.at, r->value.n, r->value.at, &value.n, &error);
         r->value.at[value.n] = '\0';
     }
     r->line = r->key_line;
@@ -306,7 +306,7 @@ static int read_file(const open_file *file, tr_doc **out, tr_error *err) {
     *out = NULL;
     if (tr_read_file(file->path, MAX_BYTES, &text, &bytes, &own)) {
         if (own.code == TR_ENOMEM) return tr_fail(err, own.code, "%s", own.text);
-        /* Naming a file that cannot be read is a fault of the command line, or of a line. */
+        /* Naming a file that cannot be read is an error of the command line, or of a line. */
         if (!file->from) return tr_fail(err, TR_ECONFIG, "%s", own.text);
         return tr_fail_at(err, (tr_where){file->from->path, file->line}, include_key, "%s",
                           own.text);

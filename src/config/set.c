@@ -145,21 +145,21 @@ static const char *find_dot(const tr_doc *doc, const char *text, const char *equ
 static int unquote(tr_piece *value, tr_piece section, tr_piece key, char **copy, tr_error *err) {
     tr_text full = {0};
     size_t length;
-    const char *fault;
+    const char *error;
     *copy = NULL;
     if (value->n == 0 || value->at[0] != '"') return TR_OK;
     tr_text_add(&full, value->at, value->n);
     *copy = tr_text_take(&full, err);
     if (!*copy) return TR_ENOMEM;
-    size_t used = tr_unquote(*copy, value->n, *copy, &length, &fault);
+    size_t used = tr_unquote(*copy, value->n, *copy, &length, &error);
     if (used && used < value->n) {
         length = used;
-        fault = "text behind the closing quote (a quote within is written \\\")";
+        error = "text behind the closing quote (a quote within is written \\\")";
     }
-    if (fault) {
+    if (error) {
         tr_text_print(&full, "%.*s.%.*s", tr_shown(section), section.at, tr_shown(key), key.at);
         int code = tr_fail_at(err, (tr_where){set_place, 0}, full.at, "character %zu: %s",
-                              length + 1, fault);
+                              length + 1, error);
         tr_text_free(&full);
         return code;
     }
@@ -172,7 +172,7 @@ int tr_doc_set(tr_doc *doc, const char *assignment, const char *const *lines, in
     tr_where where = {set_place, 0};
     const char *equals = strchr(assignment, '=');
     const char *dot = equals ? find_dot(doc, assignment, equals) : NULL;
-    char *copy;
+    char *copy = NULL;
     if (!dot)
         return tr_fail_at(err, where, NULL, "'%s' is not of the form section.key=value",
                           assignment);
@@ -196,8 +196,7 @@ int tr_doc_set(tr_doc *doc, const char *assignment, const char *const *lines, in
         }
     }
     if (code == TR_OK) code = unquote(&value, section, key, &copy, err);
-    if (code) return code;
-    code = put(doc, section, key, value, set_place, err);
+    if (code == TR_OK) code = put(doc, section, key, value, set_place, err);
     tr_free(copy);
     return code;
 }

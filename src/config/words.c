@@ -22,8 +22,8 @@ static bool is_mark(char c) {
     return c == ';' || c == '#';
 }
 
-static tr_scan fail_scan(const char *fault, size_t at) {
-    return (tr_scan){.fault = fault, .at = at};
+static tr_scan fail_scan(const char *error, size_t at) {
+    return (tr_scan){.error = error, .at = at};
 }
 
 /* A comment text[i..n) behind a value or nothing at all. */
@@ -35,15 +35,15 @@ static const char *check_comment(const char *text, size_t i, size_t n) {
 
 static tr_scan scan_quoted(const char *text, size_t n) {
     size_t length;
-    const char *fault;
-    size_t end = tr_unquote(text, n, NULL, &length, &fault);
-    if (end == 0) return fail_scan(fault, length);
+    const char *error;
+    size_t end = tr_unquote(text, n, NULL, &length, &error);
+    if (end == 0) return fail_scan(error, length);
     size_t i = end;
     while (i < n && tr_is_blank(text[i])) i++;
     if (i < n && (!is_mark(text[i]) || i == end))
         return fail_scan("text behind the closing quote (a quote within is written \\\")", i);
-    fault = check_comment(text, i, n);
-    if (fault) return fail_scan(fault, i);
+    error = check_comment(text, i, n);
+    if (error) return fail_scan(error, i);
     return (tr_scan){.value = {text, end}, .quoted = true};
 }
 
@@ -59,10 +59,10 @@ tr_scan tr_scan_value(const char *text, size_t n, bool first) {
     for (; i < n; i++) {
         if (text[i] == '"') {
             size_t length;
-            const char *fault;
+            const char *error;
             if (i == 0 || text[i - 1] != '=') return fail_scan(stray, i);
-            size_t used = tr_unquote(text + i, n - i, NULL, &length, &fault);
-            if (used == 0) return fail_scan(fault, i + length);
+            size_t used = tr_unquote(text + i, n - i, NULL, &length, &error);
+            if (used == 0) return fail_scan(error, i + length);
             i += used - 1;
             if (i + 1 < n && !tr_is_blank(text[i + 1]))
                 return fail_scan("text behind the closing quote (a quote within is written \\\")",
@@ -75,8 +75,8 @@ tr_scan tr_scan_value(const char *text, size_t n, bool first) {
         }
     }
     tr_piece value = tr_strip(text, i);
-    const char *fault = check_comment(text, i, n);
-    if (fault) return fail_scan(fault, i);
+    const char *error = check_comment(text, i, n);
+    if (error) return fail_scan(error, i);
     bool ends = value.n > 0 && value.at[value.n - 1] == '\\';
     if (ends && value.at + value.n != text + n)
         return fail_scan("'\\' at the end of a value goes on with the next line, and must be the "
@@ -99,7 +99,7 @@ void tr_doc_write_value(tr_text *out, const char *value) {
     size_t n = strlen(value);
     tr_piece stripped = tr_strip(value, n);
     tr_scan scan = tr_scan_value(value, n, true);
-    if (stripped.n == n && is_plain(value, n) && !scan.fault && !scan.quoted && !scan.more &&
+    if (stripped.n == n && is_plain(value, n) && !scan.error && !scan.quoted && !scan.more &&
         scan.value.n == n)
         tr_text_add(out, value, n);
     else

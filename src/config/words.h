@@ -24,7 +24,7 @@ typedef struct tr_scan {
     tr_piece value;    /* without what does not belong to it; quotes are still there */
     bool quoted;       /* the whole value is a quoted word */
     bool more;         /* it ended in `\`: the next line goes on */
-    const char *fault; /* what is wrong, or NULL, ... */
+    const char *error; /* what is wrong, or NULL, ... */
     size_t at;         /* ... and where */
 } tr_scan;
 /* text[0..n) without white space at its start. first: no piece of the value stands before it. */

@@ -121,19 +121,25 @@ static bool has_key(const tr_schema *schema, const char *key) {
     return false;
 }
 
+/* The class of the section that has this key, or NULL. */
+static const tr_schema *class_with(const tr_section *section, const char *key) {
+    for (int i = 0; i < section->n_classes; i++) {
+        if (has_key(section->classes[i], key)) return section->classes[i];
+    }
+    return NULL;
+}
+
 /* Has the section this key: itself, or the class that its type names, or any class? */
 static bool section_has(const tr_section *section, const tr_schema *class, const char *key) {
     if (section->lines) return false;
     if (has_key(section->schema, key)) return true;
     if (section->classes && strcmp(key, "type") == 0) return true;
     if (class) return has_key(class, key);
-    for (int i = 0; i < section->n_classes; i++) {
-        if (has_key(section->classes[i], key)) return true;
-    }
-    return false;
+    return class_with(section, key) != NULL;
 }
 
-/* Fails at a key that its section does not have, but another one. */
+/* Fails at a key that its section does not have, but another one; and at a type from the command
+ * line that does not go with a key of the file. */
 static int check_homes(const tr_doc *doc, const tr_section *sections, int n, tr_error *err) {
     for (int s = 0; s < n; s++) {
         if (sections[s].lines) continue;
@@ -143,6 +149,12 @@ static int check_homes(const tr_doc *doc, const tr_section *sections, int n, tr_
         for (int k = 0; k < keys.n; k++) {
             const char *key = keys.pairs[k].key;
             if (section_has(&sections[s], class, key) || strcmp(key, "type") == 0) continue;
+            const tr_schema *twin = class ? class_with(&sections[s], key) : NULL;
+            if (twin && type->where.line == 0 && keys.pairs[k].where.line > 0)
+                return tr_fail_key(err, &keys, "type",
+                                   "%s has no key '%s', which %s:%d gives (for %s)", class->name,
+                                   key, keys.pairs[k].where.file, keys.pairs[k].where.line,
+                                   twin->name);
             for (int other = 0; other < n; other++) {
                 if (other == s || !section_has(&sections[other], NULL, key)) continue;
                 return tr_fail_key(err, &keys, key, "unknown key (%s has it: write %s.%s)",

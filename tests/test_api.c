@@ -4,6 +4,7 @@
  * A listener is left by return only, never by Check's longjmp: what it sees is judged afterwards.
  */
 #include <dirent.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,6 +337,97 @@ START_TEST(model_that_cannot_be_saved) {
 }
 END_TEST
 
+/* JSON holds UTF-8 only, a path any bytes. */
+START_TEST(reason_that_is_not_utf8) {
+    tr_error err = {0};
+    tr_summary s;
+    watcher w = {.kind = TR_EVENT_END, .act = limit_files};
+    write_config("bytes.ini", 0, NULL);
+    tr_config *config = read_config("bytes.ini", SETS("run.out=odd\xff", "train.epochs=2"));
+    ck_assert_int_eq(tr_train(config, watch, &w, &s, &err), TR_EIO);
+    ck_assert_str_eq(err.text, "odd\\xff/model.safetensors: cannot write: File too large");
+    json_t *file = load_json("odd\xff", "summary.json");
+    ck_assert_str_eq(text_of(file, "status"), "failed");
+    ck_assert_str_eq(text_of(file, "reason"),
+                     "odd\\xff/model.safetensors: cannot write: File too large");
+    json_decref(file);
+    tr_config_free(config);
+}
+END_TEST
+
+/* ---- no memory ---- */
+
+static int call_dry_run(tr_config *config, tr_error *err) {
+    return tr_dry_run(config, NULL, NULL, err);
+}
+static int call_train(tr_config *config, tr_error *err) {
+    tr_summary s;
+    return tr_train(config, NULL, NULL, &s, err);
+}
+static int call_evaluate(tr_config *config, tr_error *err) {
+    tr_summary s;
+    return tr_evaluate(config, "trained", &s, err);
+}
+static int call_predict(tr_config *config, tr_error *err) {
+    tr_prediction p[5];
+    return tr_predict(config, "trained", 5, 1, p, NULL, err);
+}
+static int call_step(tr_config *config, tr_error *err) {
+    tr_bench_step_result r;
+    return tr_bench_step(config, 0.001, &r, err);
+}
+static int call_loader(tr_config *config, tr_error *err) {
+    tr_bench_loader_result r;
+    return tr_bench_loader(config, 0, 0.001, &r, err);
+}
+static const struct {
+    const char *name;
+    int (*call)(tr_config *config, tr_error *err);
+    /* Allocations that it can do without: two for the list of CPUs, one for a name that it hands
+     * out; training also goes on without a picture. */
+    int spared;
+} hungry[] = {{"dry run", call_dry_run, 2},   {"train", call_train, INT_MAX},
+              {"evaluate", call_evaluate, 3}, {"predict", call_predict, 2},
+              {"bench step", call_step, 2},   {"bench loader", call_loader, 2}};
+enum { N_HUNGRY = sizeof hungry / sizeof *hungry };
+
+/* Each allocation fails once: the call says so, leaves no folder that is half made, and the same
+ * configuration serves the next call. */
+START_TEST(any_allocation_fails) {
+    tr_error err = {0};
+    ck_assert_int_eq(system("rm -rf trained short"), 0); /* of the case before */
+    write_config("hungry.ini", 0, NULL);
+    tr_config *config = read_config("hungry.ini", SETS("train.epochs=0", "run.out=trained"));
+    ck_assert_msg(tr_train(config, NULL, NULL, NULL, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_eq(tr_config_set(config, "run.out=short", &err), TR_OK);
+    int failures = 0, spared = 0;
+    for (long n = 0;; n++) {
+        tr_alloc_fail_after(n);
+        int code = hungry[_i].call(config, &err);
+        void *rest = tr_alloc(1, 1, NULL);
+        tr_alloc_fail_after(-1);
+        bool reached = rest != NULL;
+        tr_free(rest);
+        if (has(".", "short")) {
+            check_clean("short");
+            ck_assert_int_eq(system("rm -r short"), 0);
+        }
+        if (!reached) {
+            ck_assert_msg(code == TR_OK, "%s %ld: %s", hungry[_i].name, n, err.text);
+            break;
+        }
+        if (code == TR_OK && spared++ < hungry[_i].spared) continue;
+        ck_assert_msg(code == TR_ENOMEM, "%s %ld: %d %s", hungry[_i].name, n, code, err.text);
+        ck_assert_int_eq(err.code, TR_ENOMEM);
+        ck_assert_ptr_nonnull(strstr(err.text, "memory"));
+        err = (tr_error){0};
+        failures++;
+    }
+    ck_assert_int_gt(failures, 50);
+    tr_config_free(config);
+}
+END_TEST
+
 /* ---- values that are not finite ---- */
 
 /* One linear layer: its weights grow by the factor 1e12 in each step, its loss as fast and still
@@ -463,8 +555,14 @@ static Suite *api_suite(void) {
     tcase_add_loop_test(ends, notes_follow_the_plan, 0, 2);
     tcase_add_loop_test(ends, picture_that_fails, 0, 4);
     tcase_add_test(ends, folder_that_disappears);
+    tcase_add_test(ends, reason_that_is_not_utf8);
     tcase_add_test(ends, model_that_cannot_be_saved);
     suite_add_tcase(suite, ends);
+
+    TCase *memory = tcase_create("memory");
+    tcase_set_timeout(memory, 300); /* several hundred calls, each to its end or nearly so */
+    tcase_add_loop_test(memory, any_allocation_fails, 0, N_HUNGRY);
+    suite_add_tcase(suite, memory);
     TCase *values = tcase_create("values");
     tcase_set_timeout(values, 60);
     tcase_add_test(values, test_loss_is_not_finite);

@@ -115,11 +115,16 @@ typedef struct golden {
 } golden;
 
 #define USE(line) "[network]\na = " line "\n" TAIL
+#define KEYS                                                                                       \
+    "keys a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1 n=1 o=1 p=1 q=1 r=1 s=1 t=1 u=1 "    \
+    "v=1 "                                                                                         \
+    "w=1 x=1 y=1 z=1 aa=1 bb=1 cc=1 dd=1 ee=1 ff=1 gg=1"
 static const golden faults[] = {
     {USE("basc w=1") "[block basic w]\nx = relu\n",
      "net.ini:2: a: unknown layer 'basc' (did you mean 'basic'?)"},
     {USE("basic w=1") "[block]\nx = relu\n",
      "net.ini:7: block: the block has no name, as in [block basic width stride=1]"},
+    {USE("relu") "[block " KEYS "]\nx = relu\n", "net.ini:7: block " KEYS ": more than 32 keys"},
     {USE("relu") "[block relu]\nx = relu\n",
      "net.ini:7: block relu: 'relu' is the name of a layer"},
     {USE("b") "[block b]\nx = relu\n[block b w]\nx = relu\n",

@@ -196,6 +196,8 @@ static const call wrong_calls[] = {
     {{"--config", "good.ini", "--set", "train.lr=1"},
      "--set: train.lr: unknown key (optimizer has it: write optimizer.lr)"},
     {{"--config", "good.ini", "--quiet=yes"}, "--quiet: takes no value"},
+    {{"train", "b"}, "b: 'train' takes no such argument, see trainer help train"},
+    {{"train", "b", "c", "d", "e", "f", "g", "h", "i"}, "i: too many arguments, see trainer help"},
     {{"--config", "good.ini", "--count", "4"},
      "--count: is no option of 'train', see trainer help train"},
     {{"evaluate"}, "unknown command 'evaluate', allowed are train, eval, predict, bench, help"},

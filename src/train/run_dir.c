@@ -106,13 +106,20 @@ static tr_where place_of_out(const tr_session *s) {
     return pair ? pair->where : (tr_where){tr_doc_name(s->experiment.doc), 0};
 }
 
-/* Of the failures TR_ECONFIG are those of the place, which another choice would mend. */
+/* Another choice would mend what is wrong with a place, but not that memory is short. */
+static int code_of_place(int code) {
+    return code == TR_ENOMEM ? code : TR_ECONFIG;
+}
+
+/* Of the failures TR_ECONFIG are those of the place. */
 static int take_named(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
     if (tr_look(path, NULL) == 1 && !tr_is_folder(path))
         return tr_fail(err, TR_ECONFIG, "'%s' is there and is not a folder", path);
     int made = tr_make_new_folder(path, err);
-    if (made < 0 || tr_check_writable(path, err)) return TR_ECONFIG;
-    int code = made ? check_free(dir, false, err) : TR_OK;
+    if (made < 0) return code_of_place(made);
+    int code = tr_check_writable(path, err);
+    if (code) return code_of_place(code);
+    code = made ? check_free(dir, false, err) : TR_OK;
     if (code == TR_OK) code = lock_and_settle(dir, s, err);
     if (code < 0 && made == TR_OK) tr_remove_empty_folder(path);
     return code > 0 ? tr_fail(err, TR_ECONFIG, "'%s' was taken by another run just now", path)
@@ -123,7 +130,7 @@ static int take_named(const char *path, const tr_session *s, tr_run_dir *dir, tr
 static int take_new(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
     tr_error inner = {0};
     int code = tr_make_new_folder(path, err);
-    if (code) return code < 0 ? TR_ECONFIG : code;
+    if (code) return code < 0 ? code_of_place(code) : code;
     code = lock_and_settle(dir, s, &inner);
     if (code < 0) tr_remove_empty_folder(path);
     /* A run that was given this name with --out has been here. */
@@ -199,7 +206,9 @@ static int check_named(const tr_session *s, tr_error *err) {
         code = found < 0 ? found : tr_check_new_folder(path, &inner);
     if (code == TR_OK) code = check_free(&dir, false, &inner);
     forget(&dir);
-    return code ? tr_fail_at(err, place_of_out(s), "run.out", "%s", inner.text) : TR_OK;
+    if (code == TR_OK) return TR_OK;
+    return code == TR_ENOMEM ? tr_fail(err, code, "%s", inner.text)
+                             : tr_fail_at(err, place_of_out(s), "run.out", "%s", inner.text);
 }
 
 int tr_run_dir_check(const tr_session *s, tr_error *err) {

@@ -126,7 +126,7 @@ static int open_files(const char *root, const char *const *names, int n, struct 
     *bytes = 0;
     for (int i = 0; i < n; i++) {
         tr_file *file = &state->files[i];
-        char *path = tr_cifar10_path(root, names[i], err);
+        char *path = tr_path(root, names[i], err);
         if (!path) return TR_ENOMEM;
         int code = tr_open_file(path, file, err);
         tr_free(path);

@@ -55,16 +55,6 @@ typedef struct search {
     tr_error *err;
 } search;
 
-char *tr_cifar10_path(const char *folder, const char *name, tr_error *err) {
-    size_t length = strlen(folder), bytes;
-    while (length > 1 && folder[length - 1] == '/') length--;
-    bool slash = length > 0 && folder[length - 1] != '/';
-    bytes = length + slash + strlen(name) + 1;
-    char *path = tr_alloc(bytes, 1, err);
-    if (path) snprintf(path, bytes, "%.*s%s%s", (int)length, folder, slash ? "/" : "", name);
-    return path;
-}
-
 /* The folder above, as one would write it (tr_free). */
 static char *folder_above(const char *path, tr_error *err) {
     size_t length = strlen(path);
@@ -80,7 +70,7 @@ static char *folder_above(const char *path, tr_error *err) {
 static int report_sign(const search *s, const struct sign *sign, const char *folder,
                        const char *path, const char *before) {
     if (sign->binary && sign->archive) {
-        char *unpacked = tr_cifar10_path(folder, BINARY_FOLDER, s->err);
+        char *unpacked = tr_path(folder, BINARY_FOLDER, s->err);
         if (!unpacked) return TR_ENOMEM;
         int code = tr_fail_key(s->err, s->places, "root",
                                "%s, but '%s' is there, not unpacked: tar -xf '%s' -C '%s' makes "
@@ -104,7 +94,7 @@ static int find_sign(const search *s, const char *folder, bool cifar_only, const
     int code = TR_OK;
     for (int i = 0; i < N_SIGNS && code == TR_OK; i++) {
         if (cifar_only && strncmp(signs[i].name, "cifar", 5) != 0) continue;
-        char *path = tr_cifar10_path(folder, signs[i].name, s->err);
+        char *path = tr_path(folder, signs[i].name, s->err);
         if (!path) return TR_ENOMEM;
         if (tr_look_at(path, NULL) == signs[i].kind)
             code = report_sign(s, &signs[i], folder, path, before);
@@ -206,7 +196,7 @@ static int check(const search *s) {
         break;
     }
     for (int i = 0; i < s->n; i++) {
-        char *path = tr_cifar10_path(s->root, s->names[i], s->err);
+        char *path = tr_path(s->root, s->names[i], s->err);
         if (!path) return TR_ENOMEM;
         if (tr_look_at(path, NULL) == TR_PATH_NOTHING && n_missing++ == 0) missing = s->names[i];
         tr_free(path);

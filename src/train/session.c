@@ -33,10 +33,8 @@ static int look(const tr_watch *watch) {
 
 static int open_data(tr_session *s, bool with_training, const tr_watch *watch, tr_error *err) {
     const tr_experiment *e = &s->experiment;
-    tr_places places = {.context = "data", .where = {tr_doc_name(e->doc), 0}};
-    places.pairs = tr_doc_section(e->doc, "data", &places.n, &places.where);
     tr_dataset_request request = {.args = e->dataset_args,
-                                  .places = places,
+                                  .places = tr_doc_places(e->doc, "data"),
                                   .split = TR_TRAIN,
                                   .seed = (uint64_t)e->train.seed,
                                   .notes = &s->notes};
@@ -102,8 +100,7 @@ static int load_data(tr_session *s, bool with_training, const tr_watch *watch, t
     if (code == TR_OK && with_training) {
         const tr_loader_args *args = &s->experiment.loader;
         tr_loader_options options = options_of(s, &s->train, args);
-        tr_places places = {.context = "loader", .where = {tr_doc_name(s->experiment.doc), 0}};
-        places.pairs = tr_doc_section(s->experiment.doc, places.context, &places.n, &places.where);
+        tr_places places = tr_doc_places(s->experiment.doc, "loader");
         code = tr_loader_check_room(&s->train, &options, &places, err);
         if (code == TR_OK) code = tr_dataset_load(&s->train, err);
     }

@@ -72,6 +72,8 @@ CALL(predict_below, tr_predict(config, "runs", -7, 0, &prediction, NULL, err))
 CALL(predict_nothing, tr_predict(NULL, "runs", 1, 0, &prediction, NULL, err))
 CALL(predict_nowhere, tr_predict(config, "runs", 1, 0, NULL, NULL, err))
 CALL(predict_no_top, tr_predict_top(config, "runs", 1, 0, &prediction, 0, NULL, NULL, err))
+CALL(train_nothing, tr_train(NULL, NULL, NULL, NULL, err))
+CALL(dry_run_nothing, tr_dry_run(NULL, NULL, NULL, err))
 CALL(evaluate_nowhere, tr_evaluate(config, "runs", NULL, err))
 CALL(scaling_nowhere, tr_bench_scaling(config, &one, 1, 1, NULL, NULL, err))
 
@@ -106,7 +108,9 @@ static const bad_call bad_calls[] = {
     {"count: -7 is out of range, allowed are 1 and more", predict_below},
     {"predict: the configuration, the run or the result is NULL", predict_nothing},
     {"predict: the configuration, the run or the result is NULL", predict_nowhere},
-    {"predict: the place for the most probable classes is NULL", predict_no_top},
+    {"predict: the most probable classes need a place, and a number from 1 on", predict_no_top},
+    {"train: the configuration is NULL", train_nothing},
+    {"train: the configuration is NULL", dry_run_nothing},
     {"evaluate: the configuration, the run or the result is NULL", evaluate_nowhere},
 };
 

@@ -42,11 +42,13 @@ int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *sum
              tr_error *err) {
     training_call c = {config, listener, arg, summary, err, false, NULL, NULL};
     if (summary) tr_summary_clear(summary);
+    if (config == NULL) return tr_fail(err, TR_ECONFIG, "train: the configuration is NULL");
     return tr_call_run(train, &c, err);
 }
 
 int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err) {
     training_call c = {config, listener, arg, NULL, err, true, NULL, NULL};
+    if (config == NULL) return tr_fail(err, TR_ECONFIG, "train: the configuration is NULL");
     return tr_call_run(train, &c, err);
 }
 
@@ -109,7 +111,8 @@ int tr_predict_top(tr_config *config, const char *run_dir, int count, uint64_t s
                   .top = top,
                   .err = err};
     if (n_top < 1 || top == NULL)
-        return tr_fail(err, TR_ECONFIG, "predict: the place for the most probable classes is NULL");
+        return tr_fail(err, TR_ECONFIG,
+                       "predict: the most probable classes need a place, and a number from 1 on");
     return tr_call_run(predict, &c, err);
 }
 

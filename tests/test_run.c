@@ -209,8 +209,8 @@ START_TEST(evaluate) {
     train_small("e");
     json_t *s = load_json("e", "summary.json");
     weights_of("e", sha);
-    RUN(&p, "eval", "--model", "e", "--threads", "3", "--isa", "scalar", "--workers", "2", "--json",
-        "eval.json");
+    RUN(&p, "eval", "--model", "e", "--threads", "1000", "--isa", "scalar", "--workers", "2",
+        "--json", "eval.json");
     ck_assert_msg(p.code == 0, "%s", p.err);
     snprintf(wanted, sizeof wanted, "Accuracy of the network on the 8 test images: %.3f %%\n",
              100 * number(s, "test_accuracy"));
@@ -228,6 +228,13 @@ START_TEST(evaluate) {
         ck_assert_msg(value && json_equal(value, json_object_get(s, same[i])), "%s", same[i]);
     }
     ck_assert_double_eq(number(e, "test_images"), 8);
+    /* Eight images are at most eight threads' work. */
+    int ran = (int)number(e, "threads_run");
+    ck_assert_double_eq(number(e, "threads"), 1000);
+    ck_assert_int_ge(ran, 1);
+    ck_assert_int_le(ran, 8);
+    snprintf(wanted, sizeof wanted, " images/s on %d thread%s, scalar\n", ran, ran == 1 ? "" : "s");
+    ck_assert_ptr_nonnull(strstr(p.out, wanted));
     json_decref(e);
     json_decref(s);
 }

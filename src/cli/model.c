@@ -18,12 +18,12 @@ static json_t *json_of_summary(const tr_options *o, const tr_summary *s) {
     json_t *classes = json_object();
     for (int k = 0; k < s->n_classes; k++)
         json_object_set_new(classes, s->class_names[k], tr_json_number(s->per_class_accuracy[k]));
-    json_t *object =
-        json_pack("{s:o, s:o, s:I, s:o, s:i, s:i, s:s, s:o, s:s}", "test_accuracy",
-                  tr_json_number(s->test_accuracy), "test_loss", tr_json_number(s->test_loss),
-                  "test_images", (json_int_t)s->test_images, "per_class_accuracy", classes,
-                  "threads", s->threads, "workers", s->workers, "isa", s->isa, "images_per_second",
-                  tr_json_number(s->images_per_second), "weights_sha256", s->weights_sha256);
+    json_t *object = json_pack(
+        "{s:o, s:o, s:I, s:o, s:i, s:i, s:i, s:s, s:o, s:s}", "test_accuracy",
+        tr_json_number(s->test_accuracy), "test_loss", tr_json_number(s->test_loss), "test_images",
+        (json_int_t)s->test_images, "per_class_accuracy", classes, "threads", s->threads,
+        "threads_run", s->threads_run, "workers", s->workers, "isa", s->isa, "images_per_second",
+        tr_json_number(s->images_per_second), "weights_sha256", s->weights_sha256);
     json_t *model = json_string(o->model); /* NULL for a name that is not UTF-8 */
     if (object && model) json_object_set_new(object, "model", model);
     return object;
@@ -40,7 +40,7 @@ int tr_command_eval(const tr_options *o, tr_error *err) {
         tr_print_accuracy(&s, 3);
         printf("\ntest loss  %s\nspeed      %s images/s on %d thread%s, %s\nweights    sha256 %s\n",
                tr_format_fixed(s.test_loss, 5, loss), tr_format_rate(s.images_per_second, rate),
-               s.threads, s.threads == 1 ? "" : "s", s.isa, s.weights_sha256);
+               s.threads_run, s.threads_run == 1 ? "" : "s", s.isa, s.weights_sha256);
         if (o->json) code = tr_json_save(o->json, json_of_summary(o, &s), err);
     }
     tr_config_free(config);

@@ -116,8 +116,11 @@ static void evaluate(tr_team *team, void *arg) {
     evaluation *v = arg;
     tr_test test;
     tr_account account;
+    tr_exec_cut cut;
     v->code = tr_test_plan(&v->session, tr_team_size(team), &test, v->err);
     if (v->code) return;
+    tr_exec_get_cut(test.exec, &cut);
+    v->summary->threads_run = (int)tr_min(tr_team_size(team), cut.n_shards);
     tr_session_account(&v->session, NULL, &test, &account);
     v->code = tr_account_check(&account, v->err);
     if (v->code == TR_OK) v->code = tr_test_allocate(&v->session, team, &test, v->err);

@@ -60,15 +60,17 @@ typedef struct tr_config tr_config;
  * failure. */
 TR_API int tr_config_read(const char *path, tr_config **out, tr_error *err);
 /* Read another file over a configuration: its values win. The configuration keeps its name. A
- * failure may leave it half changed, fit only for tr_config_free. */
+ * failure may leave it half changed, fit only for tr_config_free. Errors as tr_config_read. */
 TR_API int tr_config_merge(tr_config *config, const char *path, tr_error *err);
 /* Override or add one value: "section.key=value", as after --set. The section is the longest one of
  * the configuration before a dot (block.basic.conv1=...), else what stands before the first dot. A
  * value in double quotes may hold \" \\ \n \xNN, any other is taken as it is. An empty value
  * removes a line of [network], [transforms] or [block ...], and the word before=NAME in a value
- * puts the line before the line NAME: "network.act=relu before=fc1". */
+ * puts the line before the line NAME: "network.act=relu before=fc1". TR_ECONFIG changes nothing.
+ * Errors: TR_ECONFIG, TR_ENOMEM. */
 TR_API int tr_config_set(tr_config *config, const char *assignment, tr_error *err);
-/* One value, byte for byte; `place` stands for the file in error messages ("--epochs"). */
+/* One value, byte for byte; `place` stands for the file in error messages ("--epochs"). All texts
+ * are copied. Errors as tr_config_set. */
 TR_API int tr_config_put(tr_config *config, const char *section, const char *key, const char *value,
                          const char *place, tr_error *err);
 /* NULL is fine. */
@@ -186,18 +188,20 @@ typedef int (*tr_listener)(const tr_event *event, void *arg);
 TR_API int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
                     tr_error *err);
 /* Everything up to the first step, without a run directory and without the memory of a run: one
- * TR_EVENT_PLAN, and the notes. */
+ * TR_EVENT_PLAN, and the notes. Errors as tr_train, TR_ENONFINITE aside. */
 TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_error *err);
 
 /* ---- using a trained network ---- */
 
 /* The configuration of a finished run: RUN_DIR/config.ini, to be changed (data.root, run.threads)
- * and given to the calls below. */
+ * and given to the calls below; the caller's, tr_config_free. *out is NULL on failure. Errors as
+ * tr_config_read; TR_ECONFIG where RUN_DIR is no run's. */
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
 /* Test the weights in RUN_DIR/model.safetensors, which may be another program's: F32, F16, BF16 or
- * F64, a prefix that all names share ("module.") left out. Fills the summary's test_*, class and
- * thread fields. TR_ENONFINITE where weights or the loss are not finite numbers. */
+ * F64, a prefix that all names share ("module.") left out. Fills what the summary says of test,
+ * classes, threads, speed, memory and weights. Errors as tr_train: TR_ENONFINITE where weights or
+ * the loss are not finite numbers, TR_EDATA where names or shapes are not the network's. */
 TR_API int tr_evaluate(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err);
 
 typedef struct tr_prediction {
@@ -216,21 +220,22 @@ enum { TR_PREDICT_DRAWN = 64 }; /* images that tr_predict draws at most, the fir
 /* Predict `count` different test images (chosen by seed) into out[count] and draw them to the PNG
  * `picture` (NULL: do not). count is 1 up to the size of the test set, else TR_ECONFIG. The
  * picture replaces a file whole; a device or pipe is written into, and a named pipe waits for its
- * reader. */
+ * reader. Names in out[] are valid until the configuration is freed or the next call with it.
+ * Errors as tr_evaluate. */
 TR_API int tr_predict(tr_config *config, const char *run_dir, int count, uint64_t seed,
                       tr_prediction *out, const char *picture, tr_error *err);
 /* The same, with the n_top (1 or more) most probable classes of each image, the most probable
  * first: those of out[i] in top[i * n_top] and the following. Where there are fewer classes the
- * rest has the name NULL. Both arrays are the caller's; names are valid until the configuration is
- * freed or the next call with it. */
+ * rest has the name NULL. Both arrays are the caller's. */
 TR_API int tr_predict_top(tr_config *config, const char *run_dir, int count, uint64_t seed,
                           tr_prediction *out, int n_top, tr_class_probability *top,
                           const char *picture, tr_error *err);
 
 /* ---- measuring ----
  * Arguments that make no sense give TR_ECONFIG and change nothing: NULL for a configuration or a
- * result, numbers of threads outside 1 to 1024, times that are not above 0 and at most a day. Time
- * is spent in steps: few of them are run, however little is asked for. */
+ * result, numbers of threads outside 1 to 1024, times that are not above 0 and at most a day. Other
+ * errors as tr_train; after one the result is not to be read. Time is spent in steps: few of them
+ * are run, however little is asked for. */
 
 /* Threads that `threads = auto` runs: OMP_NUM_THREADS, else the physical cores this process may
  * use; no more than CPUs and OMP_THREAD_LIMIT allow. 1 where unknown. */
@@ -294,8 +299,9 @@ TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double
 /* ---- help ---- */
 
 /* The help page of a layer, loss, optimizer, schedule, data set, transform or section, from the
- * schema that parses it; NULL topic: the list of all topics. Calls line(text, arg) for each line.
- * Returns TR_OK, or TR_ECONFIG with the nearest topic for one that is none. */
+ * schema that parses it, or the places of a key; NULL topic: the list of all topics. Calls
+ * line(text, arg) for each line; the text is valid during that call. Returns TR_OK, or TR_ECONFIG
+ * with the nearest topic for one that is none. Thread-safe. */
 TR_API int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *arg,
                    tr_error *err);
 

@@ -1,7 +1,7 @@
 /* The team: ranks, jobs, barriers, sleep and wake-up, and what a region leaves behind.
  *
- * Runs without forks, for libgomp hangs in the child of a process that had a region. A lost wake-up
- * shows as a test that never ends; Meson's limit on time ends it.
+ * Check forks no test here, for libgomp hangs in the child of a process that had a region. A lost
+ * wake-up shows as a test that never ends; Meson's limit on time ends it.
  */
 #include <float.h>
 #include <omp.h>
@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check_main.h"
 #include "threads/topology.h"
@@ -326,6 +328,38 @@ START_TEST(failures) {
 }
 END_TEST
 
+/* Holds the lock of those who start threads while `main` forks. */
+static void *hold_lock(void *arg) {
+    pthread_barrier_t *held = arg;
+    tr_start_begin();
+    pthread_barrier_wait(held);
+    nanosleep(&(struct timespec){0, 50 * 1000 * 1000}, NULL);
+    tr_start_end();
+    return NULL;
+}
+
+/* The child of a fork made meanwhile can start threads: it must not wait for its parent's. */
+START_TEST(fork_while_starting) {
+    pthread_barrier_t held;
+    pthread_t thread;
+    int status;
+    ck_assert_int_eq(pthread_barrier_init(&held, NULL, 2), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, hold_lock, &held), 0);
+    pthread_barrier_wait(&held);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        tr_start_begin();
+        tr_start_end();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&held);
+}
+END_TEST
+
 static Suite *team_suite(void) {
     Suite *suite = suite_create("team");
     TCase *all = tcase_create("team");
@@ -341,6 +375,7 @@ static Suite *team_suite(void) {
     tcase_add_test(all, subnormals);
     tcase_add_test(all, bound_and_back);
     tcase_add_test(all, failures);
+    tcase_add_test(all, fork_while_starting);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -75,12 +75,26 @@ static void await_exit(long id) {
 }
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-void tr_start_begin(void) {
+static void lock_starting(void) {
     pthread_mutex_lock(&starting);
 }
-void tr_start_end(void) {
+static void unlock_starting(void) {
     pthread_mutex_unlock(&starting);
+}
+
+/* A fork waits until nobody starts threads: in its child the lock would stay locked. */
+static void watch_forks(void) {
+    (void)pthread_atfork(lock_starting, unlock_starting, unlock_starting);
+}
+
+void tr_start_begin(void) {
+    pthread_once(&once, watch_forks);
+    lock_starting();
+}
+void tr_start_end(void) {
+    unlock_starting();
 }
 
 int tr_probe_threads(int n, tr_error *err) {

@@ -433,10 +433,10 @@ int64_t tr_resident_memory(void);
 int64_t tr_peak_memory(void);
 /* The resident size that the process can reach at most: the least of the machine's memory, the
  * limits of its control group and those above (v1, v2), and ulimit -v and -d, of which addresses in
- * use that are not resident are taken off. INT64_MAX where nothing is known. */
-int64_t tr_memory_limit(void);
-/* The same for a system whose /proc and /sys are found below the folder `root` ("": this one).
- * *name (may be NULL): which limit it is ("the machine's memory"; "" where there is none). */
+ * use that are not resident are taken off. INT64_MAX where nothing is known. *name (may be NULL):
+ * which limit it is ("the machine's memory"; "" where there is none). */
+int64_t tr_memory_limit(const char **name);
+/* The same for a system whose /proc and /sys are found below the folder `root` ("": this one). */
 int64_t tr_memory_limit_under(const char *root, const char **name);
 /* How many CPUs' worth of time the control group allows (cgroup v1 or v2); 0: no limit. */
 double tr_cpu_quota(void);

@@ -211,6 +211,6 @@ int64_t tr_memory_limit_under(const char *root, const char **name) {
     return least.bytes;
 }
 
-int64_t tr_memory_limit(void) {
-    return tr_memory_limit_under("", NULL);
+int64_t tr_memory_limit(const char **name) {
+    return tr_memory_limit_under("", name);
 }

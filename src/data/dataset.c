@@ -146,7 +146,7 @@ int tr_check_room(const tr_places *places, const char *key, int64_t bytes, const
                   tr_error *err) {
     char asked[32], allowed[32], used[32];
     const char *name;
-    int64_t limit = tr_memory_limit_under("", &name), held = tr_resident_memory();
+    int64_t limit = tr_memory_limit(&name), held = tr_resident_memory();
     if (bytes <= limit - held) return TR_OK;
     return tr_fail_key(err, places, key, "%s need %s of memory; %s is %s, of which %s are in use",
                        what, gib(bytes, asked), name, gib(limit, allowed), gib(held, used));

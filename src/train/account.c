@@ -25,7 +25,7 @@ int tr_account_check(const tr_account *a, tr_error *err) {
                                                          "threads",    "data",      "loader",
                                                          "test",       "output",    "program"};
     const char *limit_name;
-    int64_t limit = tr_memory_limit_under("", &limit_name), total = tr_account_total(a);
+    int64_t limit = tr_memory_limit(&limit_name), total = tr_account_total(a);
     char kinds[512], number[32], of[32];
     size_t used = 0;
     if (total <= limit && total < INT64_MAX) return TR_OK;

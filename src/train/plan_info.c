@@ -35,7 +35,7 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .isa = s->kernels->name,
                           .workers = s->workers,
                           .prefetch = tr_feed_slots(s, &s->train, &e->loader)};
-    out->memory_limit = tr_memory_limit_under("", &out->memory_limit_name);
+    out->memory_limit = tr_memory_limit(&out->memory_limit_name);
     tr_layer_row *rows = tr_alloc((size_t)g->n_nodes, sizeof *rows, err);
     out->layers = rows;
     if (rows == NULL) return TR_ENOMEM;

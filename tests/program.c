@@ -16,7 +16,7 @@
 
 extern char **environ;
 
-static const char *trainer_path(void) {
+const char *program_path(void) {
     const char *path = getenv("TR_TRAINER");
     return path ? path : TR_TRAINER;
 }
@@ -42,9 +42,9 @@ void program_start(program *p, const char *const *args, const char *out) {
         posix_spawn_file_actions_addopen(&actions, 1, out ? out : out_name,
                                          O_WRONLY | O_CREAT | O_TRUNC, 0666);
     posix_spawn_file_actions_addopen(&actions, 2, err_name, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    int failed = posix_spawn(&p->pid, trainer_path(), &actions, NULL, argv, environ);
+    int failed = posix_spawn(&p->pid, program_path(), &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
-    ck_assert_msg(!failed, "%s: cannot be started: %s", trainer_path(), strerror(failed));
+    ck_assert_msg(!failed, "%s: cannot be started: %s", program_path(), strerror(failed));
 }
 
 /* "7.out" into text, and away with the file. */

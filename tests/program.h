@@ -21,6 +21,8 @@ typedef struct program {
     char out[PROGRAM_TEXT], err[PROGRAM_TEXT];
 } program;
 
+/* The program's file. */
+const char *program_path(void);
 /* Start with the arguments args[0], args[1], ... NULL. out: NULL, a file for its standard output,
  * or
  * "" to give it none. */

@@ -433,7 +433,7 @@ START_TEST(no_room) {
     } cases[] = {
         {"data.train=16000000", "data.height=1024",
          "--set: data.train: 16000000 training and 8 test images of 3 x 1024 x 1024 bytes in 10 "
-         "classes need 46875 GiB of memory; "},
+         "classes need 45.8 TiB of memory; "},
         {"data.test=16000000", "data.height=1024", "--set: data.test: 24 training and 16000000 "},
     };
     program p;

@@ -719,7 +719,7 @@ END_TEST
 START_TEST(test_no_room) {
     ck_assert_int_eq(truncate(in_folder("data_batch_5.bin"), (off_t)RECORD << 30), 0);
     const char *text = root_fault(folder, TR_TRAIN);
-    ck_assert_msg(strstr(text, "1073741834 images need 3073 GiB of memory; ") == text, "%s", text);
+    ck_assert_msg(strstr(text, "1073741834 images need 3.0 TiB of memory; ") == text, "%s", text);
 }
 END_TEST
 
@@ -812,15 +812,15 @@ START_TEST(test_synthetic_no_room) {
     } cases[] = {
         {"train=16777216 height=1024 width=512",
          "train: 16777216 training and 256 test images of "
-         "3 x 1024 x 512 bytes in 10 classes need 24576 GiB of memory; ",
+         "3 x 1024 x 512 bytes in 10 classes need 24.0 TiB of memory; ",
          TR_TRAIN},
         {"test=16777216 height=1024 width=512",
          "test: 1024 training and 16777216 test images of "
-         "3 x 1024 x 512 bytes in 10 classes need 24578 GiB of memory; ",
+         "3 x 1024 x 512 bytes in 10 classes need 24.0 TiB of memory; ",
          TR_TRAIN},
         {"train=1 test=16777216 height=1024 width=512",
          "test: 16777216 test images of "
-         "3 x 1024 x 512 bytes in 10 classes need 24576 GiB of memory; ",
+         "3 x 1024 x 512 bytes in 10 classes need 24.0 TiB of memory; ",
          TR_TEST},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "base/base.h"
 #include "program.h"
@@ -263,6 +264,32 @@ START_TEST(a_smaller_batch_is_advised) {
 }
 END_TEST
 
+/* Under any limit on addresses the program tells what is wrong or trains and draws; and where it
+ * trains, it does so with more, too. */
+START_TEST(under_any_limit_it_ends_well) {
+    char command[4096];
+    bool trained = false;
+    write_config("net.ini", 0, NULL);
+    for (int mib = 12; mib <= 220; mib += mib < 64 ? 1 : 12) {
+        size_t bytes;
+        snprintf(command, sizeof command,
+                 "ulimit -v %d && exec '%s' --config net.ini --threads 2 --workers 1 --quiet --out "
+                 "any-%d > any.out 2> any.err",
+                 mib * 1024, program_path(), mib);
+        int status = system(command);
+        char *text = read_whole("any.err", &bytes);
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+        /* 127: not enough for the program's libraries. */
+        ck_assert_msg(code < 3 || code == 127, "%d MiB: exit code %d: %s", mib, code, text);
+        ck_assert_msg(code == 0 || bytes > 0, "%d MiB: no message", mib);
+        ck_assert_msg(code == 0 || !trained, "%d MiB: exit code %d: %s", mib, code, text);
+        trained = code == 0;
+        free(text);
+    }
+    ck_assert_msg(trained, "it never trained");
+}
+END_TEST
+
 /* Sizes that fit no machine, and sums that fit no 64 bits. */
 START_TEST(sums_that_fit_nothing) {
     static const char *const sets[] = {"network.fc1=linear out_features=16777216",
@@ -291,6 +318,7 @@ static Suite *memory_suite(void) {
     if (!SANITIZED) tcase_add_loop_test(all, the_peak_is_what_was_printed, 0, N_NETWORKS);
     if (!SANITIZED) tcase_add_test(all, within_a_limit_it_ends_well);
     if (!SANITIZED) tcase_add_test(all, a_smaller_batch_is_advised);
+    if (!SANITIZED) tcase_add_test(all, under_any_limit_it_ends_well);
     tcase_add_test(all, sums_that_fit_nothing);
     suite_add_tcase(suite, all);
     return suite;

@@ -650,7 +650,10 @@ START_TEST(stopped_by_a_signal) {
     static const struct {
         int number, code;
         const char *name;
-    } signals[] = {{SIGINT, 130, "SIGINT"}, {SIGTERM, 143, "SIGTERM"}};
+    } signals[] = {{SIGINT, 130, "SIGINT"},
+                   {SIGTERM, 143, "SIGTERM"},
+                   {SIGHUP, 129, "SIGHUP"},
+                   {SIGXCPU, 128 + SIGXCPU, "SIGXCPU"}};
     program p;
     char out[32], path[64], wanted[64], sha[65], hash[65];
     int n_logs, n_epochs;
@@ -783,7 +786,7 @@ static Suite *run_suite(void) {
     tcase_add_test(runs, places_that_cannot_be);
     tcase_add_test(runs, one_folder_at_once);
     tcase_add_test(runs, names_at_once);
-    tcase_add_loop_test(runs, stopped_by_a_signal, 0, 2);
+    tcase_add_loop_test(runs, stopped_by_a_signal, 0, 4);
     tcase_add_test(runs, second_signal);
     tcase_add_test(runs, ignored_signal);
     tcase_add_loop_test(runs, killed_run, 0, 4);

@@ -174,6 +174,9 @@ static inline bool tr_is_finite_float(float x) {
 
 /* ---- text (text.c) ---- */
 
+/* 1536 -> "1.5 KiB". out has 32 bytes. Returns out. */
+char *tr_format_bytes(int64_t bytes, char *out);
+
 /* A text that grows, always with an end; {0} is an empty one. Where memory is short it keeps what
  * it has, and says so when it is taken. */
 typedef struct tr_text {
@@ -460,9 +463,9 @@ void tr_host_name(char *out, size_t bytes);
 /* Now in UTC as ISO 8601 has it: "2024-02-29T12:00:00Z". */
 enum { TR_DATE = 24 };
 void tr_date(char out[TR_DATE]);
-/* From now on the first SIGINT or SIGTERM is noted only, and the next one ends the process (the
- * same one within a tenth of a second is not a next one). A signal that was ignored before stays
- * so. For programs, not for libraries. */
+/* From now on the first SIGINT, SIGTERM, SIGHUP or SIGXCPU is noted only, and the next one ends the
+ * process (the same one within a tenth of a second is not a next one). A signal that was ignored
+ * before stays so. For programs, not for libraries. */
 void tr_catch_signals(void);
 /* The signal that was noted, or 0, and its name (name may be NULL). */
 int tr_caught_signal(const char **name);
@@ -485,5 +488,8 @@ bool tr_is_closed_pipe(int descriptor);
 /* For a program's main: printing into a closed pipe or beyond the file-size limit fails as other
  * writes do, and does not end the process. (What is saved needs no such thing: os_save.c.) */
 void tr_ignore_write_signals(void);
+/* For a program's main, before it has threads: all of them allocate from one heap. glibc reserves
+ * addresses for a heap of each thread, 64 MiB and more, which `ulimit -v` counts. */
+void tr_use_one_heap(void);
 
 #endif

@@ -10,6 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
@@ -54,6 +58,12 @@ int tr_terminal_width(int descriptor) {
 bool tr_is_closed_pipe(int descriptor) {
     struct pollfd state = {.fd = descriptor, .events = POLLOUT};
     return poll(&state, 1, 0) == 1 && (state.revents & POLLERR);
+}
+
+void tr_use_one_heap(void) {
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 void tr_ignore_write_signals(void) {

@@ -79,7 +79,11 @@ void tr_date(char out[TR_DATE]) {
 
 /* ---- signals ---- */
 
-static const int asked[] = {SIGINT, SIGTERM};
+/* By a person, by a batch system, by a terminal that goes away, and by the limit on CPU time. */
+static const struct {
+    int number;
+    const char *name;
+} asked[] = {{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGXCPU, "SIGXCPU"}};
 enum { N_ASKED = sizeof asked / sizeof *asked };
 
 enum { ONE_REQUEST_NS = 100000000 };
@@ -105,16 +109,18 @@ static void catch_signal(int number) {
 
 void tr_catch_signals(void) {
     struct sigaction action = {.sa_handler = catch_signal, .sa_flags = SA_RESTART}, before;
-    for (int i = 0; i < N_ASKED; i++) sigaddset(&action.sa_mask, asked[i]);
+    for (int i = 0; i < N_ASKED; i++) sigaddset(&action.sa_mask, asked[i].number);
     for (int i = 0; i < N_ASKED; i++) {
         /* Who started this program in the background wants it left alone. */
-        if (sigaction(asked[i], NULL, &before) || before.sa_handler == SIG_IGN) continue;
-        sigaction(asked[i], &action, NULL);
+        if (sigaction(asked[i].number, NULL, &before) || before.sa_handler == SIG_IGN) continue;
+        sigaction(asked[i].number, &action, NULL);
     }
 }
 
 int tr_caught_signal(const char **name) {
     int number = caught;
-    if (name) *name = number == SIGINT ? "SIGINT" : number == SIGTERM ? "SIGTERM" : "";
+    if (name) *name = "";
+    for (int i = 0; name && i < N_ASKED; i++)
+        if (asked[i].number == number) *name = asked[i].name;
     return number;
 }

@@ -3,6 +3,7 @@
  * A quoted word is "...", and in it \" \\ \n and \xNN stand for bytes: that is how a configuration
  * holds what it could not hold as it is. No state: thread-safe for distinct objects.
  */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -203,4 +204,22 @@ void tr_text_quote(tr_text *text, const char *value) {
         }
     }
     tr_text_add(text, "\"", 1);
+}
+
+/* ---- numbers for people ---- */
+
+char *tr_format_bytes(int64_t bytes, char *out) {
+    static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double size = fabs((double)bytes);
+    if (size < 1024) {
+        snprintf(out, 32, "%d B", (int)bytes);
+        return out;
+    }
+    int u = 0;
+    size /= 1024;
+    /* The limit is what "%.0f" would print as 1024. */
+    for (; size >= 1023.5 && u < 5; u++) size /= 1024;
+    /* Three digits or one decimal, whichever says more. */
+    snprintf(out, 32, "%s%.*f %s", bytes < 0 ? "-" : "", size < 99.95 ? 1 : 0, size, unit[u]);
+    return out;
 }

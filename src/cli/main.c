@@ -50,6 +50,7 @@ static int exit_code(int code) {
 int main(int argc, char **argv) {
     tr_error err = {0};
     tr_options options = {0};
+    tr_use_one_heap();
     fill_standard_descriptors();
     tr_ignore_write_signals();           /* `trainer ... | head` must not end a run in its middle */
     setenv("HWLOC_HIDE_ERRORS", "2", 0); /* what it complains of, we do without */

@@ -332,9 +332,11 @@ bool tr_print_usage(FILE *out, const char *command) {
         fprintf(out, "%s\n  %s\n", commands[i].usage, commands[i].help);
     fprintf(out, "\nOptions:\n");
     print_options(out, TRAIN | EVAL | PREDICT | BENCH | HELP);
-    fprintf(out, "\nThe environment variable TRAINER_ISA names the instruction set where --isa and "
-                 "run.isa do not.\n"
-                 "\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option "
-                 "is wrong,\n130 and 143 a training was stopped by SIGINT or SIGTERM.\n\n");
+    fprintf(
+        out,
+        "\nThe environment variable TRAINER_ISA names the instruction set where --isa and "
+        "run.isa do not.\n"
+        "\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option "
+        "is wrong,\n130 and 143 a training was stopped by SIGINT or SIGTERM (129 by SIGHUP).\n\n");
     return true;
 }

@@ -136,18 +136,13 @@ int tr_dataset_note_repeats(const tr_dataset *train, const tr_dataset *test, tr_
 
 /* ---- memory ---- */
 
-static const char *gib(int64_t bytes, char out[32]) {
-    double gib = (double)bytes / (double)(1 << 30);
-    snprintf(out, 32, gib < 10 ? "%.2f GiB" : "%.0f GiB", gib);
-    return out;
-}
-
 int tr_check_room(const tr_places *places, const char *key, int64_t bytes, const char *what,
                   tr_error *err) {
     char asked[32], allowed[32], used[32];
     const char *name;
     int64_t limit = tr_memory_limit(&name), held = tr_resident_memory();
     if (bytes <= limit - held) return TR_OK;
-    return tr_fail_key(err, places, key, "%s need %s of memory; %s is %s, of which %s are in use",
-                       what, gib(bytes, asked), name, gib(limit, allowed), gib(held, used));
+    return tr_fail_key(err, places, key, "%s need %s of memory; %s is %s, and %s of it is in use",
+                       what, tr_format_bytes(bytes, asked), name, tr_format_bytes(limit, allowed),
+                       tr_format_bytes(held, used));
 }

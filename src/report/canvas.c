@@ -14,6 +14,8 @@ enum {
     MAX_SIDE = 32767,      /* cairo's limit for image surfaces, pixels */
     MAX_PIXELS = 64 << 20, /* of one picture: 256 MiB */
     TEXT_BYTES = 1024,     /* of cleaned text, with its end */
+    DRAW_ROOM = 4 << 20,   /* bytes beside the pixels and their file */
+    FONT_ROOM = 64 << 20,  /* the system's fonts */
 };
 const double tr_canvas_scale = 1.5;
 static const char ellipsis[] = "\xE2\x80\xA6";
@@ -59,6 +61,19 @@ const char *__lsan_default_suppressions(void) {
 }
 #endif
 
+/* cairo and fontconfig may crash where memory ends in their middle, so nothing is begun that may
+ * not have room. Of the system's fonts nobody knows what they need; cairo's own font is part of it,
+ * but has only ASCII. */
+static int check_room(tr_canvas *canvas, double w, double h, tr_error *err) {
+    int64_t needed = (int64_t)(8 * w * h) + DRAW_ROOM; /* the pixels, and the file at its worst */
+    int64_t room = tr_memory_limit(NULL) - tr_resident_memory();
+    char a[32], b[32];
+    canvas->family = room - needed < FONT_ROOM ? "@cairo:" : "sans-serif";
+    if (needed <= room) return TR_OK;
+    return tr_fail(err, TR_ENOMEM, "a picture of %.0f x %.0f pixels needs %s of memory, %s is free",
+                   w, h, tr_format_bytes(needed, a), tr_format_bytes(tr_max(0, room), b));
+}
+
 int tr_canvas_open(tr_canvas *canvas, double width, double height, tr_error *err) {
     *canvas = (tr_canvas){.width = width, .height = height};
     double scale = tr_canvas_scale;
@@ -68,7 +83,8 @@ int tr_canvas_open(tr_canvas *canvas, double width, double height, tr_error *err
     if (!(scale > 0 && w >= 1 && h >= 1))
         return tr_fail(err, TR_EIO, "a picture of %.0f x %.0f units cannot be drawn", width,
                        height);
-
+    int code = check_room(canvas, w, h, err);
+    if (code) return code;
     canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)w, (int)h);
     canvas->cr = cairo_create(canvas->surface);
     cairo_status_t status = cairo_status(canvas->cr);
@@ -215,7 +231,7 @@ static size_t clean(const char *text, char out[TEXT_BYTES]) {
 }
 
 static void set_font(tr_canvas *canvas, tr_font font) {
-    cairo_select_font_face(canvas->cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
+    cairo_select_font_face(canvas->cr, canvas->family, CAIRO_FONT_SLANT_NORMAL,
                            font.bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(canvas->cr, font.size);
 }

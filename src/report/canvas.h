@@ -37,6 +37,7 @@ extern const tr_font tr_font_title; /* of a picture */
 typedef struct tr_canvas {
     cairo_surface_t *surface;
     cairo_t *cr;          /* scaled to units */
+    const char *family;   /* of all its text */
     double width, height; /* units */
 } tr_canvas;
 

@@ -44,23 +44,6 @@ char *tr_format_count(int64_t n, char *out) {
     return out;
 }
 
-char *tr_format_bytes(int64_t bytes, char *out) {
-    static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double size = fabs((double)bytes);
-    if (size < 1024) {
-        snprintf(out, OUT_BYTES, "%d B", (int)bytes);
-        return out;
-    }
-    int u = 0;
-    size /= 1024;
-    /* The limit is what "%.0f" would print as 1024. */
-    for (; size >= 1023.5 && u < 5; u++) size /= 1024;
-    /* Three digits or one decimal, whichever says more. */
-    snprintf(out, OUT_BYTES, "%s%.*f %s", bytes < 0 ? "-" : "", size < 99.95 ? 1 : 0, size,
-             unit[u]);
-    return out;
-}
-
 char *tr_format_seconds(double seconds, char *out) {
     static const double most = 359999999; /* 99999:59:59: more is not a time anyone waits for */
     if (!(seconds >= 0) || isinf(seconds)) {

@@ -78,8 +78,6 @@ char *tr_format_fixed(double value, int decimals, char *out);
 char *tr_format_rate(double value, char *out);
 /* 1234567 -> "1,234,567". out has 32 bytes. Returns out. */
 char *tr_format_count(int64_t n, char *out);
-/* 1536 -> "1.5 KiB". out has 32 bytes. Returns out. */
-char *tr_format_bytes(int64_t bytes, char *out);
 /* 75 -> "1:15", 3700 -> "1:01:40". out has 32 bytes. Returns out. */
 char *tr_format_seconds(double seconds, char *out);
 

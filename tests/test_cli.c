@@ -579,6 +579,34 @@ START_TEST(lost_output) {
 }
 END_TEST
 
+/* What is noticed about the data reaches who uses a model or measures, too; and the threads that
+ * are told are those that ran. */
+START_TEST(notes_and_threads) {
+    static const char note[] = "few: 8 test images, a subset: all of CIFAR-10 has 10000\n";
+    static const char config[] =
+        "[data]\ntype = cifar10\nroot = few\n[loader]\nbatch_size = 4\n[network]\n"
+        "flatten = flatten\nfc = linear out_features=10\n[loss]\ntype = cross_entropy\n"
+        "[optimizer]\ntype = sgd\nlr = 0.01\n[train]\nepochs = 1\n";
+    program p;
+    cut_mini("few", 20, 8);
+    write_whole("few.ini", config, strlen(config));
+    RUN(&p, "--config", "few.ini", "--quiet", "--out", "noted");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    RUN(&p, "eval", "--model", "noted", "--threads", "1000", "--json", "noted.json");
+    ck_assert_msg(p.code == 0 && strstr(p.err, note), "%s", p.err);
+    ck_assert_msg(strstr(p.out, "(1000 threads asked, ") != NULL, "%s", p.out);
+    json_t *result = load_json(".", "noted.json");
+    ck_assert_int_eq(json_integer_value(json_object_get(result, "threads")), 1000);
+    json_int_t ran = json_integer_value(json_object_get(result, "threads_run"));
+    ck_assert(ran >= 1 && ran <= 8); /* an image each */
+    json_decref(result);
+    RUN(&p, "predict", "--model", "noted", "--picture", "/dev/null");
+    ck_assert_msg(p.code == 0 && strstr(p.err, note), "%s", p.err);
+    RUN(&p, "bench", "step", "--config", "few.ini", "--seconds", "0.01");
+    ck_assert_msg(p.code == 0 && strstr(p.err, note), "%s", p.err);
+}
+END_TEST
+
 #define N(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 static Suite *cli_suite(void) {
@@ -599,6 +627,7 @@ static Suite *cli_suite(void) {
     tcase_add_test(faults, bad_data);
     tcase_add_test(faults, nonfinite_loss);
     tcase_add_test(faults, lost_output);
+    tcase_add_test(faults, notes_and_threads);
     suite_add_tcase(suite, faults);
     return suite;
 }

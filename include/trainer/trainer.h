@@ -198,6 +198,11 @@ TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_err
  * tr_config_read; TR_ECONFIG where RUN_DIR is no run's. */
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
+/* What calls with this configuration noticed and a person should know, such as a data set that is a
+ * subset: *n lines, each once. They are valid until the next call with it. (A listener is told them
+ * as TR_EVENT_NOTE, too.) */
+TR_API const char *const *tr_config_notes(const tr_config *config, int *n);
+
 /* Test the weights in RUN_DIR/model.safetensors, which may be another program's: F32, F16, BF16 or
  * F64, a prefix that all names share ("module.") left out. Fills what the summary says of test,
  * classes, threads, speed, memory and weights. Errors as tr_train: TR_ENONFINITE where weights or

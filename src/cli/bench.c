@@ -44,7 +44,7 @@ static int read_counts(const char *text, int *counts, int *n, tr_error *err) {
 }
 
 /* As training says it. */
-static void say_fewer(int asked, int ran) {
+void tr_print_fewer(int asked, int ran) {
     if (ran < asked)
         printf("(%d threads asked, %d run: more would only wait for each other)\n", asked, ran);
 }
@@ -90,7 +90,7 @@ static int bench_peak(const tr_options *o, double seconds, tr_error *err) {
         json_decref(rows);
         return code;
     }
-    for (int i = 0; i < n; i++) say_fewer(counts[i], ran[i]);
+    for (int i = 0; i < n; i++) tr_print_fewer(counts[i], ran[i]);
     return save_json(o, rows, err);
 }
 
@@ -122,7 +122,7 @@ static int bench_step(const tr_options *o, tr_config *config, double seconds, tr
     printf("speed      %s images/s on %d thread%s, %.1f GFLOP/s, %.1f %% of the FMA peak of %.1f\n",
            tr_format_rate(r.images_per_second, n), r.threads, r.threads == 1 ? "" : "s", r.gflops,
            100 * r.gflops / r.peak_gflops, r.peak_gflops);
-    say_fewer(r.threads_asked, r.threads);
+    tr_print_fewer(r.threads_asked, r.threads);
     return save_json(o,
                      json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "threads",
                                r.threads, "step_microseconds", tr_json_number(r.step_microseconds),
@@ -153,7 +153,7 @@ static int bench_loader(const tr_options *o, tr_config *config, double seconds, 
            tr_format_rate(r.training_images_per_second, b));
     printf("ratio                     %12.1f\n",
            r.loader_images_per_second / r.training_images_per_second);
-    say_fewer(r.threads_asked, r.threads);
+    tr_print_fewer(r.threads_asked, r.threads);
     return save_json(o,
                      json_pack("{s:i, s:o, s:o}", "workers", r.workers, "loader_images_per_second",
                                tr_json_number(r.loader_images_per_second),
@@ -202,7 +202,7 @@ static int bench_scaling(const tr_options *o, tr_config *config, double seconds,
         print_scaling_row(&rows[i]);
         json_array_append_new(array, json_of_row(&rows[i]));
     }
-    for (int i = 0; i < n; i++) say_fewer(rows[i].threads_asked, rows[i].threads);
+    for (int i = 0; i < n; i++) tr_print_fewer(rows[i].threads_asked, rows[i].threads);
     printf("(images/s: of the tenth of the steps that was disturbed least%s)\npicture: %s\n",
            added ? "; one thread is what speed-up is against" : "", picture);
     return save_json(o, array, err);
@@ -244,6 +244,7 @@ int tr_command_bench(const tr_options *o, tr_error *err) {
         code = read_config(o, &config, err);
         if (code == TR_OK) code = tr_options_apply(&rest, config, err);
         if (code == TR_OK) code = benches[i].run(o, config, seconds, err);
+        tr_print_notes(config);
         tr_config_free(config);
         return code;
     }

@@ -63,6 +63,10 @@ int tr_command_predict(const tr_options *options, tr_error *err);
 int tr_command_bench(const tr_options *options, tr_error *err);
 int tr_command_help(const tr_options *options, tr_error *err);
 
+/* Says so where fewer threads ran than were asked for (bench.c). */
+void tr_print_fewer(int asked, int ran);
+/* Notes of the calls with this configuration, on standard error. */
+void tr_print_notes(const tr_config *config);
 /* "Accuracy of the network on the 10,000 test images: 55.30 %", with so many decimals, and a line
  * for each class. */
 void tr_print_accuracy(const tr_summary *summary, int decimals);

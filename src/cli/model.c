@@ -29,18 +29,26 @@ static json_t *json_of_summary(const tr_options *o, const tr_summary *s) {
     return object;
 }
 
+void tr_print_notes(const tr_config *config) {
+    int n;
+    const char *const *notes = tr_config_notes(config, &n);
+    for (int i = 0; i < n; i++) fprintf(stderr, "note: %s\n", notes[i]);
+}
+
 int tr_command_eval(const tr_options *o, tr_error *err) {
     tr_config *config = NULL;
     tr_summary s;
     int code = tr_options_output("--json", o->json, err);
     if (code == TR_OK) code = open_model(o, &config, err);
     if (code == TR_OK) code = tr_evaluate(config, o->model, &s, err);
+    tr_print_notes(config);
     if (code == TR_OK) {
         char loss[32], rate[32];
         tr_print_accuracy(&s, 3);
         printf("\ntest loss  %s\nspeed      %s images/s on %d thread%s, %s\nweights    sha256 %s\n",
                tr_format_fixed(s.test_loss, 5, loss), tr_format_rate(s.images_per_second, rate),
                s.threads_run, s.threads_run == 1 ? "" : "s", s.isa, s.weights_sha256);
+        tr_print_fewer(s.threads, s.threads_run);
         if (o->json) code = tr_json_save(o->json, json_of_summary(o, &s), err);
     }
     tr_config_free(config);
@@ -106,6 +114,7 @@ int tr_command_predict(const tr_options *o, tr_error *err) {
                                          picture, err)
                         : TR_ENOMEM;
     }
+    tr_print_notes(config);
     for (int64_t i = 0; code == TR_OK && i < count; i++) {
         if (i == 0) printf("%-8s %-12s %-12s\n", "image", "truth", "prediction");
         print_prediction(&p[i], &top[i * TOP]);

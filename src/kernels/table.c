@@ -81,10 +81,10 @@ const char *tr_isa_name(int i) {
 }
 
 int tr_kernels_get(const char *isa, const tr_kernels **out, tr_error *err) {
-    const char *place = "--isa", *forced = getenv("TRAINER_ISA");
+    const char *place = "", *forced = getenv("TRAINER_ISA");
     if (strcmp(isa, "auto") == 0 && forced != NULL && forced[0] != '\0') {
         isa = forced;
-        place = "TRAINER_ISA";
+        place = "TRAINER_ISA: ";
     }
     pthread_once(&once, fill);
     int best = 0, found = -1;
@@ -95,11 +95,11 @@ int tr_kernels_get(const char *isa, const tr_kernels **out, tr_error *err) {
     if (strcmp(isa, "auto") == 0) found = best;
     if (found < 0) {
         const char *near = tr_nearest(isa, names, N_ISAS);
-        return tr_fail(err, TR_ECONFIG, "%s: no instruction set '%s' in this build%s%s%s", place,
-                       isa, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return tr_fail(err, TR_ECONFIG, "%sno instruction set '%s' in this build%s%s%s", place, isa,
+                       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
     if (!runs[found]())
-        return tr_fail(err, TR_ECONFIG, "%s: this CPU has no %s, the best it has is %s", place,
+        return tr_fail(err, TR_ECONFIG, "%sthis CPU has no %s, the best it has is %s", place,
                        names[found], names[best]);
     *out = &tables[found];
     return TR_OK;

@@ -20,7 +20,16 @@ void tr_session_account(const tr_session *s, const tr_exec *exec, const tr_test 
     tr_account_add(out, TR_MEMORY_PROGRAM, tr_max(s->resident, tr_resident_memory() - held));
 }
 
-int tr_account_check(const tr_account *a, tr_error *err) {
+/* Would it fit with one image where there is a batch? */
+static bool fits_one(const tr_account *a, int64_t batch_size, int64_t limit) {
+    tr_account one = *a;
+    one.bytes[TR_MEMORY_BATCH] /= batch_size;
+    one.bytes[TR_MEMORY_LOADER] /= batch_size;
+    int64_t total = tr_account_total(&one);
+    return batch_size > 1 && total <= limit && total < INT64_MAX;
+}
+
+int tr_account_check(const tr_account *a, const tr_session *training, tr_error *err) {
     static const char *const names[TR_N_MEMORY_KINDS] = {"parameters", "optimizer", "batch",
                                                          "threads",    "data",      "loader",
                                                          "test",       "output",    "program"};
@@ -34,10 +43,15 @@ int tr_account_check(const tr_account *a, tr_error *err) {
         used += (size_t)snprintf(kinds + used, sizeof kinds - used, "%s%s %s", used ? ", " : "",
                                  tr_format_bytes(a->bytes[i], number), names[i]);
     }
-    /* What a smaller batch makes smaller. */
-    int64_t batch = tr_max(a->bytes[TR_MEMORY_BATCH], a->bytes[TR_MEMORY_LOADER]);
-    return tr_fail(err, TR_ENOMEM, "out of memory: %s would be needed (%s), %s allows %s%s",
-                   tr_format_bytes(total, number), kinds,
-                   limit < INT64_MAX ? limit_name : "the address space", tr_format_bytes(limit, of),
-                   batch > total / 2 ? ": try a smaller loader.batch_size" : "");
+    char text[TR_ERROR_TEXT];
+    snprintf(text, sizeof text, "out of memory: %s would be needed (%s), %s allows %s",
+             tr_format_bytes(total, number), kinds,
+             limit < INT64_MAX ? limit_name : "the address space", tr_format_bytes(limit, of));
+    if (training == NULL) return tr_fail(err, TR_ENOMEM, "%s", text);
+    const tr_experiment *e = &training->experiment;
+    int64_t batch_size = tr_min(e->loader.batch_size, training->train.n);
+    if (!fits_one(a, batch_size, limit)) return tr_fail(err, TR_ENOMEM, "%s", text);
+    tr_places loader = tr_doc_places(e->doc, "loader");
+    return tr_fail_key(err, &loader, "batch_size", "%lld is too large: %s",
+                       (long long)e->loader.batch_size, text);
 }

@@ -109,6 +109,14 @@ int tr_bench_runnable(void) {
     return ask_topology(tr_topology_n_team);
 }
 
+/* `auto` is never wrong, but the variable TRAINER_ISA may be. */
+static int choose_kernels(const char *isa, const tr_kernels **out, tr_error *err) {
+    tr_error inner = {0};
+    int code = tr_kernels_get(isa, out, &inner);
+    if (code == TR_OK) return TR_OK;
+    return tr_fail(err, code, "%s%s", strcmp(isa, "auto") ? "--isa: " : "", inner.text);
+}
+
 int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err) {
     peak_run run = {.runs = runs};
     tr_topology *topology = NULL;
@@ -116,7 +124,7 @@ int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, t
     if (gflops == NULL) return tr_fail(err, TR_ECONFIG, "bench: the place for the result is NULL");
     int code = check_range("threads", threads, 1, TR_MAX_THREADS, err);
     if (code == TR_OK) code = check_range("runs", runs, 1, INT_MAX, err);
-    if (code == TR_OK) code = tr_kernels_get(isa ? isa : "auto", &run.kernels, err);
+    if (code == TR_OK) code = choose_kernels(isa ? isa : "auto", &run.kernels, err);
     if (code == TR_OK) code = tr_topology_load(NULL, &topology, err);
     if (code == TR_OK) code = tr_place(topology, threads, TR_SPREAD, false, &placement, err);
     if (code == TR_OK) code = tr_team_run(&placement, peak_main, &run, err);
@@ -142,7 +150,7 @@ int tr_trial_open(tr_session *s, tr_team *team, tr_trial *out, tr_error *err) {
     if (code) return code;
     tr_account account;
     tr_session_account(s, out->exec, NULL, &account);
-    code = tr_account_check(&account, err);
+    code = tr_account_check(&account, s, err);
     if (code == TR_OK) code = tr_session_start(s, out->exec, team, err);
     tr_loader_args loader = e->loader;
     loader.batch_size = batch;
@@ -335,6 +343,7 @@ int tr_bench_loader_here(tr_config *config, int workers, double seconds,
     if (code) return code;
     if (workers == -1) run.workers = run.session.workers;
     code = tr_team_run(&run.session.placement, loader_main, &run, err);
+    tr_config_keep_notes(config, &run.session.notes);
     tr_session_close(&run.session);
     return code ? code : run.code;
 }
@@ -497,6 +506,7 @@ int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double s
     tr_free(sides);
     tr_free(rows);
     tr_free(which);
+    tr_config_keep_notes(config, &run.session.notes);
     tr_session_close(&run.session);
     return code;
 }

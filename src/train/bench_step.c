@@ -161,6 +161,7 @@ int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *
     code = tr_session_open(config->doc, true, NULL, &run.session, err);
     if (code) return code;
     code = tr_team_run(&run.session.placement, step_main, &run, err);
+    tr_config_keep_notes(config, &run.session.notes);
     tr_session_close(&run.session);
     return code ? code : run.code;
 }

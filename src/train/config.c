@@ -46,6 +46,7 @@ void tr_config_free(tr_config *config) {
     tr_free(config->run_dir);
     tr_free(config->reason);
     tr_free(config->class_names);
+    tr_notes_free(&config->notes);
     tr_free(config);
 }
 
@@ -54,6 +55,15 @@ const char *tr_config_keep(char **place, const char *text) {
     tr_free(*place);
     *place = copy;
     return copy ? copy : "";
+}
+
+const char *const *tr_config_notes(const tr_config *config, int *n) {
+    *n = config ? config->notes.n : 0;
+    return config ? (const char *const *)config->notes.text : NULL;
+}
+
+void tr_config_keep_notes(tr_config *config, const tr_notes *notes) {
+    for (int i = 0; i < notes->n; i++) tr_note(&config->notes, "%s", notes->text[i]);
 }
 
 int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err) {

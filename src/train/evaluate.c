@@ -122,7 +122,7 @@ static void evaluate(tr_team *team, void *arg) {
     tr_exec_get_cut(test.exec, &cut);
     v->summary->threads_run = (int)tr_min(tr_team_size(team), cut.n_shards);
     tr_session_account(&v->session, NULL, &test, &account);
-    v->code = tr_account_check(&account, v->err);
+    v->code = tr_account_check(&account, NULL, v->err);
     if (v->code == TR_OK) v->code = tr_test_allocate(&v->session, team, &test, v->err);
     if (v->code == TR_OK) v->code = run_test(v, &test, team);
     if (v->code == TR_OK) {
@@ -157,6 +157,7 @@ int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary
     if (code == TR_OK) code = v.code;
     summary->images_per_second = v.session.test.n / (tr_now() - start);
     summary->peak_rss_bytes = tr_peak_memory();
+    tr_config_keep_notes(config, &v.session.notes);
     tr_session_close(&v.session);
     return code;
 }

@@ -47,10 +47,13 @@ struct tr_config {
     char *run_dir, *reason; /* or NULL */
     char cpu[128], started[TR_DATE];
     const char **class_names;
+    tr_notes notes; /* of all calls, each once */
 };
 /* Keep a copy of `text` in *place instead of what is there; returns it, or "" where there is no
  * memory for one. */
 const char *tr_config_keep(char **place, const char *text);
+/* Add what a session noted to what tr_config_notes tells. */
+void tr_config_keep_notes(tr_config *config, const tr_notes *notes);
 /* Copy the names of a data set's classes into config->class_names. */
 int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
 

@@ -81,7 +81,7 @@ static int take(predicting *p, const tr_exec *exec, int i, int best) {
 static int predict_all(predicting *p, tr_team *team, tr_exec *exec, int batch) {
     tr_account account;
     tr_session_account(&p->session, exec, NULL, &account);
-    int code = tr_account_check(&account, p->err);
+    int code = tr_account_check(&account, NULL, p->err);
     if (code == TR_OK) code = tr_exec_allocate(exec, team, p->err);
     for (; code == TR_OK && p->first < p->count; p->first += batch) {
         int n = (int)tr_min(batch, p->count - p->first);
@@ -154,6 +154,7 @@ int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t 
     if (code == TR_OK && picture) code = draw(&p, picture);
     tr_free(p.order);
     pthread_mutex_destroy(&p.lock);
+    tr_config_keep_notes(config, &p.session.notes);
     tr_session_close(&p.session);
     return code;
 }

@@ -23,8 +23,10 @@ static int choose_kernels(tr_session *s, tr_error *err) {
     tr_error inner = {0};
     int code = tr_kernels_get(isa, &s->kernels, &inner);
     if (code == TR_OK) return TR_OK;
-    return pair && code == TR_ECONFIG ? tr_fail_at(err, pair->where, "run.isa", "%s", inner.text)
-                                      : tr_fail(err, code, "%s", inner.text);
+    /* `auto` is never wrong, but the variable TRAINER_ISA may be. */
+    return pair && strcmp(isa, names[0]) != 0
+               ? tr_fail_at(err, pair->where, "run.isa", "%s", inner.text)
+               : tr_fail(err, code, "%s", inner.text);
 }
 
 static int look(const tr_watch *watch) {
@@ -167,7 +169,7 @@ static int load_finite(tr_session *s, const char *path, tr_error *err) {
 static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_error *err) {
     tr_account account;
     tr_session_account(s, NULL, NULL, &account);
-    int code = tr_account_check(&account, err);
+    int code = tr_account_check(&account, NULL, err);
     if (code == TR_OK) code = tr_graph_allocate(s->graph, err);
     if (code) return code;
     char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_MODEL), err);

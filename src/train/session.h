@@ -110,7 +110,9 @@ double tr_test_class_accuracy(const tr_test *test, int k);
 /* What a session with a planned executor and test will hold; both may be NULL: none. */
 void tr_session_account(const tr_session *session, const tr_exec *exec, const tr_test *test,
                         tr_account *out);
-/* TR_ENOMEM, with all kinds and the limit, where that is more than the process may hold. */
-int tr_account_check(const tr_account *account, tr_error *err);
+/* Fails, with all kinds and the limit, where that is more than the process may hold: TR_ENOMEM, or
+ * TR_ECONFIG at loader.batch_size where the account is that of a training (else NULL) which would
+ * fit with a smaller batch. */
+int tr_account_check(const tr_account *account, const tr_session *training, tr_error *err);
 
 #endif

@@ -165,9 +165,9 @@ static int train(tr_training *t, tr_team *team) {
     tr_account_add(&account, TR_MEMORY_OUTPUT, tr_run_dir_bytes(s));
     if ((code = tr_plan_info_fill(s, t->exec, &account, &t->plan, t->err))) return code;
     if ((code = tr_run_dir_check(s, t->err))) return code;
-    if (t->dry) return (code = tr_tell_plan(t)) ? code : tr_account_check(&account, t->err);
+    if (t->dry) return (code = tr_tell_plan(t)) ? code : tr_account_check(&account, s, t->err);
     /* Refused or allocated before the first step, and before the run has a folder. */
-    if ((code = tr_account_check(&account, t->err)) || (code = allocate(t, team))) return code;
+    if ((code = tr_account_check(&account, s, t->err)) || (code = allocate(t, team))) return code;
     if ((code = tr_run_dir_take(s, &t->dir, t->err))) return code;
     t->summary->run_dir = tr_config_keep(&t->config->run_dir, t->dir.path);
     return run(t, team);

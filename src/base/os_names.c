@@ -90,7 +90,7 @@ int tr_check_new_folder(const char *path, tr_error *err) {
         end = length_above(above, end);
         above[end] = '\0';
         reason = lstat(end ? above : ".", &info) ? errno : 0;
-    } while (end > 1 && (reason == ENOENT || reason == ENOTDIR));
+    } while (end > 0 && (reason == ENOENT || reason == ENOTDIR));
     const char *folder = end ? above : ".";
     int code = reason ? TR_OK : check_parts(path + end, longest_name(folder), err);
     if (code == TR_OK && reason == 0 && !tr_is_folder(folder))

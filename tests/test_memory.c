@@ -22,6 +22,9 @@
 #define SANITIZED 1
 #endif
 #endif
+#ifndef COUNTS_LINES
+#define COUNTS_LINES 0
+#endif
 #ifndef SANITIZED
 #define SANITIZED 0
 #endif
@@ -320,7 +323,8 @@ static Suite *memory_suite(void) {
     if (!SANITIZED) tcase_add_loop_test(all, the_peak_is_what_was_printed, 0, N_NETWORKS);
     if (!SANITIZED) tcase_add_test(all, within_a_limit_it_ends_well);
     if (!SANITIZED) tcase_add_test(all, a_smaller_batch_is_advised);
-    if (!SANITIZED) tcase_add_test(all, under_any_limit_it_ends_well);
+    /* A program that counts lines needs more memory at its end than any that is planned. */
+    if (!SANITIZED && !COUNTS_LINES) tcase_add_test(all, under_any_limit_it_ends_well);
     tcase_add_test(all, sums_that_fit_nothing);
     suite_add_tcase(suite, all);
     return suite;

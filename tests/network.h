@@ -86,7 +86,7 @@ static inline int64_t stride_of(tr_shape shape) {
     return tr_round_up(tr_shape_size(shape), TR_LANES) + TR_LANES;
 }
 
-/* A small generator for data: whole numbers in -limit..limit, times `unit`. */
+/* A small generator for data: integers in -limit..limit, times `unit`. */
 static inline double draw(uint32_t *state, int limit, double unit) {
     *state = *state * 1664525u + 1013904223u;
     return unit * ((int)((*state >> 8) % (uint32_t)(2 * limit + 1)) - limit);
@@ -140,7 +140,7 @@ static inline void run_trial(tr_team *team, void *arg) {
             to += tr_param_count(&node->param[p]);
         }
     }
-    int64_t size = tr_shape_size(t->graph->nodes[0].own);
+    int64_t size = tr_shape_size(t->graph->nodes[0].unfused);
     for (int i = 0; code == TR_OK && t->input_gradient && i < t->input.n; i++)
         memcpy(t->input_gradient + i * size, tr_exec_input_gradient(exec, i),
                (size_t)size * sizeof(tr_real));

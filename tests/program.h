@@ -28,7 +28,7 @@ const char *program_path(void);
  * "" to give it none. */
 void program_start(program *p, const char *const *args, const char *out);
 /* Wait for its end: fills code, out and err. */
-void program_wait(program *p);
+void program_barrier(program *p);
 /* Both. */
 void program_run(program *p, const char *const *args);
 #define RUN(p, ...) program_run(p, (const char *const[]){__VA_ARGS__, NULL})

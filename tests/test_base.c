@@ -1,4 +1,5 @@
-/* The heart of the room `base`: errors, did-you-mean, checked sizes, memory that fails on purpose.
+/* The heart of the module `base`: errors, did-you-mean, checked sizes, memory that fails on
+ * purpose.
  */
 #include <string.h>
 
@@ -315,8 +316,8 @@ START_TEST(parts_cover_everything_once) {
     for (int64_t n = 0; n < 40; n++)
         for (int64_t count = 1; count < 12; count++) {
             ck_assert(tr_part(n, 0, count) == 0 && tr_part(n, count, count) == n);
-            for (int64_t rank = 0; rank < count; rank++) {
-                int64_t size = tr_part(n, rank + 1, count) - tr_part(n, rank, count);
+            for (int64_t thread = 0; thread < count; thread++) {
+                int64_t size = tr_part(n, thread + 1, count) - tr_part(n, thread, count);
                 ck_assert(size == n / count || size == n / count + (n % count != 0));
             }
         }

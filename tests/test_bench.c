@@ -178,7 +178,7 @@ static void check_step(const char *assignment) {
                                        "fc weight gradient",
                                        "fc input gradient",
                                        "loss loss",
-                                       "wait",
+                                       "barrier",
                                        "next batch"};
     tr_error err = {0};
     tr_config *config = new_config();

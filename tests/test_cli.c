@@ -62,9 +62,9 @@ static const fault config_faults[] = {
      "t.ini:11: conv1.kernel_size: given twice"},
     {12, "conv1 = relu", "t.ini:12: network.conv1: given twice (first on line 11)"},
     /* values: type, range, what follows a number */
-    {8, "batch_size = many", "t.ini:8: loader.batch_size: many is not a whole number"},
-    {8, "batch_size = 8.5", "t.ini:8: loader.batch_size: 8.5 is not a whole number"},
-    {8, "batch_size = 8x", "t.ini:8: loader.batch_size: 8x is not a whole number"},
+    {8, "batch_size = many", "t.ini:8: loader.batch_size: many is not an integer"},
+    {8, "batch_size = 8.5", "t.ini:8: loader.batch_size: 8.5 is not an integer"},
+    {8, "batch_size = 8x", "t.ini:8: loader.batch_size: 8x is not an integer"},
     {8, "batch_size = 0",
      "t.ini:8: loader.batch_size: 0 is out of range, allowed are 1 to 16777216"},
     {8, "batch_size = 99999999999999999999",
@@ -75,7 +75,7 @@ static const fault config_faults[] = {
     {19, "lr = nan", "t.ini:19: optimizer.lr: nan is not a number"},
     {19, "lr = -1", "t.ini:19: optimizer.lr: -1 is out of range, allowed are 0 to 1000000"},
     {11, "conv1 = conv2d out_channels=4 kernel_size=3x",
-     "t.ini:11: conv1.kernel_size: 3x is not a whole number"},
+     "t.ini:11: conv1.kernel_size: 3x is not an integer"},
     {11, "conv1 = conv2d out_channels=4 kernel_size=0",
      "t.ini:11: conv1.kernel_size: 0 is out of range, allowed are 1 to 1024"},
     {11, "conv1 = conv2d out_channels=4",
@@ -209,7 +209,7 @@ static const call wrong_calls[] = {
      "unknown command '--quiet', allowed are train, eval, predict, bench, help"},
     {{"--config", "--quiet"}, "--config: wants a value: --config FILE"},
     {{"--config", "good.ini", "--threads", "all"},
-     "--threads: run.threads: all is neither a whole number nor a known word, allowed are 1 to "
+     "--threads: run.threads: all is neither an integer nor a known word, allowed are 1 to "
      "1024, or auto"},
     {{"--config", "good.ini", "--threads", "0"},
      "--threads: run.threads: 0 is out of range, allowed are 1 to 1024, or auto"},
@@ -217,8 +217,7 @@ static const call wrong_calls[] = {
      "--threads: run.threads: -1 is out of range, allowed are 1 to 1024, or auto"},
     {{"--config", "good.ini", "--threads=1000000"},
      "--threads: run.threads: 1000000 is out of range, allowed are 1 to 1024, or auto"},
-    {{"--config", "good.ini", "--epochs", "1.5"},
-     "--epochs: train.epochs: 1.5 is not a whole number"},
+    {{"--config", "good.ini", "--epochs", "1.5"}, "--epochs: train.epochs: 1.5 is not an integer"},
     {{"--config", "good.ini", "--seed", "9223372036854775808"},
      "--seed: train.seed: 9223372036854775808 is out of range, allowed are 0 to 9007199254740991"},
     {{"--config", "good.ini", "--data", "x"},
@@ -233,7 +232,7 @@ static const call wrong_calls[] = {
     {{"--config", "good.ini", "--set", "train.epoch=1"},
      "--set: train.epoch: unknown key (did you mean 'epochs'?)"},
     {{"--config", "good.ini", "--set", "network.fc=linear out_features=x"},
-     "--set: fc.out_features: x is not a whole number"},
+     "--set: fc.out_features: x is not an integer"},
     {{"--config", "good.ini", "--out", "full"},
      "--out: run.out: 'full' has 'config.ini' already, which a run does not replace, "
      "allowed is a new or empty folder"},
@@ -252,14 +251,14 @@ static const call wrong_calls[] = {
     {{"predict", "--model", "."}, "--model: '.' holds no run: it has no config.ini"},
     {{"predict", "--model", "full", "--count", "0"},
      "--count: 0 is out of range, allowed are 1 to 16777216"},
-    {{"predict", "--model", "full", "--count", "two"}, "--count: 'two' is not a whole number"},
+    {{"predict", "--model", "full", "--count", "two"}, "--count: 'two' is not an integer"},
     {{"eval", "--model", "full", "--json", "no/e.json"}, "--json: there is no folder 'no'"},
     {{"bench"}, "bench: wants one of peak, step, loader, scaling"},
     {{"bench", "stpe"}, "bench: unknown benchmark 'stpe' (did you mean 'step'?)"},
     {{"bench", "peak", "--threads", "1,x"},
-     "--threads: 'x' is not a whole number, allowed are numbers as in --threads 1,2,4, or auto"},
+     "--threads: 'x' is not an integer, allowed are numbers as in --threads 1,2,4, or auto"},
     {{"bench", "scaling", "--config", "good.ini", "--threads", "1,,2"},
-     "--threads: '' is not a whole number, allowed are numbers as in --threads 1,2,4, or auto"},
+     "--threads: '' is not an integer, allowed are numbers as in --threads 1,2,4, or auto"},
     {{"bench", "peak", "--threads", "0"}, "--threads: 0 is out of range, allowed are 1 to 1024"},
     {{"bench", "step"},
      "--config: is missing, and its default configs/lenet.ini is not in this folder: name one, as "
@@ -565,7 +564,7 @@ START_TEST(lost_output) {
     ck_assert_int_eq(p.code, 0);
     weights_of("heard", sha);
     program_start(&p, (const char *const[]){"--config", "good.ini", "--out", "closed", NULL}, "");
-    program_wait(&p);
+    program_barrier(&p);
     check_failure(&p, 1, "trainer: the output could not be written");
     weights_of("closed", other);
     ck_assert_str_eq(sha, other);
@@ -574,7 +573,7 @@ START_TEST(lost_output) {
     if (access("/dev/full", W_OK)) return;
     program_start(&p, (const char *const[]){"--config", "good.ini", "--out", "full-disk", NULL},
                   "/dev/full");
-    program_wait(&p);
+    program_barrier(&p);
     check_failure(&p, 1, "trainer: the output could not be written");
 }
 END_TEST

@@ -95,9 +95,9 @@ typedef struct run {
     int64_t stride;
     const int32_t *labels;
     int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
-    const int64_t *cut; /* of a full batch's shards; NULL: as the executor measures */
-    bool uneven;        /* make it believe that rank 0 is slower, then faster, in turns */
-    int n_moves;        /* out: how often the shards were shared out anew for that */
+    const int64_t *partition; /* of a full batch's shards; NULL: as the executor measures */
+    bool uneven;              /* make it believe that thread 0 is slower, then faster, in turns */
+    int n_moves;              /* out: how often the shards were partitioned anew for that */
     /* what came out */
     uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
     long n_calls;  /* for memory, in the steps */
@@ -111,12 +111,12 @@ static void run_steps(tr_team *team, void *arg) {
     run *r = arg;
     tr_exec *exec = NULL;
     if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
-    if (r->cut) {
-        memcpy(exec->cut, r->cut, (size_t)(exec->n_threads + 1) * sizeof *r->cut);
+    if (r->partition) {
+        memcpy(exec->partition, r->partition, (size_t)(exec->n_threads + 1) * sizeof *r->partition);
         exec->balances = false;
     }
     uint64_t hash = 1;
-    size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].own) * sizeof(tr_real);
+    size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].unfused) * sizeof(tr_real);
     r->n_calls = 0;
     for (int i = 0; i < N_STEPS && r->code == TR_OK; i++) {
         tr_input input = {.n = r->sizes[i],
@@ -126,7 +126,7 @@ static void run_steps(tr_team *team, void *arg) {
                           .load = r->load,
                           .arg = r};
         tr_result result;
-        int64_t cut = exec->cut[1];
+        int64_t partition = exec->partition[1];
         for (int w = 0; r->uneven && w < exec->n_threads; w++)
             exec->workers[w].busy_ns = (uint64_t)(w == 0 && i % 4 < 2 ? 9000 : 3000);
         if (r->uneven) exec->n_measured = 1000;
@@ -136,8 +136,8 @@ static void run_steps(tr_team *team, void *arg) {
         r->n_calls += n_calls - before;
         tr_alloc_fail_after(-1);
         if (r->code) break;
-        r->n_moves +=
-            exec->cut[1] != cut && (input.n < r->options.batch || exec->part[1] == exec->cut[1]);
+        r->n_moves += exec->partition[1] != partition &&
+                      (input.n < r->options.batch || exec->step_partition[1] == exec->partition[1]);
         hash = mix(hash, &result.loss, sizeof result.loss);
         hash = mix(hash, &result.n_correct, sizeof result.n_correct);
         hash = mix(hash, result.best, (size_t)input.n * sizeof *result.best);
@@ -168,7 +168,7 @@ static uint64_t bits_of(run *r, int n_threads) {
     return r->bits;
 }
 
-/* Everything at once: fan-out, fan-in, dense and routed convolutions, both ways of linear. */
+/* Everything at once: fan-out, fan-in, dense and gathered convolutions, both ways of linear. */
 static const char dag_layers[] = "a = conv2d out_channels=8 kernel_size=3 padding=1\n"
                                  "b = relu\n"
                                  "c = conv2d out_channels=8 kernel_size=3 padding=1 from=b\n"
@@ -279,7 +279,7 @@ static int load_late(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
     if (n0 > 0) nanosleep(&t, NULL); /* all but the first thread are late */
     for (int i = n0; i < n1; i++)
         memcpy(x + (i - n0) * stride, r->x + i * r->stride,
-               (size_t)tr_shape_size(r->graph->nodes[0].own) * sizeof *x);
+               (size_t)tr_shape_size(r->graph->nodes[0].unfused) * sizeof *x);
     return TR_OK;
 }
 
@@ -522,14 +522,14 @@ START_TEST(profile_covers_the_step) {
                                  1);
             }
             ck_assert_int_eq(count_rows(&p, "loss", "loss"), 1);
-            ck_assert_str_eq(p.rows[p.n - 1].phase, "wait");
+            ck_assert_str_eq(p.rows[p.n - 1].phase, "barrier");
             for (int i = 0; i < p.n; i++) {
                 const tr_profile_row *row = &p.rows[i];
                 ck_assert_msg(count_rows(&p, row->node, row->phase) == 1, "%s %s", row->node,
                               row->phase);
-                bool wait = i == p.n - 1;
-                ck_assert_msg(wait || row->seconds > 0, "%s %s", row->node, row->phase);
-                ck_assert(!wait || row->overhead);
+                bool barrier = i == p.n - 1;
+                ck_assert_msg(barrier || row->seconds > 0, "%s %s", row->node, row->phase);
+                ck_assert(!barrier || row->overhead);
                 if (strstr(row->phase, "update") == row->phase) ck_assert(row->overhead);
             }
             /* No more than the clock around the step shows, and all but the way to it and back. */
@@ -546,15 +546,15 @@ START_TEST(profile_covers_the_step) {
 END_TEST
 
 /* Faster threads take more shards: whoever takes how many, the bits are the same. */
-START_TEST(uneven_shares) {
-    static const int64_t cuts[][4] = {
+START_TEST(uneven_partitions) {
+    static const int64_t partitions[][4] = {
         {0, 5, 49, 64}, {0, 1, 2, 64}, {0, 31, 63, 64}, {0, 62, 63, 64}, {0, 21, 33, 64}};
     void *args = sgd_args("lr=0.05 momentum=0.9");
     run lenet = new_run(lenet_layers, image, 128, 2, args);
     run dag = new_run(dag_layers, small_image, 128, 2, args);
     uint64_t lenet_bits = bits_of(&lenet, 1), dag_bits = bits_of(&dag, 1);
-    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        lenet.cut = dag.cut = cuts[i];
+    for (size_t i = 0; i < sizeof partitions / sizeof *partitions; i++) {
+        lenet.partition = dag.partition = partitions[i];
         ck_assert_uint_eq(bits_of(&lenet, 3), lenet_bits);
         ck_assert_uint_eq(bits_of(&dag, 3), dag_bits);
     }
@@ -564,8 +564,8 @@ START_TEST(uneven_shares) {
 }
 END_TEST
 
-/* Shards that are shared out anew between steps, and short batches between full ones. */
-START_TEST(shares_that_move) {
+/* Shards that are partitioned anew between steps, and short batches between full ones. */
+START_TEST(moving_partitions) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     static const int sizes[][N_STEPS] = {
         {128, 128, 128, 128}, {128, 128, 5, 128}, {128, 3, 128, 128}};
@@ -592,7 +592,7 @@ static int load_slowly(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
     if (n0 == 0 && r->uneven) nanosleep(&t, NULL);
     for (int i = n0; i < n1; i++)
         memcpy(x + (i - n0) * stride, r->x + i * r->stride,
-               (size_t)tr_shape_size(r->graph->nodes[0].own) * sizeof *x);
+               (size_t)tr_shape_size(r->graph->nodes[0].unfused) * sizeof *x);
     return TR_OK;
 }
 
@@ -609,7 +609,7 @@ static void measured_steps(tr_team *team, void *arg) {
     enum { MOST_STEPS = 64 * 40 };
     tr_exec *exec = NULL;
     if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
-    m->before = exec->cut[1];
+    m->before = exec->partition[1];
     uint64_t hash = 1;
     for (int i = 0; i < (m->wanted ? m->wanted : MOST_STEPS) && r->code == TR_OK; i++) {
         tr_input input = {.n = r->options.batch, .labels = r->labels, .load = r->load, .arg = r};
@@ -617,7 +617,7 @@ static void measured_steps(tr_team *team, void *arg) {
         r->code = tr_exec_step(exec, team, &input, 0.05, i, &result);
         hash = mix(hash, &result.loss, sizeof result.loss);
         m->n_steps = i + 1;
-        m->after = exec->part[1];
+        m->after = exec->step_partition[1];
         if (m->wanted == 0 && m->after < m->before) break;
     }
     r->bits = mix(hash, r->graph->parameters, (size_t)r->graph->n_elements * sizeof(tr_real));
@@ -721,7 +721,7 @@ START_TEST(memory_is_told) {
     bits_of(&r, 2);
     ck_assert_int_eq(r.shape.shard, 2); /* 128 over 64 */
     ck_assert_int_eq(r.shape.n_shards, 64);
-    ck_assert_int_eq(r.shape.n_waits, 1); /* before the update */
+    ck_assert_int_eq(r.shape.n_barriers, 1); /* before the update */
     ck_assert_int_eq(r.shape.chunk % r.shape.shard, 0);
     ck_assert_int_ge(r.account.bytes[TR_MEMORY_OPTIMIZER], 62006 * 4);
     ck_assert_int_gt(r.account.bytes[TR_MEMORY_THREADS], 0);
@@ -750,8 +750,8 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, output_is_input);
     tcase_add_test(all, creation_without_memory);
     tcase_add_test(all, profile_covers_the_step);
-    tcase_add_test(all, uneven_shares);
-    tcase_add_test(all, shares_that_move);
+    tcase_add_test(all, uneven_partitions);
+    tcase_add_test(all, moving_partitions);
     tcase_add_test(all, shares_by_measured_time);
     tcase_add_test(all, odd_rows);
     tcase_add_test(all, memory_is_told);

@@ -237,7 +237,7 @@ static void run_check(tr_team *team, void *arg) {
             tr_param_name(node, p, name);
             for (int64_t e = 0; e < tr_param_count(param); e++, from++) {
                 if (turn++ % c->net->every == 0 || e == 0)
-                    check_element(c, name, e, &param->value[param->place(node, e)], *from);
+                    check_element(c, name, e, &param->value[param->index(node, e)], *from);
             }
         }
     }
@@ -252,7 +252,7 @@ static void run_check(tr_team *team, void *arg) {
 START_TEST(gradients) {
     const net *n = &nets[_i];
     tr_graph *graph = graph_of(n->lines, n->input, 0);
-    int classes = (int)tr_shape_size(graph->nodes[graph->output].own);
+    int classes = (int)tr_shape_size(graph->nodes[graph->output].unfused);
     int64_t size = tr_shape_size(n->input), stride = stride_of(n->input);
     int32_t *labels = tr_alloc((size_t)n->batch, sizeof *labels, NULL);
     check c = {

@@ -168,7 +168,7 @@ START_TEST(lenet) {
                                             {"fc1", "120"},           {"fc3", "10"}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         char text[64];
-        ck_assert_str_eq(tr_shape_text(node_of(graph, shapes[i][0])->own, text), shapes[i][1]);
+        ck_assert_str_eq(tr_shape_text(node_of(graph, shapes[i][0])->unfused, text), shapes[i][1]);
     }
     tr_graph_free(graph);
 }
@@ -199,7 +199,7 @@ END_TEST
 
 typedef struct fusion {
     const char *lines;
-    const char *absorbed; /* "relu1>conv1 ...": the layers whose work another does */
+    const char *fused; /* "relu1>conv1 ...": the layers whose work another does */
 } fusion;
 
 static const fusion fusions[] = {
@@ -234,20 +234,20 @@ static const fusion fusions[] = {
 enum { N_FUSIONS = sizeof fusions / sizeof *fusions };
 
 START_TEST(fusion_where_it_may) {
-    char text[512], absorbed[128] = "";
+    char text[512], fused[128] = "";
     snprintf(text, sizeof text, "%s%s", fusions[_i].lines,
              fusions[_i].lines[0] == 'f' ? "" : "end = flatten\n");
     tr_graph *graph = graph_of(text, image, 0);
     for (int i = 1; i < graph->n_nodes; i++) {
         const tr_node *node = &graph->nodes[i], *host = &graph->nodes[node->value];
         if (node->op->view || node->value == i) continue;
-        strcat(strcat(strcat(strcat(absorbed, node->name), ">"), host->name), " ");
+        strcat(strcat(strcat(strcat(fused, node->name), ">"), host->name), " ");
         bool last = true;
         for (int j = i + 1; j < graph->n_nodes; j++)
             last &= graph->nodes[j].value != node->value || graph->nodes[j].op->view;
-        if (last) ck_assert_int_eq(tr_shape_size(host->out), tr_shape_size(node->own));
+        if (last) ck_assert_int_eq(tr_shape_size(host->out), tr_shape_size(node->unfused));
     }
-    ck_assert_str_eq(absorbed, fusions[_i].absorbed);
+    ck_assert_str_eq(fused, fusions[_i].fused);
     tr_graph_free(graph);
 }
 END_TEST
@@ -321,20 +321,21 @@ START_TEST(initial_values) {
             const tr_param *param = &node->param[p];
             int64_t n = tr_param_count(param), inputs = 1;
             for (int d = 1; d < node->param[0].n_dims; d++) inputs *= node->param[0].dim[d];
-            ck_assert_double_eq_tol(param->bound, 1 / sqrt((double)inputs), 1e-15);
+            ck_assert_double_eq_tol(param->init_range, 1 / sqrt((double)inputs), 1e-15);
             float *v = tr_alloc((size_t)n, sizeof *v, NULL);
             double sum = 0, squares = 0;
             tr_param_get(node, p, v);
             bool inside = true;
             for (int64_t e = 0; e < n; e++) {
-                inside &= (double)v[e] >= -param->bound * (1 + 1e-7) && (double)v[e] < param->bound;
+                inside &= (double)v[e] >= -param->init_range * (1 + 1e-7) &&
+                          (double)v[e] < param->init_range;
                 sum += (double)v[e];
                 squares += (double)v[e] * (double)v[e];
             }
             ck_assert(inside);
             /* A uniform variable has variance b^2/3, its square 4 b^4/45: five standard deviations.
              */
-            double b = param->bound, root = sqrt((double)n);
+            double b = param->init_range, root = sqrt((double)n);
             ck_assert_double_le(fabs(sum), 5 * b / sqrt(3) * root);
             ck_assert_double_le(fabs(squares - (double)n * b * b / 3),
                                 5 * 2 / sqrt(45) * b * b * root);
@@ -355,7 +356,8 @@ START_TEST(parameters_draw_their_own) {
     for (int i = 0; i < graph->n_nodes; i++) {
         for (int p = 0; p < graph->nodes[i].n_params; p++) {
             const tr_param *param = &graph->nodes[i].param[p];
-            first[n++] = (double)param->value[param->place(&graph->nodes[i], 0)] / param->bound;
+            first[n++] =
+                (double)param->value[param->index(&graph->nodes[i], 0)] / param->init_range;
             for (int k = 0; k < n - 1; k++)
                 ck_assert_double_ge(fabs(first[k] - first[n - 1]), 1e-4);
         }

@@ -1,4 +1,4 @@
-/* Tests of the room `io`: SHA-256, safetensors, JSON.
+/* Tests of the module `io`: SHA-256, safetensors, JSON.
  *
  * Every file is made in a fresh folder that the fixture removes. Damaged safetensors files are
  * written as text here, each wrong in one way, and the message must name what is wrong.
@@ -427,9 +427,9 @@ static const struct {
     {"{" T("a", "BF16", "[4]", "[0,16]") "}", "the shape needs 8 bytes"},
     {"{" T("a", "I64", "[4]", "[0,16]") "}", "the shape needs 32 bytes"},
     {"{" T("a", "F32", "4", "[0,16]") "}", "shape is missing or not a list"},
-    {"{" T("a", "F32", "[4.0]", "[0,16]") "}", "shape[0] is not a whole number"},
-    {"{" T("a", "F32", "[1,-4]", "[0,16]") "}", "shape[1] is not a whole number"},
-    {"{" T("a", "F32", "[\"4\"]", "[0,16]") "}", "shape[0] is not a whole number"},
+    {"{" T("a", "F32", "[4.0]", "[0,16]") "}", "shape[0] is not an integer"},
+    {"{" T("a", "F32", "[1,-4]", "[0,16]") "}", "shape[1] is not an integer"},
+    {"{" T("a", "F32", "[\"4\"]", "[0,16]") "}", "shape[0] is not an integer"},
     {"{" T("a", "F32", "[99999999999999999999]", "[0,16]") "}", "not valid JSON"},
     {"{" T("a", "F32", "[3]", "[0,16]") "}", "the shape needs 12 bytes, data_offsets hold 16"},
     {"{" T("a", "F32", "[5]", "[0,16]") "}", "the shape needs 20 bytes"},

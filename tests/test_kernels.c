@@ -50,7 +50,7 @@ static int pick(const int *list, int n) {
 }
 
 typedef enum kind {
-    SMALL,   /* whole numbers: ties, exact sums, zeros of both signs */
+    SMALL,   /* integers: ties, exact sums, zeros of both signs */
     REAL,    /* anything around 1 */
     TINY,    /* products and sums that are flushed to zero, and inputs that are */
     SPECIAL, /* some infinities and NaNs */
@@ -180,7 +180,7 @@ static float *forward_weights(const tr_conv *d, kind k) {
     return w;
 }
 
-static float *route_weights(const tr_conv *d, kind k) {
+static float *gather_weights(const tr_conv *d, kind k) {
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
     float *w = input((int64_t)d->k * d->kh * run8, k);
     for (int r = 0; r < d->k * d->kh; r++) {
@@ -200,33 +200,33 @@ static void check_conv_backward(const tr_kernels *t, const tr_conv *d, const flo
     (void)n_x;
 }
 
-static void check_routes(const tr_kernels *t, const tr_conv *d, const float *x, int64_t n_x,
+static void check_gather(const tr_kernels *t, const tr_conv *d, const float *x, int64_t n_x,
                          const float *y, const uint8_t *index, kind k) {
     int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     float *dy = input(n * d->k, k);
-    outputs routes = output(n * d->k, sizeof(tr_route)), counts = output(d->k, sizeof(int32_t));
-    scalar->route(d, y, dy, index, routes.a, counts.a);
-    t->route(d, y, dy, index, routes.b, counts.b);
-    compare(counts, "route counts");
-    const tr_route *list = routes.a;
+    outputs lists = output(n * d->k, sizeof(tr_gather)), counts = output(d->k, sizeof(int32_t));
+    scalar->gather(d, y, dy, index, lists.a, counts.a);
+    t->gather(d, y, dy, index, lists.b, counts.b);
+    compare(counts, "gather counts");
+    const tr_gather *list = lists.a;
     for (int c = 0; c < d->k; c++) { /* behind its count a list may hold anything */
         size_t first = (size_t)(c * n) * sizeof *list,
                bytes = sizeof *list * (size_t)((int32_t *)counts.a)[c];
-        if (memcmp((char *)routes.a + first, (char *)routes.b + first, bytes) != 0)
-            ck_abort_msg("%s: routes of channel %d differ", label, c);
+        if (memcmp((char *)lists.a + first, (char *)lists.b + first, bytes) != 0)
+            ck_abort_msg("%s: lists of channel %d differ", label, c);
     }
-    check_guard(routes.b, routes.n, routes.size, "routes");
+    check_guard(lists.b, lists.n, lists.size, "lists");
 
-    float *start = route_weights(d, k), *w = route_weights(d, k);
+    float *start = gather_weights(d, k), *w = gather_weights(d, k);
     outputs dw = output_from((int64_t)d->k * d->kh * tr_round_up(d->run, TR_BLOCK8), start);
-    scalar->route_dw(d, x, list, counts.a, dw.a);
-    t->route_dw(d, x, list, counts.a, dw.b);
-    compare(dw, "route_dw");
+    scalar->gather_dw(d, x, list, counts.a, dw.a);
+    t->gather_dw(d, x, list, counts.a, dw.b);
+    compare(dw, "gather_dw");
 
     outputs dx = output(n_x, sizeof *x);
-    scalar->route_dx(d, list, counts.a, w, dx.a, n_x);
-    t->route_dx(d, list, counts.a, w, dx.b, n_x);
-    compare(dx, "route_dx");
+    scalar->gather_dx(d, list, counts.a, w, dx.a, n_x);
+    t->gather_dx(d, list, counts.a, w, dx.b, n_x);
+    compare(dx, "gather_dx");
 }
 
 static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride, int pool, int oh,
@@ -260,7 +260,7 @@ static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride
     compare(index, "index of conv");
     check_guard(scratch.b, scratch.n, scratch.size, "scratch of conv");
     if (pool > 1)
-        check_routes(t, &d, x, n_x, y.a, index.a, what);
+        check_gather(t, &d, x, n_x, y.a, index.a, what);
     else
         check_conv_backward(t, &d, x, n_x, what);
     release();
@@ -316,13 +316,13 @@ START_TEST(linear) {
         snprintf(label, sizeof label, "%s: linear %d x %d to %d, relu %d, bias %d, data %d",
                  t->name, n, ni, no, relu, bias, (int)k);
         int per_block = 1 + below(ni + 2);
-        int64_t apart = (int64_t)per_block * no + 8 * below(3);
-        float *x = input(n * xs, k), *w = input((int64_t)(ni / per_block + 1) * apart, k),
+        int64_t block_stride = (int64_t)per_block * no + 8 * below(3);
+        float *x = input(n * xs, k), *w = input((int64_t)(ni / per_block + 1) * block_stride, k),
               *b = bias ? input(no, k) : NULL, *dz = input(n * ys, k);
         outputs y = output(n * ys, sizeof *x), dx = output(n * xs, sizeof *x),
                 dw = output((int64_t)ni * no, sizeof *x);
-        scalar->linear(n, ni, no, x, xs, w, per_block, apart, b, relu, y.a, ys);
-        t->linear(n, ni, no, x, xs, w, per_block, apart, b, relu, y.b, ys);
+        scalar->linear(n, ni, no, x, xs, w, per_block, block_stride, b, relu, y.a, ys);
+        t->linear(n, ni, no, x, xs, w, per_block, block_stride, b, relu, y.b, ys);
         compare(y, "linear");
         scalar->linear_dx(n, ni, no, dz, ys, w, dx.a, xs);
         t->linear_dx(n, ni, no, dz, ys, w, dx.b, xs);
@@ -339,17 +339,17 @@ START_TEST(sums) {
     const tr_kernels *t = tables[_i];
     state = 4;
     for (int i = 0; i < 600; i++) {
-        int n = below(5), no = 8 * (1 + below(5)), parts = 1 + below(9);
-        int64_t ys = no + below(20), apart = (int64_t)n * no + below(30);
+        int n = below(5), no = 8 * (1 + below(5)), partials = 1 + below(9);
+        int64_t ys = no + below(20), block_stride = (int64_t)n * no + below(30);
         bool relu = below(2);
         kind k = (kind)(i % N_KINDS);
-        snprintf(label, sizeof label, "%s: sum_parts %d x %d, %d parts, data %d", t->name, n, no,
-                 parts, (int)k);
-        float *p = input(parts * apart, k);
+        snprintf(label, sizeof label, "%s: sum_partials %d x %d, %d partials, data %d", t->name, n,
+                 no, partials, (int)k);
+        float *p = input(partials * block_stride, k);
         outputs y = output(n * ys, sizeof *p);
-        scalar->sum_parts(n, no, p, apart, parts, relu, y.a, ys);
-        t->sum_parts(n, no, p, apart, parts, relu, y.b, ys);
-        compare(y, "sum_parts");
+        scalar->sum_partials(n, no, p, block_stride, partials, relu, y.a, ys);
+        t->sum_partials(n, no, p, block_stride, partials, relu, y.b, ys);
+        compare(y, "sum_partials");
         release();
 
         int channel = i % 40, count = below(70), step = channel + below(3);

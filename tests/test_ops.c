@@ -37,7 +37,7 @@ static void probe_run(const tr_work *w) {
 static void probe_plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     (void)node;
     out->forward[out->n_forward++] = (tr_phase){
-        "probe", TR_CUT_SAMPLES, 0, TR_USE_X | (request->need_dx[0] ? TR_USE_DX : 0), probe_run};
+        "probe", TR_BY_SAMPLES, 0, TR_USE_X | (request->need_dx[0] ? TR_USE_DX : 0), probe_run};
 }
 
 static const tr_op probe_op = {.schema = {"probe", "", NULL, 0, 1}, .plan = probe_plan};
@@ -111,7 +111,7 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
     tr_graph *graph = graph_of(lines, in, 0);
     graph->nodes[graph->n_nodes - 1].op = &probe_op;
     set_parameters(graph, c);
-    tr_shape out = graph->nodes[graph->output].own;
+    tr_shape out = graph->nodes[graph->output].unfused;
     ck_assert_int_eq(tr_shape_size(out) * y->dim[0], (int64_t)y->n);
 
     int n = (int)x->dim[0], batch = n + 2 * s->extra;
@@ -180,7 +180,7 @@ END_TEST
 
 /* ---- linear, both of its ways ----
  * The files' matrices are small; here are some that are cut by rows in a small batch. Values are
- * multiples of 1/4 up to 1, so sums of 4100 products are whole numbers below 2^20 in units of 1/16:
+ * multiples of 1/4 up to 1, so sums of 4100 products are integers below 2^20 in units of 1/16:
  * exact. */
 
 typedef struct matrix {
@@ -416,7 +416,7 @@ static const golden messages[] = {
     {IMAGE, "c = conv2d out_channels=0 kernel_size=3",
      "net.ini:2: c.out_channels: 0 is out of range, allowed are 1 to 65536"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3x",
-     "net.ini:2: c.kernel_size: 3x is not a whole number"},
+     "net.ini:2: c.kernel_size: 3x is not an integer"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3 stride=0",
      "net.ini:2: c.stride: 0 is out of range, allowed are 1 to 1024"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=-1",

@@ -112,7 +112,7 @@ static const char *const networks[] = {
 enum { N_NETWORKS = sizeof networks / sizeof *networks };
 
 static bool by_samples(const tr_step *s) {
-    return s->phase.cut == TR_CUT_SAMPLES || s->phase.cut == TR_CUT_SHARDS;
+    return s->phase.partition == TR_BY_SAMPLES || s->phase.partition == TR_BY_SHARDS;
 }
 
 /* Step i reads or writes the buffer. */
@@ -127,7 +127,7 @@ static void check_program(const tr_program *p, bool training) {
     int *segment = tr_alloc((size_t)p->n_steps + 1, sizeof *segment, NULL);
     bool backward = false;
     int updates[16] = {0};
-    for (int i = 1; i < p->n_steps; i++) segment[i] = segment[i - 1] + p->steps[i].wait;
+    for (int i = 1; i < p->n_steps; i++) segment[i] = segment[i - 1] + p->steps[i].barrier;
     segment[p->n_steps] = segment[p->n_steps - 1] + 1;
     for (int i = 0; i < p->n_steps; i++) {
         const tr_step *s = &p->steps[i];
@@ -140,7 +140,7 @@ static void check_program(const tr_program *p, bool training) {
             for (int j = i + 1; j < p->n_steps; j++) ck_assert_ptr_ne(p->steps[j].node, s->node);
             /* Gradients that others summed: never without a wait behind them. */
             if (p->plans[s->node->id].grad_size)
-                for (int j = i; !p->steps[j].wait; j--) ck_assert(p->steps[j].update);
+                for (int j = i; !p->steps[j].barrier; j--) ck_assert(p->steps[j].update);
         }
         for (int j = 0; j < i && segment[j] <= segment[i]; j++) {
             /* In one segment: samples follow samples; what each does for itself comes first; work
@@ -148,13 +148,14 @@ static void check_program(const tr_program *p, bool training) {
              * behind it. */
             const tr_step *before = &p->steps[j];
             if (segment[j] != segment[i]) continue;
-            bool updated = before->phase.cut == TR_CUT_BLOCKS && before->node &&
+            bool updated = before->phase.partition == TR_BY_BLOCKS && before->node &&
                            p->plans[before->node->id].update_blocks == before->phase.n_blocks;
-            ck_assert(before->phase.cut == TR_CUT_EACH || (by_samples(before) && by_samples(s)) ||
+            ck_assert(before->phase.partition == TR_PER_THREAD ||
+                      (by_samples(before) && by_samples(s)) ||
                       (s->update && (before->update || updated)));
         }
         /* A wait stands only where it must. */
-        if (s->wait) ck_assert(!by_samples(s) || !by_samples(s - 1));
+        if (s->barrier) ck_assert(!by_samples(s) || !by_samples(s - 1));
     }
     for (int i = 0; i < p->graph->n_nodes; i++)
         ck_assert_int_eq(updates[i], training && p->graph->nodes[i].n_params > 0);
@@ -171,7 +172,7 @@ static void check_program(const tr_program *p, bool training) {
         if (last < 0) continue;
         ck_assert_int_eq(buffer->first, tr_min(first, last));
         ck_assert_int_eq(buffer->last, last);
-        if (b == p->outside) continue;
+        if (b == p->external) continue;
         if (last < p->n_steps && segment[first] == segment[last]) {
             for (int i = first; i <= last; i++) local &= by_samples(&p->steps[i]);
         } else {
@@ -184,7 +185,7 @@ static void check_program(const tr_program *p, bool training) {
          */
         for (int o = 0; o < b; o++) {
             const tr_buffer *other = &p->buffers[o];
-            if (o == p->outside || other->last < 0 || other->local != local) continue;
+            if (o == p->external || other->last < 0 || other->local != local) continue;
             bool apart = local ? other->last < first || last < other->first
                                : segment[other->last] < segment[first] ||
                                      segment[last] < segment[other->first];
@@ -206,7 +207,7 @@ START_TEST(programs) {
             bool training = flags & TR_PROGRAM_TRAINS;
             ck_assert_int_eq(tr_program_create(graph, batches[b], flags, &p, &err), TR_OK);
             check_program(p, training);
-            ck_assert_int_eq(p->outside >= 0, !(flags & TR_PROGRAM_LOADS));
+            ck_assert_int_eq(p->external >= 0, !(flags & TR_PROGRAM_LOADS));
             ck_assert_int_eq(p->input_gradient >= 0,
                              training && (flags & TR_PROGRAM_INPUT_GRADIENT));
             /* No input gradient of the first layer unless somebody wants it. */
@@ -232,36 +233,36 @@ START_TEST(updates_in_a_row) {
     tr_program *p;
     ck_assert_int_eq(tr_program_create(graph, 4, TR_PROGRAM_TRAINS, &p, NULL), TR_OK);
     const tr_step *last = &p->steps[p->n_steps - 1];
-    ck_assert(last->update && strcmp(last->node->name, "d") == 0 && !last->wait);
-    ck_assert(last[-1].update && strcmp(last[-1].node->name, "b") == 0 && !last[-1].wait);
+    ck_assert(last->update && strcmp(last->node->name, "d") == 0 && !last->barrier);
+    ck_assert(last[-1].update && strcmp(last[-1].node->name, "b") == 0 && !last[-1].barrier);
     tr_program_free(p);
     tr_graph_free(graph);
 }
 END_TEST
 
-START_TEST(lenet_waits) {
+START_TEST(lenet_barriers) {
     tr_graph *graph = graph_of(lenet_layers, image, 10);
     static const struct {
         int batch;
         unsigned flags;
-        int waits;
+        int barriers;
     } cases[] = {{128, TR_PROGRAM_TRAINS, 1},
                  {128, TR_PROGRAM_TRAINS | TR_PROGRAM_LOADS, 1},
                  {4, 0, 0},
                  {256, 0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tr_program *p;
-        int waits = 0;
+        int barriers = 0;
         ck_assert_int_eq(tr_program_create(graph, cases[i].batch, cases[i].flags, &p, NULL), TR_OK);
-        for (int s = 0; s < p->n_steps; s++) waits += p->steps[s].wait;
-        ck_assert_int_eq(waits, cases[i].waits);
+        for (int s = 0; s < p->n_steps; s++) barriers += p->steps[s].barrier;
+        ck_assert_int_eq(barriers, cases[i].barriers);
         tr_program_free(p);
     }
     tr_program *p;
     ck_assert_int_eq(tr_program_create(graph, 4, TR_PROGRAM_TRAINS, &p, NULL), TR_OK);
     for (int s = 1; s < p->n_steps; s++) {
         const tr_node *node = p->steps[s].node, *before = p->steps[s - 1].node;
-        if (!p->steps[s].wait) continue;
+        if (!p->steps[s].barrier) continue;
         ck_assert(strncmp(node->name, "fc", 2) == 0 || strncmp(before->name, "fc", 2) == 0);
     }
     tr_program_free(p);
@@ -278,7 +279,7 @@ static Suite *program_suite(void) {
     tcase_add_test(all, planner_without_memory);
     tcase_add_loop_test(all, programs, 0, N_NETWORKS);
     tcase_add_test(all, updates_in_a_row);
-    tcase_add_test(all, lenet_waits);
+    tcase_add_test(all, lenet_barriers);
     suite_add_tcase(suite, all);
     return suite;
 }

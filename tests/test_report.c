@@ -1,4 +1,4 @@
-/* Tests of the room `report`: pictures, formats, the progress line.
+/* Tests of the module `report`: pictures, formats, the progress line.
  *
  * Pictures are read back with cairo: they must be whole PNG files of a sane size, with ink on them
  * where ink must be. How they look is for eyes, not for tests. Each test has a folder of its own.

@@ -481,18 +481,16 @@ START_TEST(help_pages) {
                "      learning rate\n"},
         {"optimizer.lr", "optimizer.lr (key)\n  optimizer.lr (sgd): number"},
         {"isa", "isa (key)\n  run.isa: text; default auto\n"},
-        {"batch_size",
-         "batch_size (key)\n  loader.batch_size: whole number, 1 to 16777216; default 1"},
+        {"batch_size", "batch_size (key)\n  loader.batch_size: integer, 1 to 16777216; default 1"},
         {"momentum", "momentum (key)\n  optimizer.momentum (sgd): number, 0 to 1; default 0\n"},
         {"kernel_size",
-         "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: whole"},
-        {"conv2d.kernel_size",
-         "  kernel_size=... of the layer conv2d, in a line of [network]: whole "
-         "number, 1 to 1024; must be given\n      height and width"},
+         "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: integer"},
+        {"conv2d.kernel_size", "  kernel_size=... of the layer conv2d, in a line of [network]: "
+                               "integer, 1 to 1024; must be given\n      height and width"},
         {"root", "  data.root (cifar10): file or folder; default data/cifar-10-batches-bin\n"},
         {"type", "\n  optimizer.type: the optimizer, one of sgd\n"},
         {"from", "  from=NAME,... in a line of [network] or [block ...]\n"},
-        {"train", "\n\ntrain (key)\n  data.train (synthetic): whole number"},
+        {"train", "\n\ntrain (key)\n  data.train (synthetic): integer"},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         RUN(&page, "help", keys[i].topic);
@@ -574,7 +572,7 @@ enum { AT_ONCE = 4 };
 
 static void start_at_once(program *p, const char *const *args) {
     for (int i = 0; i < AT_ONCE; i++) program_start(&p[i], args, NULL);
-    for (int i = 0; i < AT_ONCE; i++) program_wait(&p[i]);
+    for (int i = 0; i < AT_ONCE; i++) program_barrier(&p[i]);
 }
 
 /* Runs that want one folder at the same moment: one gets it and is whole. */
@@ -660,7 +658,7 @@ START_TEST(stopped_by_a_signal) {
     snprintf(out, sizeof out, "signal-%d", signals[_i].number);
     start_long(&p, out, "epoch 2: ");
     kill(p.pid, signals[_i].number);
-    program_wait(&p);
+    program_barrier(&p);
     ck_assert_msg(p.code == signals[_i].code, "%d: %s", p.code, p.err);
     snprintf(wanted, sizeof wanted, "trainer: %s: stopped in epoch ", signals[_i].name);
     ck_assert_msg(strstr(p.err, wanted) == p.err, "%s", p.err);
@@ -692,7 +690,7 @@ START_TEST(second_signal) {
     kill(p.pid, SIGINT);
     kill(p.pid, SIGTERM);
     kill(p.pid, SIGCONT);
-    program_wait(&p);
+    program_barrier(&p);
     ck_assert_int_eq(p.code, 256 + SIGTERM);
     ck_assert_int_ne(access("second/summary.json", F_OK), 0);
     ck_assert_int_eq(access("second/lock", F_OK), 0);
@@ -707,7 +705,7 @@ START_TEST(ignored_signal) {
     signal(SIGINT, SIG_DFL);
     kill(p.pid, SIGINT);
     kill(p.pid, SIGTERM);
-    program_wait(&p);
+    program_barrier(&p);
     ck_assert_msg(p.code == 143, "%d: %s", p.code, p.err);
 }
 END_TEST
@@ -749,7 +747,7 @@ START_TEST(killed_run) {
                   NULL);
     watch(path, p.pid, 0.005 + 0.061 * _i);
     kill(p.pid, SIGKILL);
-    program_wait(&p);
+    program_barrier(&p);
     ck_assert_int_eq(p.code, 256 + SIGKILL);
     ck_assert_int_eq(stat(path, &info), 0);
     RUN(&p, "eval", "--model", run); /* reads config.ini and the model */

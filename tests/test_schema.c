@@ -221,18 +221,18 @@ static const struct {
      "a.ini:7: conv1.kernel_size: 1025 is out of range, allowed are 1 to 1024"},
     {"conv2d kernel_size=99999999999999999999",
      "a.ini:7: conv1.kernel_size: 99999999999999999999 is out of range, allowed are 1 to 1024"},
-    {"conv2d kernel_size=1.5", "a.ini:7: conv1.kernel_size: 1.5 is not a whole number"},
-    {"conv2d kernel_size=1e3", "a.ini:7: conv1.kernel_size: 1e3 is not a whole number"},
-    {"conv2d kernel_size=0x10", "a.ini:7: conv1.kernel_size: 0x10 is not a whole number"},
-    {"conv2d kernel_size=5x", "a.ini:7: conv1.kernel_size: 5x is not a whole number"},
-    {"conv2d kernel_size=-", "a.ini:7: conv1.kernel_size: - is not a whole number"},
+    {"conv2d kernel_size=1.5", "a.ini:7: conv1.kernel_size: 1.5 is not an integer"},
+    {"conv2d kernel_size=1e3", "a.ini:7: conv1.kernel_size: 1e3 is not an integer"},
+    {"conv2d kernel_size=0x10", "a.ini:7: conv1.kernel_size: 0x10 is not an integer"},
+    {"conv2d kernel_size=5x", "a.ini:7: conv1.kernel_size: 5x is not an integer"},
+    {"conv2d kernel_size=-", "a.ini:7: conv1.kernel_size: - is not an integer"},
     {"conv2d kernel_size=", "a.ini:7: conv1.kernel_size: the value is missing"},
     {"conv2d kernel_size=5 kernel_size=5", "a.ini:7: conv1.kernel_size: given twice"},
     {"conv2d workers=auot",
-     "a.ini:7: conv1.workers: auot is neither a whole number nor a known word, allowed are 0 to "
+     "a.ini:7: conv1.workers: auot is neither an integer nor a known word, allowed are 0 to "
      "256, or auto, or all"},
     {"conv2d workers=many",
-     "a.ini:7: conv1.workers: many is neither a whole number nor a known word, allowed are 0 to "
+     "a.ini:7: conv1.workers: many is neither an integer nor a known word, allowed are 0 to "
      "256, or auto, or all"},
     {"conv2d workers=-1",
      "a.ini:7: conv1.workers: -1 is out of range, allowed are 0 to 256, or auto, or all"},

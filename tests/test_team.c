@@ -1,4 +1,4 @@
-/* The team: ranks, jobs, barriers, sleep and wake-up, and what a region leaves behind.
+/* The team: threads, jobs, barriers, sleep and wake-up, and what a region leaves behind.
  *
  * Check forks no test here, for libgomp hangs in the child of a process that had a region. A lost
  * wake-up shows as a test that never ends; Meson's limit on time ends it.
@@ -29,7 +29,7 @@ static void close_machine(void) {
     tr_topology_free(machine);
 }
 
-/* Run `main` on n ranks, more than CPUs if need be. */
+/* Run `main` on n threads, more than CPUs if need be. */
 static void run(int n, void (*main)(tr_team *team, void *arg), void *arg) {
     tr_error err = {0};
     tr_placement *p = tr_alloc(1, sizeof *p, &err);
@@ -54,47 +54,48 @@ static unsigned next_random(unsigned *state) {
 /* ---- jobs ---- */
 
 typedef struct coverage {
-    int size, runs[MAX_RANKS]; /* plain on purpose: seen by rank 0 only through the end of a job */
+    int size,
+        runs[MAX_RANKS]; /* plain on purpose: seen by thread 0 only through the end of a job */
     pthread_t caller;
     unsigned seed;
 } coverage;
 
-static void count_rank(int rank, void *arg) {
+static void count_thread(int thread, void *arg) {
     coverage *c = arg;
-    c->runs[rank]++;
+    c->runs[thread]++;
 }
 
 static void cover(tr_team *team, void *arg) {
     coverage *c = arg;
     ck_assert(pthread_equal(pthread_self(), c->caller));
     ck_assert_int_eq(tr_team_size(team), c->size);
-    tr_team_do(team, c->size, count_rank, c);
+    tr_team_do(team, c->size, count_thread, c);
     for (int r = 0; r < MAX_RANKS; r++) ck_assert_int_eq(c->runs[r], r < c->size);
     int want[MAX_RANKS];
     memcpy(want, c->runs, sizeof want);
-    for (int i = 0; i < 300; i++) { /* ranks 0..n-1, no others */
+    for (int i = 0; i < 300; i++) { /* threads 0..n-1, no others */
         int n = 1 + (int)(next_random(&c->seed) % (unsigned)c->size);
-        tr_team_do(team, n, count_rank, c);
+        tr_team_do(team, n, count_thread, c);
         for (int r = 0; r < n; r++) want[r]++;
         ck_assert_mem_eq(c->runs, want, sizeof want);
     }
 }
 
-START_TEST(ranks) {
+START_TEST(threads) {
     static const int sizes[] = {1, 2, 3, 4, 5, 7, 8, 13, 16};
     coverage c = {.size = sizes[_i], .caller = pthread_self(), .seed = (unsigned)_i};
     run(c.size, cover, &c);
 }
 END_TEST
 
-static void do_nothing(int rank, void *arg) {
-    (void)rank, (void)arg;
+static void do_nothing(int thread, void *arg) {
+    (void)thread, (void)arg;
 }
 
-static void count_sleeps(int rank, void *arg) {
+static void count_sleeps(int thread, void *arg) {
     struct rusage use;
     getrusage(RUSAGE_THREAD, &use);
-    ((long *)arg)[rank] = use.ru_nvcsw;
+    ((long *)arg)[thread] = use.ru_nvcsw;
 }
 
 static void small_jobs(tr_team *team, void *arg) {
@@ -103,7 +104,7 @@ static void small_jobs(tr_team *team, void *arg) {
     (void)arg;
     tr_team_do(team, 3, count_sleeps, before);
     for (int i = 0; i < JOBS; i++) {
-        if (i == 0) nap(5000); /* rank 2 falls asleep */
+        if (i == 0) nap(5000); /* thread 2 falls asleep */
         tr_team_do(team, 2, do_nothing, NULL);
     }
     tr_team_do(team, 3, count_sleeps, after);
@@ -120,7 +121,7 @@ static void sleepy_jobs(tr_team *team, void *arg) {
     coverage *c = arg;
     for (int i = 0; i < 40; i++) { /* naps around the time at which waiting turns into sleep */
         nap(i * 5);
-        tr_team_do(team, c->size, count_rank, c);
+        tr_team_do(team, c->size, count_thread, c);
     }
     for (int r = 0; r < c->size; r++) ck_assert_int_eq(c->runs[r], 40);
 }
@@ -136,21 +137,21 @@ END_TEST
 typedef struct rounds {
     tr_team *team;
     int n, n_rounds;
-    int naps;             /* every so many rounds one rank is late; 0: none */
+    int naps;             /* every so many rounds one thread is late; 0: none */
     long slot[MAX_RANKS]; /* plain: only the barrier orders them */
     atomic_int n_wrong;
 } rounds;
 
 /* Between two barriers all slots show the same round: none is early, none late, none unseen. */
-static void check_rounds(int rank, void *arg) {
+static void check_rounds(int thread, void *arg) {
     rounds *b = arg;
     for (int i = 1; i <= b->n_rounds; i++) {
-        if (b->naps && i % b->naps == 0 && i / b->naps % b->n == rank) nap(100);
-        b->slot[rank] = i;
-        tr_team_barrier(b->team, rank);
+        if (b->naps && i % b->naps == 0 && i / b->naps % b->n == thread) nap(100);
+        b->slot[thread] = i;
+        tr_team_barrier(b->team, thread);
         for (int r = 0; r < b->n; r++)
             if (b->slot[r] != i) atomic_fetch_add(&b->n_wrong, 1);
-        tr_team_barrier(b->team, rank);
+        tr_team_barrier(b->team, thread);
     }
 }
 
@@ -238,8 +239,8 @@ static float half(float x) {
     return y * 0.5f;
 }
 
-static void see_mode(int rank, void *arg) {
-    ((float *)arg)[rank] = half(FLT_MIN);
+static void see_mode(int thread, void *arg) {
+    ((float *)arg)[thread] = half(FLT_MIN);
 }
 
 static void see_modes(tr_team *team, void *arg) {
@@ -263,9 +264,9 @@ typedef struct bindings {
     cpu_set_t set[MAX_RANKS];
 } bindings;
 
-static void see_binding(int rank, void *arg) {
+static void see_binding(int thread, void *arg) {
     bindings *b = arg;
-    sched_getaffinity(0, sizeof b->set[rank], &b->set[rank]);
+    sched_getaffinity(0, sizeof b->set[thread], &b->set[thread]);
 }
 
 static void see_bindings(tr_team *team, void *arg) {
@@ -364,7 +365,7 @@ static Suite *team_suite(void) {
     Suite *suite = suite_create("team");
     TCase *all = tcase_create("team");
     tcase_add_unchecked_fixture(all, open_machine, close_machine);
-    tcase_add_loop_test(all, ranks, 0, 9);
+    tcase_add_loop_test(all, threads, 0, 9);
     tcase_add_test(all, rest_sleeps);
     tcase_add_loop_test(all, wake_ups, 0, 5);
     tcase_add_loop_test(all, barriers, 0, 7);

@@ -1,6 +1,6 @@
 /* The topology and the placement of threads, on machines that need not exist.
  *
- * Every machine is loaded twice: by the room under test and by hwloc directly, and each placement
+ * Every machine is loaded twice: by the module under test and by hwloc directly, and each placement
  * is held against what hwloc says of the CPUs. Machines with kinds of cores or with CPUs taken away
  * cannot be written as one line: hwloc makes them into an XML file first.
  */
@@ -157,7 +157,7 @@ static void check_placement(const machine *m, const view *v, const tr_placement 
     for (int r = 0; r < n; r++) {
         int cpu = p->cpu[r];
         ck_assert_msg(cpu >= 0 && cpu < MAX_CPUS && v->core[cpu] >= 0, "outside the cpuset");
-        ck_assert_msg(!cpu_used[cpu]++, "two ranks on one CPU");
+        ck_assert_msg(!cpu_used[cpu]++, "two threads on one CPU");
         n_cores += !core_used[v->core[cpu]]++;
         n_nodes += !node_used[v->node[cpu]]++;
         /* The k-th CPU of a core comes after the first k-1 of all cores; within one such pass
@@ -183,7 +183,7 @@ static void check_placement(const machine *m, const view *v, const tr_placement 
             if (v->core[b] >= 0 && v->speed[a] > v->speed[b] && cpu_used[b])
                 ck_assert_int_gt(core_used[v->core[a]], 0);
 
-    /* Nodes, as long as each rank has a core of its own and all cores are alike. */
+    /* Nodes, as long as each thread has a core of its own and all cores are alike. */
     if (n <= v->n_cores && same_kinds(m)) {
         int partly = 0;
         for (int a = 0; a < v->n_nodes; a++) {
@@ -196,14 +196,14 @@ static void check_placement(const machine *m, const view *v, const tr_placement 
             for (int r = 1; r < n; r++) ck_assert(v->node[p->cpu[r]] != v->node[p->cpu[r - 1]]);
     }
 
-    /* Loaders: all the CPUs that no rank uses, nothing else. */
+    /* Loaders: all the CPUs that no thread uses, nothing else. */
     hwloc_bitmap_t loaders = hwloc_bitmap_alloc();
     if (p->loaders[0] != '\0') ck_assert_int_eq(hwloc_bitmap_list_sscanf(loaders, p->loaders), 0);
     int n_loaders = hwloc_bitmap_weight(loaders);
     for (int cpu = 0; cpu < MAX_CPUS; cpu++)
         if (hwloc_bitmap_isset(loaders, (unsigned)cpu) && (v->core[cpu] < 0 || cpu_used[cpu]))
-            ck_abort_msg("loader on CPU %d, which a rank has or nobody may use", cpu);
-    /* A list too long for its text is cut after a whole number, of 4 bytes with its comma at most;
+            ck_abort_msg("loader on CPU %d, which a thread has or nobody may use", cpu);
+    /* A list too long for its text is cut after an integer, of 4 bytes with its comma at most;
      * on these machines it then holds 50 CPUs at least. */
     if (strlen(p->loaders) < TR_TEXT - 10)
         ck_assert_int_eq(n_loaders, v->n_cpus - n);
@@ -248,7 +248,7 @@ static void expect_order(const machine *m, tr_spread spread, int n, const int *c
     tr_topology *t = load(name);
     ck_assert_int_eq(tr_place(t, n, spread, false, &p, &err), TR_OK);
     for (int r = 0; r < n; r++)
-        ck_assert_msg(p.cpu[r] == cpu[r], "%s: rank %d on CPU %d, not %d", m->text, r, p.cpu[r],
+        ck_assert_msg(p.cpu[r] == cpu[r], "%s: thread %d on CPU %d, not %d", m->text, r, p.cpu[r],
                       cpu[r]);
     tr_topology_free(t);
     if (strcmp(name, m->text) != 0) unlink(name);

@@ -1,5 +1,5 @@
 /* The tree of gradient sums: any number of threads, and any cut of the leaves, adds up the same
- * tree. How the leaves are shared out.
+ * tree. How the leaves are partitioned.
  *
  * Sums are symbols: a leaf is its number, a sum a hash of its two terms in their order. What
  * threads and the rest of the tree make of them must be what the definition in tree.h makes.
@@ -29,15 +29,15 @@ static uint64_t whole(int64_t n) {
     return node(level, 0, n);
 }
 
-/* Leaves cut[0] .. cut[threads] - 1. */
-static void check_tree(const int64_t *cut, int threads) {
+/* Leaves partition[0] .. partition[threads] - 1. */
+static void check_tree(const int64_t *partition, int threads) {
     enum { MOST_THREADS = 64 };
     static uint64_t slots[MOST_THREADS][TR_TREE_SLOTS], temporaries[2 * TR_TREE_SLOTS];
     static tr_tree_add adds[MOST_THREADS * TR_TREE_SLOTS];
-    const int64_t n = cut[threads];
+    const int64_t n = partition[threads];
     for (int t = 0; t < threads; t++) {
         tr_tree_stack stack = {0};
-        int64_t a = cut[t], b = cut[t + 1];
+        int64_t a = partition[t], b = partition[t + 1];
         int most = tr_tree_slots(a, b);
         ck_assert_int_le(most, tr_tree_most_slots(n));
         for (int64_t s = a; s < b; s++) {
@@ -50,8 +50,8 @@ static void check_tree(const int64_t *cut, int threads) {
             if (stack.n != slot + 1) ck_abort_msg("the stack holds %d, not %d", stack.n, slot + 1);
         }
     }
-    tr_tree_rest rest = {.adds = adds};
-    tr_tree_finish(cut, threads, &rest);
+    tr_tree_remaining rest = {.adds = adds};
+    tr_tree_finish(partition, threads, &rest);
     ck_assert_int_le(rest.n_temporaries, tr_tree_most_slots(n));
     ck_assert_int_le(rest.n_adds, threads * TR_TREE_SLOTS);
     for (int i = 0; i <= rest.n_adds; i++) {
@@ -80,9 +80,9 @@ static int64_t next(uint32_t *state) {
 }
 
 static void check_even(int64_t n, int threads) {
-    int64_t cut[65];
-    tr_balance_even(threads, n, cut);
-    check_tree(cut, threads);
+    int64_t partition[65];
+    tr_balance_even(threads, n, partition);
+    check_tree(partition, threads);
 }
 
 START_TEST(tree_is_the_definition) {
@@ -97,7 +97,7 @@ START_TEST(tree_is_the_definition) {
 }
 END_TEST
 
-START_TEST(any_cut_is_the_same_tree) {
+START_TEST(any_partition_is_the_same_tree) {
     for (int64_t n = 1; n <= 66; n++) {
         for (int64_t a = 0; a <= n; a++) {
             for (int64_t b = a; b <= n; b++) check_tree((const int64_t[]){0, a, b, n}, 3);
@@ -106,16 +106,17 @@ START_TEST(any_cut_is_the_same_tree) {
 }
 END_TEST
 
-/* What `cut` would take when thread i needs slow[i] for a shard. */
-static void times(const int64_t *cut, int threads, const int *slow, uint64_t *ns) {
-    for (int i = 0; i < threads; i++) ns[i] = (uint64_t)((cut[i + 1] - cut[i]) * slow[i]);
+/* What `partition` would take when thread i needs slow[i] for a shard. */
+static void times(const int64_t *partition, int threads, const int *slow, uint64_t *ns) {
+    for (int i = 0; i < threads; i++)
+        ns[i] = (uint64_t)((partition[i + 1] - partition[i]) * slow[i]);
 }
 
 START_TEST(shards_follow_speed) {
     static const struct {
         int threads, n;
         int slow[4];
-        int64_t cut[5];
+        int64_t partition[5];
     } cases[] = {
         {2, 64, {100, 100}, {0, 32, 64}},
         {2, 64, {100, 103}, {0, 32, 64}}, /* half a shard: not worth it */
@@ -129,21 +130,22 @@ START_TEST(shards_follow_speed) {
         {3, 3, {1, 50, 7}, {0, 1, 2, 3}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int64_t cut[5];
+        int64_t partition[5];
         uint64_t ns[4];
         int threads = cases[i].threads;
-        tr_balance_even(threads, cases[i].n, cut);
-        times(cut, threads, cases[i].slow, ns);
-        bool moved = memcmp(cut, cases[i].cut, (size_t)(threads + 1) * sizeof *cut) != 0;
-        ck_assert_int_eq(tr_balance(threads, ns, cut), moved);
-        for (int t = 0; t <= threads; t++) ck_assert_int_eq(cut[t], cases[i].cut[t]);
+        tr_balance_even(threads, cases[i].n, partition);
+        times(partition, threads, cases[i].slow, ns);
+        bool moved =
+            memcmp(partition, cases[i].partition, (size_t)(threads + 1) * sizeof *partition) != 0;
+        ck_assert_int_eq(tr_balance(threads, ns, partition), moved);
+        for (int t = 0; t <= threads; t++) ck_assert_int_eq(partition[t], cases[i].partition[t]);
         /* As long as nothing changes it stays. */
-        times(cut, threads, cases[i].slow, ns);
-        ck_assert(!tr_balance(threads, ns, cut));
+        times(partition, threads, cases[i].slow, ns);
+        ck_assert(!tr_balance(threads, ns, partition));
     }
-    int64_t cut[] = {0, 48, 64}, part[3];
-    ck_assert(!tr_balance(2, (const uint64_t[]){0, 5}, cut)); /* a clock that stood still */
-    tr_balance_scale(2, cut, 9, part);
+    int64_t partition[] = {0, 48, 64}, part[3];
+    ck_assert(!tr_balance(2, (const uint64_t[]){0, 5}, partition)); /* a clock that stood still */
+    tr_balance_scale(2, partition, 9, part);
     ck_assert_int_eq(part[1], 6);
     ck_assert_int_eq(part[2], 9);
 }
@@ -154,7 +156,7 @@ static Suite *tree_suite(void) {
     TCase *all = tcase_create("tree");
     tcase_set_timeout(all, 30);
     tcase_add_test(all, tree_is_the_definition);
-    tcase_add_test(all, any_cut_is_the_same_tree);
+    tcase_add_test(all, any_partition_is_the_same_tree);
     tcase_add_test(all, shards_follow_speed);
     suite_add_tcase(suite, all);
     return suite;

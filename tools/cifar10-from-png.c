@@ -61,7 +61,7 @@ static bool read_labels(const char *folder, const char *name, unsigned char *lab
         const json_t *label = json_array_get(list, i);
         json_int_t value = json_is_integer(label) ? json_integer_value(label) : -1;
         if (value < 0 || value >= CLASSES)
-            ok = complain("%s: label %zu is not a whole number from 0 to 9", path, i);
+            ok = complain("%s: label %zu is not an integer from 0 to 9", path, i);
         else
             labels[i] = (unsigned char)value;
     }

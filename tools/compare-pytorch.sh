@@ -43,7 +43,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 for n in "$batch" "$rounds" "$seconds" $threads; do
-    [[ $n =~ ^[1-9][0-9]*$ ]] || fail "'$n' is not a whole number from 1 on; $usage"
+    [[ $n =~ ^[1-9][0-9]*$ ]] || fail "'$n' is not an integer from 1 on; $usage"
 done
 
 # PyTorch may belong to Debian's Python while another one is first in PATH.

@@ -82,8 +82,8 @@ enum { TR_MAX_CLASSES = 1024 };
 
 typedef struct tr_layer_row { /* one layer of the network, as configured */
     const char *name, *type;
-    const char *output;  /* "6 x 28 x 28": channels, height, width */
-    const char *part_of; /* the layer that does this one's work at its end, or "" */
+    const char *output;     /* "6 x 28 x 28": channels, height, width */
+    const char *fused_into; /* the layer that does this one's work at its end, or "" */
     int64_t parameters;
     double mflop; /* forward, one image: two for each multiply-add */
 } tr_layer_row;
@@ -97,9 +97,9 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
     int64_t train_images, test_images, steps; /* steps in an epoch */
     int batch_size, epochs;
     int64_t memory_parameters, memory_optimizer, memory_activations, memory_threads; /* bytes */
-    int shard, n_shards, chunk, waits; /* samples in a shard; shards in a batch; samples a thread
+    int shard, n_shards, chunk, barriers; /* samples in a shard; shards in a batch; samples a thread
                                           takes at a time; barriers in a step */
-    const char *placement;             /* "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" */
+    const char *placement;                /* "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" */
     const char *isa;
     int workers, prefetch; /* loader threads (0: the team loads); batches that they have ready, at
                               work or in training at most (0 without them) */
@@ -261,7 +261,7 @@ typedef struct tr_bench_row {
 typedef struct tr_bench_step_result {
     int threads, n_rows;
     tr_bench_row rows[TR_BENCH_ROWS];
-    /* Of the fastest tenth of all steps, in windows of half a millisecond, those that whoever
+    /* Of the fastest decile of all steps, in windows of half a millisecond, those that whoever
      * shares the machine disturbed least: */
     double step_microseconds;     /* wall clock with the profile's timers off */
     double profiled_microseconds; /* with them on: the rows add up to this */
@@ -288,7 +288,7 @@ TR_API int tr_bench_loader(tr_config *config, int workers, double seconds,
 
 typedef struct tr_bench_scaling_row {
     int threads; /* that ran */
-    /* Of the fastest tenth of the steps, as tr_bench_step: */
+    /* Of the fastest decile of the steps, as tr_bench_step: */
     double images_per_second, speedup, efficiency, gflops, peak_gflops, peak_fraction;
     double all_images_per_second; /* of all steps */
     int threads_asked;            /* threads[i] */

@@ -1,4 +1,4 @@
-/* The room `base`: errors, aligned memory, random numbers, argument schemas, operating system.
+/* The module `base`: errors, aligned memory, random numbers, argument schemas, operating system.
  *
  * Everything else stands on this header and it stands on nothing of ours. Only os.c and os_*.c
  * call the operating system, so that another system needs others of these and nothing else.
@@ -98,10 +98,10 @@ static inline int64_t tr_max(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-/* The part of 0..n that worker `rank` of `count` owns: contiguous, in order, sizes differ by at
+/* The part of 0..n that worker `thread` of `count` owns: contiguous, in order, sizes differ by at
  * most one. Every place that divides work among threads divides it with this. */
-static inline int64_t tr_part(int64_t n, int64_t rank, int64_t count) {
-    return n * rank / count;
+static inline int64_t tr_part(int64_t n, int64_t thread, int64_t count) {
+    return n * thread / count;
 }
 
 /* count * size zeroed bytes, aligned to TR_ALIGN (to TR_PAGE from TR_LARGE bytes on), followed by
@@ -231,7 +231,7 @@ void tr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]
 uint32_t tr_random(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
 /* The same as a number in [0, 1) with 24 random bits: exact in float. */
 float tr_random_unit(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
-/* A whole number in [0, n), n >= 1, without bias worth naming (64-bit multiply-shift). */
+/* An integer in [0, n), n >= 1, without bias worth naming (64-bit multiply-shift). */
 uint64_t tr_random_below(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint64_t n);
 /* order[0..n) := a random permutation of 0..n-1 that depends on (seed, stream, a) alone. */
 void tr_permutation(uint64_t seed, uint32_t stream, uint32_t a, uint32_t *order, uint32_t n);

@@ -188,8 +188,8 @@ static int read_int(const spot *s, const char *text, int64_t *out) {
     }
     if (!looks_like_integer(text)) {
         char rule[TR_ERROR_TEXT];
-        if (words.n == 0) return reject(s, "%s is not a whole number", text);
-        return reject(s, "%s is neither a whole number nor a known word, %s", text,
+        if (words.n == 0) return reject(s, "%s is not an integer", text);
+        return reject(s, "%s is neither an integer nor a known word, %s", text,
                       allowed(s->key, &words, rule));
     }
     errno = 0;

@@ -26,7 +26,7 @@ static int read_counts(const char *text, int *counts, int *n, tr_error *err) {
         int k = 0;
         if (strspn(word, "+-0123456789") != strlen(word) || !*word)
             code = tr_fail(err, TR_ECONFIG,
-                           "--threads: '%s' is not a whole number, allowed are numbers as in "
+                           "--threads: '%s' is not an integer, allowed are numbers as in "
                            "--threads 1,2,4, or auto",
                            word);
         else
@@ -203,7 +203,7 @@ static int bench_scaling(const tr_options *o, tr_config *config, double seconds,
         json_array_append_new(array, json_of_row(&rows[i]));
     }
     for (int i = 0; i < n; i++) tr_print_fewer(rows[i].threads_asked, rows[i].threads);
-    printf("(images/s: of the tenth of the steps that was disturbed least%s)\npicture: %s\n",
+    printf("(images/s: of the decile of the steps that was disturbed least%s)\npicture: %s\n",
            added ? "; one thread is what speed-up is against" : "", picture);
     return save_json(o, array, err);
 }

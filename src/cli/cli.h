@@ -1,5 +1,5 @@
-/* The room `cli`: arguments in, text out. The only code that prints and chooses exit codes: 0 fine,
- * 1 failed at run time, 2 the configuration or the command line is wrong. */
+/* The module `cli`: arguments in, text out. The only code that prints and chooses exit codes: 0
+ * fine, 1 failed at run time, 2 the configuration or the command line is wrong. */
 #ifndef TR_CLI_H
 #define TR_CLI_H
 
@@ -29,7 +29,7 @@ typedef struct tr_options {
  * failure, too. */
 int tr_options_parse(int argc, char **argv, tr_options *out, tr_error *err);
 void tr_options_free(tr_options *options);
-/* A whole number in min..max, or any number, from an option's text. */
+/* An integer in min..max, or any number, from an option's text. */
 int tr_options_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *out,
                       tr_error *err);
 int tr_options_real(const char *option, const char *text, double min, double max, double *out,

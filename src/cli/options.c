@@ -232,7 +232,7 @@ int tr_options_number(const char *option, const char *text, int64_t min, int64_t
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (end == text || *end != '\0' || text[0] == ' ')
-        return tr_fail(err, TR_ECONFIG, "%s: '%s' is not a whole number", option, text);
+        return tr_fail(err, TR_ECONFIG, "%s: '%s' is not an integer", option, text);
     if (errno == ERANGE || value < min || value > max)
         return tr_fail(err, TR_ECONFIG, "%s: %s is out of range, allowed are %lld to %lld", option,
                        text, (long long)min, (long long)max);

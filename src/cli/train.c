@@ -1,4 +1,4 @@
-/* `trainer train`: the run as it goes, for people. */
+/* `trainer train`: the run as it goes, for display. */
 #include <stdio.h>
 #include <string.h>
 
@@ -46,8 +46,8 @@ static void print_plan(const tr_plan_info *p) {
         printf("%-*s %-12s %-16s ", wide, r->name, r->type, r->output);
         if (r->parameters || r->mflop > 0)
             printf("%12s %10.3f", tr_format_count(r->parameters, a), r->mflop);
-        else if (r->part_of[0])
-            printf("%12s in %s", "", r->part_of);
+        else if (r->fused_into[0])
+            printf("%12s in %s", "", r->fused_into);
         printf("\n");
     }
     printf("%-*s %-12s %-16s %12s %10.3f\n\n", wide, "total", "", "",
@@ -56,8 +56,9 @@ static void print_plan(const tr_plan_info *p) {
            tr_format_count(p->train_images, a), tr_format_count(p->test_images, b),
            tr_format_count(p->steps, c), p->steps == 1 ? "" : "s", p->batch_size);
     print_memory(p);
-    printf("plan       %d shard%s of %d, %d at a time, %d wait%s a step\n", p->n_shards,
-           p->n_shards == 1 ? "" : "s", p->shard, p->chunk, p->waits, p->waits == 1 ? "" : "s");
+    printf("plan       %d shard%s of %d, %d at a time, %d barrier%s a step\n", p->n_shards,
+           p->n_shards == 1 ? "" : "s", p->shard, p->chunk, p->barriers,
+           p->barriers == 1 ? "" : "s");
     printf("threads    %s, %s\n", p->placement, p->isa);
     if (p->workers)
         printf("loader     %d worker%s, %d batch%s ahead at most\n\n", p->workers,

@@ -1,7 +1,7 @@
-/* The room `config`: an INI document as it was written, with the line of every word.
+/* The module `config`: an INI document as it was written, with the line of every word.
  *
  * A document knows sections, keys, values and places; it does not know what they mean. Meaning
- * comes from schemas (base/base.h) held by the rooms that use the values. Not thread-safe while
+ * comes from schemas (base/base.h) held by the modules that use the values. Not thread-safe while
  * changed.
  *
  * The text. A line is `[section]`, `key = value`, a comment (; or # first, after any white space),

@@ -1,4 +1,4 @@
-/* Private to this room: what lines and the command line have in common. */
+/* Private to this module: what lines and the command line have in common. */
 #ifndef TR_WORDS_H
 #define TR_WORDS_H
 

@@ -1,4 +1,4 @@
-/* The room `data`: data sets, transforms, and the loader that feeds training.
+/* The module `data`: data sets, transforms, and the loader that feeds training.
  *
  * dataset (bytes, planar) -> transforms -> loader (own thread pool, ring of ready batches) -> exec.
  * Batch k of epoch e is a pure function of (seed, e, k), whatever the workers do.

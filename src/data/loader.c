@@ -77,7 +77,7 @@ struct tr_loader {
 };
 
 /* The bytes of the sample at this place of the epoch will be wanted soon. */
-static void ask_for(const tr_loader *loader, int64_t place) {
+static void prefetch_sample(const tr_loader *loader, int64_t place) {
     const tr_dataset *set = loader->dataset;
     if (set->prefetch && place < set->n) set->prefetch(set, (int)loader->order[place]);
 }
@@ -89,7 +89,7 @@ static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, fl
     const tr_dataset *set = loader->dataset;
     int64_t first = slot->batch.index * loader->batch_size;
     for (int i = n0; i < n1; i++) {
-        if (ahead) ask_for(loader, first + i + ahead);
+        if (ahead) prefetch_sample(loader, first + i + ahead);
         if (canceled && atomic_load_explicit(canceled, memory_order_relaxed)) return TR_ECANCELED;
         const unsigned char *pixels = NULL;
         int label = 0;
@@ -349,7 +349,7 @@ int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, fl
                        n1, (long long)batch->index);
     /* The same thread will probably want the same places of the next batch. */
     int64_t next = (batch->index + 1) * loader->batch_size;
-    for (int i = n0; i < n1; i++) ask_for(loader, next + i);
+    for (int i = n0; i < n1; i++) prefetch_sample(loader, next + i);
     return decode(loader, (struct slot *)batch, n0, n1, x, stride, 0, NULL, err);
 }
 

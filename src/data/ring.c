@@ -1,14 +1,15 @@
 /* The ring of items and its workers: who may touch a slot, and who sleeps when.
  *
- * Slot number % n_slots carries a turn: 2 * number says "free, for item `number`", 2 * number + 1
- * says "holds item `number`". Workers claim numbers in order, and only while the slot is free, so
- * no worker sleeps on a claim. The fast paths take no lock. Everything else is under `mutex`.
+ * Slot number % n_slots carries a sequence number: 2 * number says "free, for item `number`", 2 *
+ * number + 1 says "holds item `number`". Workers claim numbers in order, and only while the slot is
+ * free, so no worker sleeps on a claim. The fast paths take no lock. Everything else is under
+ * `mutex`.
  *
  * Waking costs a system call, so a release wakes sleeping workers only when half of the ring is
  * free. That cannot lose a wake-up: a consumer that finds its item missing wakes them whatever the
- * room, before it waits itself. Each side announces that it sleeps and then looks at the turn; the
- * other writes the turn and then looks for sleepers; all four are sequentially consistent, so at
- * least one sees the other.
+ * room, before it waits itself. Each side announces that it sleeps and then looks at the sequence
+ * number; the other writes the sequence number and then looks for sleepers; all four are
+ * sequentially consistent, so at least one sees the other.
  */
 #include "data/ring.h"
 
@@ -21,16 +22,16 @@ enum {
 };
 
 /* A line of its own: workers and consumer write neighbouring slots at the same time. */
-struct turn {
+struct sequence {
     _Alignas(TR_ALIGN) _Atomic int64_t value;
 };
 
 struct tr_ring {
     tr_ring_options options;
-    int64_t enough_room; /* free slots that make waking a worker worth its while */
-    struct turn *turns;  /* [n_slots] */
-    pthread_t *threads;  /* [n_workers] */
-    int n_threads;       /* started */
+    int64_t enough_room;       /* free slots that make waking a worker worth its while */
+    struct sequence *sequence; /* [n_slots] */
+    pthread_t *threads;        /* [n_workers] */
+    int n_threads;             /* started */
     bool have_mutex, have_wake, have_ready;
 
     pthread_mutex_t mutex;
@@ -53,12 +54,12 @@ struct tr_ring {
 };
 
 static bool is_free(tr_ring *ring, int64_t number) {
-    return atomic_load(&ring->turns[number % ring->options.n_slots].value) == 2 * number;
+    return atomic_load(&ring->sequence[number % ring->options.n_slots].value) == 2 * number;
 }
 
 static bool is_ready(tr_ring *ring, int64_t number) {
-    const struct turn *turn = &ring->turns[number % ring->options.n_slots];
-    return atomic_load_explicit(&turn->value, memory_order_acquire) == 2 * number + 1;
+    const struct sequence *sequence = &ring->sequence[number % ring->options.n_slots];
+    return atomic_load_explicit(&sequence->value, memory_order_acquire) == 2 * number + 1;
 }
 
 /* Something for a worker to do: a free slot, or the end of the epoch to notice. */
@@ -106,7 +107,7 @@ static void make_items(tr_ring *ring) {
         if (!atomic_compare_exchange_weak(&ring->next_claim, &number, number + 1)) continue;
         int slot = (int)(number % o->n_slots);
         if (!o->make(o->arg, slot, number, &ring->canceled)) return;
-        atomic_store(&ring->turns[slot].value, 2 * number + 1);
+        atomic_store(&ring->sequence[slot].value, 2 * number + 1);
         if (atomic_load(&ring->awaited) == number) wake_consumer(ring);
     }
 }
@@ -150,8 +151,8 @@ int tr_ring_create(const tr_ring_options *options, tr_ring **out, tr_error *err)
     atomic_init(&ring->awaited, -1);
     atomic_init(&ring->n_sleeping, 0);
 
-    ring->turns = tr_alloc((size_t)options->n_slots, sizeof *ring->turns, err);
-    if (!ring->turns) goto fail;
+    ring->sequence = tr_alloc((size_t)options->n_slots, sizeof *ring->sequence, err);
+    if (!ring->sequence) goto fail;
     ring->threads = tr_alloc((size_t)options->n_workers, sizeof *ring->threads, err);
     if (!ring->threads) goto fail;
     ring->have_mutex = pthread_mutex_init(&ring->mutex, NULL) == 0;
@@ -182,7 +183,7 @@ void tr_ring_begin(tr_ring *ring, int64_t n_items) {
     ring->n_items = n_items;
     ring->n_released = 0;
     for (int i = 0; i < ring->options.n_slots; i++)
-        atomic_store(&ring->turns[i].value, 2 * (int64_t)i);
+        atomic_store(&ring->sequence[i].value, 2 * (int64_t)i);
     atomic_store(&ring->next_claim, 0);
     atomic_store(&ring->canceled, false);
     ring->serial++;
@@ -199,14 +200,14 @@ void tr_ring_stop(tr_ring *ring) {
 }
 
 /* The consumer is about to wait: no worker may sleep while there is room. */
-static void kick_sleepers(tr_ring *ring) {
+static void wake_sleepers(tr_ring *ring) {
     if (atomic_load(&ring->n_sleeping) > 0 && has_work(ring)) wake_workers(ring);
 }
 
 uint64_t tr_ring_await(tr_ring *ring, int64_t number) {
     if (is_ready(ring, number)) return 0;
     uint64_t start = tr_now_ns();
-    kick_sleepers(ring);
+    wake_sleepers(ring);
     do {
         for (int i = 0; i < SPIN_PAUSES; i++) {
             if (is_ready(ring, number)) return tr_now_ns() - start;
@@ -216,7 +217,7 @@ uint64_t tr_ring_await(tr_ring *ring, int64_t number) {
 
     pthread_mutex_lock(&ring->mutex);
     atomic_store(&ring->awaited, number);
-    while (atomic_load(&ring->turns[number % ring->options.n_slots].value) != 2 * number + 1)
+    while (atomic_load(&ring->sequence[number % ring->options.n_slots].value) != 2 * number + 1)
         pthread_cond_wait(&ring->ready, &ring->mutex);
     atomic_store(&ring->awaited, -1);
     pthread_mutex_unlock(&ring->mutex);
@@ -226,7 +227,7 @@ uint64_t tr_ring_await(tr_ring *ring, int64_t number) {
 void tr_ring_release(tr_ring *ring, int64_t number) {
     int64_t n_slots = ring->options.n_slots;
     assert(is_ready(ring, number));
-    atomic_store(&ring->turns[number % n_slots].value, 2 * (number + n_slots));
+    atomic_store(&ring->sequence[number % n_slots].value, 2 * (number + n_slots));
     ring->n_released++;
     if (atomic_load(&ring->n_sleeping) == 0) return;
     int64_t in_use = atomic_load(&ring->next_claim) - ring->n_released;
@@ -254,6 +255,6 @@ void tr_ring_free(tr_ring *ring) {
     if (ring->have_wake) pthread_cond_destroy(&ring->wake);
     if (ring->have_mutex) pthread_mutex_destroy(&ring->mutex);
     tr_free(ring->threads);
-    tr_free(ring->turns);
+    tr_free(ring->sequence);
     tr_free(ring);
 }

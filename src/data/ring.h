@@ -1,6 +1,6 @@
 /* A bounded ring of numbered items, made ahead of time by a pool of threads and taken in order.
  *
- * Private to the room `data`. The ring knows turns and waiting only; what an item is, is the
+ * Private to the module `data`. The ring knows sequence and waiting only; what an item is, is the
  * business of `make`. Every function is called by one thread, the consumer; `make` runs in the
  * workers.
  */

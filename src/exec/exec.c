@@ -6,7 +6,7 @@
 enum {
     MOST_SHARDS = 64,         /* of a batch, where the configuration does not say */
     CHUNK_BYTES = 256 * 1024, /* of activations of a chunk: half of a small second-level cache */
-    ENOUGH_SHARDS = 4,        /* for each thread: fewer cannot be shared out any better */
+    ENOUGH_SHARDS = 4,        /* for each thread: fewer cannot be partitioned any better */
     MEASURED = 64,            /* steps between two looks at how they are */
 };
 
@@ -34,16 +34,17 @@ static int plan(tr_exec *exec, int n_threads, tr_error *err) {
     int64_t own = (n_shards + exec->n_threads - 1) / exec->n_threads;
     exec->chunk = (int)tr_max(1, tr_min(fit, own)) * exec->shard;
     exec->tile = tr_round_up(largest_tile(exec->graph), TR_LANES);
-    exec->rest.adds =
-        tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->rest.adds, err);
-    exec->cut = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->cut, err);
-    exec->part = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->part, err);
+    exec->remaining.adds =
+        tr_alloc((size_t)exec->n_threads * TR_TREE_SLOTS, sizeof *exec->remaining.adds, err);
+    exec->partition = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->partition, err);
+    exec->step_partition = tr_alloc((size_t)exec->n_threads + 1, sizeof *exec->step_partition, err);
     exec->workers = tr_alloc((size_t)exec->n_threads, sizeof *exec->workers, err);
-    if (!exec->rest.adds || !exec->cut || !exec->part || !exec->workers) return TR_ENOMEM;
-    tr_balance_even(exec->n_threads, n_shards, exec->cut);
+    if (!exec->remaining.adds || !exec->partition || !exec->step_partition || !exec->workers)
+        return TR_ENOMEM;
+    tr_balance_even(exec->n_threads, n_shards, exec->partition);
     exec->n_temporaries = exec->n_slots = tr_tree_most_slots(n_shards);
     exec->balances = exec->n_threads > 1 && n_shards >= exec->n_threads * ENOUGH_SHARDS;
-    for (int i = 0; i < p->n_steps; i++) exec->n_waits += p->steps[i].wait;
+    for (int i = 0; i < p->n_steps; i++) exec->n_barriers += p->steps[i].barrier;
     exec->n_state = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
     return TR_OK;
 }
@@ -79,7 +80,7 @@ void tr_exec_free(tr_exec *exec) {
     for (int i = 0; exec->workers && i < exec->n_threads; i++) {
         tr_worker *w = &exec->workers[i];
         tr_free(w->local);
-        tr_free(w->own);
+        tr_free(w->per_thread);
         tr_free(w->scratch);
         tr_free(w->grads);
         tr_free(w->tiles);
@@ -92,9 +93,9 @@ void tr_exec_free(tr_exec *exec) {
     tr_free(exec->shared);
     tr_free(exec->loss);
     tr_free(exec->best);
-    tr_free(exec->rest.adds);
-    tr_free(exec->cut);
-    tr_free(exec->part);
+    tr_free(exec->remaining.adds);
+    tr_free(exec->partition);
+    tr_free(exec->step_partition);
     tr_program_free(exec->program);
     tr_free(exec);
 }
@@ -108,22 +109,22 @@ static bool balance(tr_exec *exec) {
         ns[i] = exec->workers[i].busy_ns;
         exec->workers[i].busy_ns = 0;
     }
-    return tr_balance(exec->n_threads, ns, exec->cut);
+    return tr_balance(exec->n_threads, ns, exec->partition);
 }
 
 /* Who takes which of the n shards of this step. */
-static void share_out(tr_exec *exec, int64_t n) {
+static void partition_shards(tr_exec *exec, int64_t n) {
     bool moved = balance(exec), same = n == exec->n_shards;
     exec->n_shards = n;
     exec->active = (int)tr_min(exec->n_threads, n);
-    exec->measures = exec->balances && n == exec->cut[exec->n_threads];
+    exec->measures = exec->balances && n == exec->partition[exec->n_threads];
     exec->n_measured += exec->measures;
     if (same && !moved) return;
     if (exec->active < exec->n_threads)
-        tr_balance_even(exec->active, n, exec->part);
+        tr_balance_even(exec->active, n, exec->step_partition);
     else
-        tr_balance_scale(exec->active, exec->cut, n, exec->part);
-    tr_tree_finish(exec->part, exec->active, &exec->rest);
+        tr_balance_scale(exec->active, exec->partition, n, exec->step_partition);
+    tr_tree_finish(exec->step_partition, exec->active, &exec->remaining);
 }
 
 int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
@@ -135,7 +136,7 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
     exec->x_stride = input->stride;
     exec->lr = lr;
     exec->step = step;
-    share_out(exec, (input->n + exec->shard - 1) / exec->shard);
+    partition_shards(exec, (input->n + exec->shard - 1) / exec->shard);
     for (int i = 0; i < exec->active; i++) exec->workers[i].code = TR_OK;
     tr_team_do(team, exec->active, tr_exec_run, exec);
     for (int i = 0; i < exec->active; i++) {
@@ -157,18 +158,18 @@ void tr_exec_get_cut(const tr_exec *exec, tr_exec_cut *out) {
     *out = (tr_exec_cut){.chunk = exec->chunk,
                          .shard = exec->shard,
                          .n_shards = (exec->options.batch + exec->shard - 1) / exec->shard,
-                         .n_waits = exec->n_waits};
+                         .n_barriers = exec->n_barriers};
 }
 
 void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out) {
     const tr_param *p = &node->param[param];
     const tr_real *from = exec->gradients + (p->value - exec->graph->parameters);
     int64_t n = tr_param_count(p);
-    for (int64_t i = 0; i < n; i++) out[i] = from[p->place(node, i)];
+    for (int64_t i = 0; i < n; i++) out[i] = from[p->index(node, i)];
 }
 
 static const tr_real *kept(const tr_exec *exec, int buffer, int i) {
-    if (buffer == exec->program->outside)
+    if (buffer == exec->program->external)
         return exec->x + i * exec->x_stride; /* nothing but views */
     const tr_buffer *b = &exec->program->buffers[buffer];
     return (const tr_real *)(const void *)(exec->batch + b->offset * exec->options.batch +

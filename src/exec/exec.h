@@ -1,10 +1,10 @@
-/* The room `exec`: runs a program on the team.
+/* The module `exec`: runs a program on the team.
  *
- * A step is one job for the team: each thread walks the program, does its part of every phase
- * (shards by balance.h, blocks by tr_part), updates its blocks of the parameters, and waits where
- * the program says so. Nothing is allocated and nothing can fail in a step but the loading of data.
- * Which thread does what never shows: gradients are summed over shards in one fixed binary tree
- * (tree.c).
+ * A step is one job for the team: each thread executes the program: its part of every phase
+ * (shards by balance.h, blocks by tr_part), the update of its blocks of the parameters, and the
+ * barriers of the program. Nothing is allocated and nothing can fail in a step but the loading of
+ * data. Which thread does what never shows: gradients are summed over shards in one fixed binary
+ * tree (tree.c).
  */
 #ifndef TR_EXEC_H
 #define TR_EXEC_H
@@ -29,7 +29,7 @@ typedef struct tr_exec_options {
 } tr_exec_options;
 
 /* In two steps, so that what it will hold can be asked (tr_exec_account) before it is allocated.
- * tr_exec_plan: for a team of so many threads. tr_exec_allocate: on rank 0 of that team, when the
+ * tr_exec_plan: for a team of so many threads. tr_exec_allocate: on thread 0 of that team, when the
  * graph is allocated; each thread allocates its own memory, and touches first what it will use,
  * the graph's parameters included. The graph must outlive it; its parameters are changed by
  * training steps. */
@@ -62,8 +62,9 @@ typedef struct tr_result {
     const int32_t *best; /* [n] predicted classes, until the next step */
 } tr_result;
 
-/* One step on the team (rank 0 calls). lr: what the optimizer uses; step: 0 for the first. Returns
- * TR_OK or the code that load returned. The loss may be not finite: that is the caller's to judge.
+/* One step on the team (thread 0 calls). lr: what the optimizer uses; step: 0 for the first.
+ * Returns TR_OK or the code that load returned. The loss may be not finite: that is the caller's to
+ * judge.
  */
 int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
                  tr_result *result);
@@ -71,17 +72,18 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
 /* Time that the team spent in tr_input.load since creation, mean over its threads. */
 double tr_exec_load_seconds(const tr_exec *exec);
 
-/* How it cuts a batch. */
+/* How it partitions a batch. */
 typedef struct tr_exec_cut {
     int chunk;           /* samples that go through a thread at a time */
     int shard, n_shards; /* samples in a shard, shards in a full batch */
-    int n_waits;         /* barriers in a step */
+    int n_barriers;      /* barriers in a step */
 } tr_exec_cut;
 void tr_exec_get_cut(const tr_exec *exec, tr_exec_cut *out);
 
 /* The gradient of a parameter in PyTorch's order after a step (keep_gradients). */
 void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out);
-/* After a step, for its sample i, [h][w][c] as inside: the logits; the gradient of the input. */
+/* After a step, for its sample i, [h][w][c] in the internal layout: the logits; the gradient of the
+ * input. */
 const tr_real *tr_exec_output(const tr_exec *exec, int i);
 const tr_real *tr_exec_input_gradient(const tr_exec *exec, int i);
 
@@ -90,11 +92,11 @@ void tr_exec_set_profile(tr_exec *exec, bool on);
 /* Where the time of the measured steps since creation went (profile). */
 typedef struct tr_profile_row {
     const char *node, *phase; /* node "" for what is no layer's own */
-    bool overhead;            /* waiting, reduction and update, loading */
+    bool overhead;            /* barriers, reduction and update, loading */
     double seconds;           /* mean over the threads that took part */
 } tr_profile_row;
-/* Rows in program order, then the weight gradients that are made in updates, then "wait", which is
- * what the others leave of the wall clock. Returns their number, at most max. */
+/* Rows in program order, then the weight gradients that are made in updates, then "barrier", which
+ * is what the others leave of the wall clock. Returns their number, at most max. */
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max);
 
 #endif

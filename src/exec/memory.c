@@ -38,7 +38,7 @@ static int worker_pieces(const tr_exec *exec, tr_worker *w, piece out[MOST_PIECE
     const tr_memory_kind kind = TR_MEMORY_THREADS;
     int n = 0;
     out[n++] = (piece){&w->local, p->local_bytes, exec->chunk, kind};
-    out[n++] = (piece){&w->own, p->own_elements + TR_LANES, real, kind};
+    out[n++] = (piece){&w->per_thread, p->per_thread_elements + TR_LANES, real, kind};
     out[n++] = (piece){&w->scratch, p->scratch_elements + TR_LANES, real, kind};
     out[n++] = (piece){&w->grads, p->grad_elements * exec->n_slots + TR_LANES, real, kind};
     out[n++] = (piece){&w->tiles, exec->tile * (1 + exec->n_temporaries), real, kind};
@@ -68,15 +68,15 @@ static int allocate_pieces(const piece *pieces, int n, tr_error *err) {
 }
 
 /* Of memory laid out as the parameters: the blocks that this thread updates. */
-static void touch_blocks(const tr_exec *exec, int rank, tr_real *memory) {
+static void touch_blocks(const tr_exec *exec, int thread, tr_real *memory) {
     const tr_graph *g = exec->graph;
     for (int i = 0; memory && i < g->n_nodes; i++) {
         int n_blocks = exec->program->plans[i].update_blocks;
         if (n_blocks == 0) n_blocks = exec->n_threads;
         for (int p = 0; p < g->nodes[i].n_params; p++) {
             const tr_param *param = &g->nodes[i].param[p];
-            int64_t b0 = tr_part(n_blocks, rank, exec->n_threads),
-                    b1 = tr_part(n_blocks, rank + 1, exec->n_threads);
+            int64_t b0 = tr_part(n_blocks, thread, exec->n_threads),
+                    b1 = tr_part(n_blocks, thread + 1, exec->n_threads);
             int64_t e0 = tr_min(param->size, tr_part(param->n_blocks, b0, n_blocks) * param->block),
                     e1 = tr_min(param->size, tr_part(param->n_blocks, b1, n_blocks) * param->block);
             tr_touch(memory + (param->value - g->parameters) + e0,
@@ -86,19 +86,19 @@ static void touch_blocks(const tr_exec *exec, int rank, tr_real *memory) {
 }
 
 /* An equal part of it. */
-static void touch_part(const tr_exec *exec, int rank, void *memory, int64_t bytes) {
-    int64_t first = tr_part(bytes, rank, exec->n_threads);
-    tr_touch((char *)memory + first, tr_part(bytes, rank + 1, exec->n_threads) - first);
+static void touch_part(const tr_exec *exec, int thread, void *memory, int64_t bytes) {
+    int64_t first = tr_part(bytes, thread, exec->n_threads);
+    tr_touch((char *)memory + first, tr_part(bytes, thread + 1, exec->n_threads) - first);
 }
 
 /* Of the batch's arena: the samples that this thread starts with. */
-static void touch_samples(const tr_exec *exec, int rank) {
+static void touch_samples(const tr_exec *exec, int thread) {
     const tr_program *p = exec->program;
-    int64_t n0 = tr_min(exec->options.batch, exec->cut[rank] * exec->shard),
-            n1 = tr_min(exec->options.batch, exec->cut[rank + 1] * exec->shard);
+    int64_t n0 = tr_min(exec->options.batch, exec->partition[thread] * exec->shard),
+            n1 = tr_min(exec->options.batch, exec->partition[thread + 1] * exec->shard);
     for (int i = 0; i < p->n_buffers; i++) {
         const tr_buffer *b = &p->buffers[i];
-        if (b->local || b->last < 0 || i == p->outside) continue;
+        if (b->local || b->last < 0 || i == p->external) continue;
         tr_touch(exec->batch + b->offset * exec->options.batch + n0 * b->bytes,
                  (n1 - n0) * b->bytes);
     }
@@ -109,24 +109,24 @@ typedef struct allocating {
     tr_error *errors; /* [n_threads] */
 } allocating;
 
-static void allocate_worker(int rank, void *arg) {
+static void allocate_worker(int thread, void *arg) {
     allocating *a = arg;
     tr_exec *exec = a->exec;
-    tr_worker *w = &exec->workers[rank];
+    tr_worker *w = &exec->workers[thread];
     piece pieces[MOST_PIECES];
     int n = worker_pieces(exec, w, pieces);
-    w->code = allocate_pieces(pieces, n, &a->errors[rank]);
+    w->code = allocate_pieces(pieces, n, &a->errors[thread]);
     for (int i = 0; w->code == TR_OK && i < n; i++) {
         void *memory;
         memcpy(&memory, pieces[i].at, sizeof memory);
         tr_touch(memory, pieces[i].count * pieces[i].size);
     }
-    touch_samples(exec, rank);
-    touch_part(exec, rank, exec->shared,
+    touch_samples(exec, thread);
+    touch_part(exec, thread, exec->shared,
                (exec->program->shared_elements + TR_LANES) * (int64_t)sizeof(tr_real));
-    touch_blocks(exec, rank, exec->graph->parameters);
-    for (int i = 0; i < exec->n_state; i++) touch_blocks(exec, rank, exec->state[i]);
-    touch_blocks(exec, rank, exec->gradients);
+    touch_blocks(exec, thread, exec->graph->parameters);
+    for (int i = 0; i < exec->n_state; i++) touch_blocks(exec, thread, exec->state[i]);
+    touch_blocks(exec, thread, exec->gradients);
 }
 
 int tr_exec_allocate(tr_exec *exec, tr_team *team, tr_error *err) {

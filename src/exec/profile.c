@@ -30,11 +30,11 @@ static bool makes_gradient(const tr_exec *exec, int node) {
 
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
     const tr_program *p = exec->program;
-    double rest = 1e-9 * (double)exec->steps_ns;
+    double remaining = 1e-9 * (double)exec->steps_ns;
     int n = 0;
     for (int i = 0; i < p->n_steps; i++) {
         double seconds = mean_seconds(exec, i);
-        rest -= seconds;
+        remaining -= seconds;
         const tr_step *step = &p->steps[i];
         if (n < max)
             rows[n++] =
@@ -43,11 +43,11 @@ int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max) {
     }
     for (int i = 1; i < exec->graph->n_nodes; i++) {
         double seconds = mean_seconds(exec, tr_entry_of_grad(exec, i));
-        rest -= seconds;
+        remaining -= seconds;
         if (makes_gradient(exec, i) && n < max)
             rows[n++] =
                 (tr_profile_row){exec->graph->nodes[i].name, "weight gradient", false, seconds};
     }
-    if (n < max) rows[n++] = (tr_profile_row){"", "wait", true, rest};
+    if (n < max) rows[n++] = (tr_profile_row){"", "barrier", true, remaining};
     return n;
 }

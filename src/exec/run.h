@@ -1,4 +1,4 @@
-/* The executor's state, shared by the files of this room. */
+/* The executor's state, shared by the files of this module. */
 #ifndef TR_RUN_H
 #define TR_RUN_H
 
@@ -6,12 +6,13 @@
 #include "exec/exec.h"
 #include "exec/tree.h"
 
-typedef struct tr_worker { /* one thread's own memory */
+typedef struct tr_worker { /* per-thread memory */
     char *local;           /* program->local_bytes for each sample of a chunk */
-    tr_real *own;
+    tr_real *per_thread;
     tr_real *scratch;
     tr_real *grads; /* [slots][grad_elements] */
-    tr_real *tiles; /* [1 + n_temporaries] the gradient of a tile of a parameter; sums on the way */
+    tr_real
+        *tiles;   /* [1 + n_temporaries] the gradient of a tile of a parameter; intermediate sums */
     uint64_t *ns; /* [n_steps + n_nodes] nanoseconds of each step, and of the gradients that a node
                      makes in its update */
     uint64_t load_ns; /* in tr_input.load, always */
@@ -26,23 +27,23 @@ struct tr_exec {
     int n_threads; /* workers */
     int shard, chunk;
     int n_slots; /* of each worker's grads */
-    int n_waits, n_state;
+    int n_barriers, n_state;
     char *batch;                              /* program->batch_bytes for each sample */
     tr_real *shared;                          /* program->shared_elements */
     tr_real *state[TR_MAX_STATE], *gradients; /* laid out as graph->parameters */
     tr_real *loss;
     int32_t *best;
     tr_worker *workers;
-    int64_t tile;      /* elements of the largest tile */
-    int n_temporaries; /* the most that any rest of the tree needs */
-    int64_t *cut;      /* [n_threads + 1] a full batch's shards, shared out (balance.h) */
-    bool balances;     /* there are enough of them that measuring pays */
-    bool measures;     /* that, and this is a full batch */
-    int n_measured;    /* full batches since they were shared out last */
-    int64_t *part;     /* [active + 1] those of the step under way */
-    tr_tree_rest rest; /* of the tree over that */
-    uint64_t steps_ns; /* wall clock of all steps, with profile */
-    /* of the step under way, written by rank 0 before the job starts */
+    int64_t tile;            /* elements of the largest tile */
+    int n_temporaries;       /* the most that the remaining reductions need */
+    int64_t *partition;      /* [n_threads + 1] a full batch's shards, partitioned (balance.h) */
+    bool balances;           /* there are enough of them that measuring pays */
+    bool measures;           /* that, and this is a full batch */
+    int n_measured;          /* full batches since they were partitioned last */
+    int64_t *step_partition; /* [active + 1] that of the current step */
+    tr_tree_remaining remaining; /* of the tree over that */
+    uint64_t steps_ns;           /* wall clock of all steps, with profile */
+    /* of the current step, written by thread 0 before the job starts */
     tr_team *team;
     const tr_input *input;
     double lr;
@@ -61,7 +62,7 @@ static inline int tr_n_entries(const tr_exec *exec) {
     return exec->program->n_steps + exec->graph->n_nodes;
 }
 
-/* The job of one rank: its part of a step. */
-void tr_exec_run(int rank, void *exec);
+/* The job of one thread: its part of a step. */
+void tr_exec_run(int thread, void *exec);
 
 #endif

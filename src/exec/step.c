@@ -1,42 +1,42 @@
-/* One thread's part of a step: the walk through the program. */
+/* One thread's part of a step: its pass through the program. */
 #include <string.h>
 
 #include "exec/run.h"
 
-typedef struct walk { /* one thread, one step */
+typedef struct pass { /* one thread, one step */
     tr_exec *exec;
     tr_worker *me;
-    int rank;
+    int thread;
     int64_t shard0, shard1; /* its shards */
-    int chunk0;             /* first sample of the chunk under way */
+    int chunk0;             /* first sample of the current chunk */
     tr_tree_stack done;     /* gradient sums of the chunks before it */
     uint64_t mark;          /* profile: when the time of the next entry begins */
-} walk;
+} pass;
 
 /* Charge the time since the last call to an entry of the profile. */
-static void charge(walk *t, int entry) {
+static void charge(pass *t, int entry) {
     if (!t->exec->options.profile) return;
     uint64_t now = tr_now_ns();
     t->me->ns[entry] += now - t->mark;
     t->mark = now;
 }
 
-/* Leave out the time since the last call: waiting is what is left of the wall clock. */
-static void skip(walk *t) {
+/* Leave out the time since the last call: barriers are what remains of the wall clock. */
+static void skip(pass *t) {
     if (t->exec->options.profile) t->mark = tr_now_ns();
 }
 
-static char *sample(const walk *t, int buffer, int n0) {
+static char *sample(const pass *t, int buffer, int n0) {
     const tr_exec *exec = t->exec;
     const tr_buffer *b = &exec->program->buffers[buffer];
     if (b->local) return t->me->local + b->offset * exec->chunk + (n0 - t->chunk0) * b->bytes;
     return exec->batch + b->offset * exec->options.batch + n0 * b->bytes;
 }
 
-static tr_real *value(const walk *t, int buffer, int n0, int64_t *stride) {
+static tr_real *value(const pass *t, int buffer, int n0, int64_t *stride) {
     const tr_exec *exec = t->exec;
     if (buffer < 0) return NULL;
-    if (buffer == exec->program->outside) {
+    if (buffer == exec->program->external) {
         *stride = exec->input->stride;
         return (tr_real *)exec->input->x + n0 * exec->input->stride;
     }
@@ -45,7 +45,7 @@ static tr_real *value(const walk *t, int buffer, int n0, int64_t *stride) {
 }
 
 /* The piece of work of a step for samples n0..n1-1. */
-static tr_work work_of(const walk *t, const tr_step *step, int n0, int n1) {
+static tr_work work_of(const pass *t, const tr_step *step, int n0, int n1) {
     const tr_exec *exec = t->exec;
     tr_work w;
     w.node = step->node;
@@ -71,7 +71,7 @@ static tr_work work_of(const walk *t, const tr_step *step, int n0, int n1) {
         w.aux_step[i] = exec->program->buffers[step->aux[i]].bytes;
     }
     w.shared = step->shared < 0 ? NULL : exec->shared + step->shared;
-    w.own = step->own < 0 ? NULL : t->me->own + step->own;
+    w.per_thread = step->per_thread < 0 ? NULL : t->me->per_thread + step->per_thread;
     w.scratch = t->me->scratch;
     w.grad = NULL;
     w.labels = exec->input->labels + n0;
@@ -81,7 +81,7 @@ static tr_work work_of(const walk *t, const tr_step *step, int n0, int n1) {
 }
 
 /* A phase that sums gradients: each shard into the next free slot, then what the tree says. */
-static void run_shards(const walk *t, const tr_step *step, int64_t s0, int64_t s1) {
+static void run_shards(const pass *t, const tr_step *step, int64_t s0, int64_t s1) {
     const tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
     tr_tree_stack stack = t->done;
@@ -100,14 +100,14 @@ static void run_shards(const walk *t, const tr_step *step, int64_t s0, int64_t s
     }
 }
 
-static const tr_real *term(const walk *t, tr_tree_term x, int64_t at) {
+static const tr_real *term(const pass *t, tr_tree_term x, int64_t at) {
     const tr_exec *exec = t->exec;
     if (x.thread == TR_TREE_TEMPORARY) return t->me->tiles + (1 + x.slot) * exec->tile;
     return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
 }
 
 /* The gradient of the elements e0..e1-1 of a parameter over the whole batch. */
-static const tr_real *gradient(walk *t, int entry, const tr_work *w, int param, int64_t e0,
+static const tr_real *gradient(pass *t, int entry, const tr_work *w, int param, int64_t e0,
                                int64_t e1) {
     const tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
@@ -119,15 +119,15 @@ static const tr_real *gradient(walk *t, int entry, const tr_work *w, int param, 
         return t->me->tiles;
     }
     int64_t at = p->grad_at[w->node->id] + place + e0;
-    for (int i = 0; i < exec->rest.n_adds; i++) {
-        const tr_tree_add *a = &exec->rest.adds[i];
+    for (int i = 0; i < exec->remaining.n_adds; i++) {
+        const tr_tree_add *a = &exec->remaining.adds[i];
         exec->options.kernels->add(e1 - e0, term(t, a->left, at), term(t, a->right, at),
                                    t->me->tiles + (1 + a->to) * exec->tile);
     }
-    return term(t, exec->rest.total, at);
+    return term(t, exec->remaining.total, at);
 }
 
-static void update_tile(walk *t, int entry, const tr_work *w, int param, int64_t e0, int64_t e1) {
+static void update_tile(pass *t, int entry, const tr_work *w, int param, int64_t e0, int64_t e1) {
     const tr_exec *exec = t->exec;
     tr_real *weights = w->node->param[param].value + e0;
     int64_t place = weights - exec->graph->parameters;
@@ -142,7 +142,7 @@ static void update_tile(walk *t, int entry, const tr_work *w, int param, int64_t
 
 /* Part w->block of w->n_blocks of a node's parameters: the same thread's in each step, so that its
  * weights stay in one core's cache. */
-static void update(walk *t, int entry, const tr_work *w) {
+static void update(pass *t, int entry, const tr_work *w) {
     for (int p = 0; p < w->node->n_params; p++) {
         const tr_param *param = &w->node->param[p];
         int64_t end = tr_part(param->n_blocks, w->block + 1, w->n_blocks);
@@ -156,12 +156,12 @@ static void update(walk *t, int entry, const tr_work *w) {
 
 /* The steps first..end-1, one node's, by its blocks: all of them for one block, then the next, so
  * that what they share stays in the cache. */
-static void run_blocks(walk *t, int first, int end) {
+static void run_blocks(pass *t, int first, int end) {
     tr_exec *exec = t->exec;
     const tr_step *steps = exec->program->steps;
     int n_blocks = steps[first].phase.n_blocks ? steps[first].phase.n_blocks : exec->active;
-    int b1 = (int)tr_part(n_blocks, t->rank + 1, exec->active);
-    for (int b = (int)tr_part(n_blocks, t->rank, exec->active); b < b1; b++) {
+    int b1 = (int)tr_part(n_blocks, t->thread + 1, exec->active);
+    for (int b = (int)tr_part(n_blocks, t->thread, exec->active); b < b1; b++) {
         for (int i = first; i < end; i++) {
             tr_work w = work_of(t, &steps[i], 0, exec->input->n);
             w.block = b;
@@ -175,14 +175,14 @@ static void run_blocks(walk *t, int first, int end) {
     }
 }
 
-static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
+static void run_chunk(pass *t, int first, int end, int64_t s0, int64_t s1) {
     const tr_exec *exec = t->exec;
     const tr_input *input = exec->input;
     int n0 = (int)(s0 * exec->shard), n1 = (int)tr_min(s1 * exec->shard, input->n);
     t->chunk0 = n0;
     for (int i = first; i < end; i++) {
         const tr_step *step = &exec->program->steps[i];
-        if (step->phase.cut == TR_CUT_SHARDS) {
+        if (step->phase.partition == TR_BY_SHARDS) {
             run_shards(t, step, s0, s1);
         } else if (step->node == &exec->graph->nodes[0]) {
             tr_work w = work_of(t, step, n0, n1);
@@ -202,17 +202,17 @@ static void run_chunk(walk *t, int first, int end, int64_t s0, int64_t s1) {
     }
 }
 
-/* The steps first..end-1, which no wait parts: preparations, then either blocks or chunks of
+/* The steps first..end-1, between two barriers: packing, then either blocks or chunks of
  * samples. */
-static void run_segment(walk *t, int first, int end) {
+static void run_segment(pass *t, int first, int end) {
     tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
-    for (; first < end && p->steps[first].phase.cut == TR_CUT_EACH; first++) {
+    for (; first < end && p->steps[first].phase.partition == TR_PER_THREAD; first++) {
         tr_work w = work_of(t, &p->steps[first], 0, exec->input->n);
         p->steps[first].phase.run(&w);
         charge(t, first);
     }
-    for (int stop; first < end && p->steps[first].phase.cut == TR_CUT_BLOCKS; first = stop) {
+    for (int stop; first < end && p->steps[first].phase.partition == TR_BY_BLOCKS; first = stop) {
         for (stop = first + 1; stop < end && p->steps[stop].node == p->steps[first].node;) stop++;
         run_blocks(t, first, stop);
     }
@@ -220,7 +220,7 @@ static void run_segment(walk *t, int first, int end) {
     tr_tree_stack before = t->done;
     int64_t chunk = exec->chunk / exec->shard;
     bool sums = false;
-    for (int i = first; i < end; i++) sums |= p->steps[i].phase.cut == TR_CUT_SHARDS;
+    for (int i = first; i < end; i++) sums |= p->steps[i].phase.partition == TR_BY_SHARDS;
     uint64_t start = exec->measures ? tr_now_ns() : 0;
     for (int64_t s = t->shard0; s < t->shard1; s += chunk) {
         int64_t stop = tr_min(s + chunk, t->shard1);
@@ -231,19 +231,19 @@ static void run_segment(walk *t, int first, int end) {
     t->done = before; /* the next segment's sums are other layers' */
 }
 
-void tr_exec_run(int rank, void *arg) {
+void tr_exec_run(int thread, void *arg) {
     tr_exec *exec = arg;
     const tr_program *p = exec->program;
-    walk t = {.exec = exec,
-              .me = &exec->workers[rank],
-              .rank = rank,
-              .shard0 = exec->part[rank],
-              .shard1 = exec->part[rank + 1]};
+    pass t = {.exec = exec,
+              .me = &exec->workers[thread],
+              .thread = thread,
+              .shard0 = exec->step_partition[thread],
+              .shard1 = exec->step_partition[thread + 1]};
     skip(&t);
     for (int first = 0, end; first < p->n_steps; first = end) {
-        for (end = first + 1; end < p->n_steps && !p->steps[end].wait;) end++;
-        if (p->steps[first].wait) {
-            tr_team_barrier(exec->team, rank);
+        for (end = first + 1; end < p->n_steps && !p->steps[end].barrier;) end++;
+        if (p->steps[first].barrier) {
+            tr_team_barrier(exec->team, thread);
             skip(&t);
         }
         run_segment(&t, first, end);

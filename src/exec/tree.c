@@ -41,7 +41,7 @@ typedef struct open_sum { /* a node of the tree whose parent is not summed yet *
 } open_sum;
 
 /* The last two open sums become one, in a temporary that neither of them needs any more. */
-static void join(open_sum *open, int *top, bool *taken, tr_tree_rest *out) {
+static void join(open_sum *open, int *top, bool *taken, tr_tree_remaining *out) {
     tr_tree_term left = open[*top - 1].term, right = open[*top].term;
     int to = 0;
     if (left.thread == TR_TREE_TEMPORARY) {
@@ -59,14 +59,14 @@ static void join(open_sum *open, int *top, bool *taken, tr_tree_rest *out) {
     open[*top].level++;
 }
 
-void tr_tree_finish(const int64_t *cut, int n_threads, tr_tree_rest *out) {
+void tr_tree_finish(const int64_t *partition, int n_threads, tr_tree_remaining *out) {
     open_sum open[2 * TR_TREE_SLOTS];
     bool taken[2 * TR_TREE_SLOTS] = {false};
     int top = -1;
     out->n_adds = out->n_temporaries = 0;
     for (int t = 0; t < n_threads; t++) {
         tr_tree_stack stack = {0};
-        for (int64_t s = cut[t]; s < cut[t + 1]; s++) tr_tree_push(&stack, s);
+        for (int64_t s = partition[t]; s < partition[t + 1]; s++) tr_tree_push(&stack, s);
         for (int i = 0; i < stack.n; i++) {
             open[++top] = (open_sum){{t, i}, stack.level[i], stack.start[i]};
             while (top > 0 && pairs(open[top - 1].level, open[top - 1].start, open[top].level))

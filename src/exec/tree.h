@@ -1,10 +1,11 @@
-/* The fixed tree in which gradients are summed over shards. Private to this room.
+/* The fixed tree in which gradients are summed over shards. Private to this module.
  *
  * Shards are the leaves 0..n-1. Node (level, i) is the sum of leaves i << level up to, but not
  * including, (i + 1) << level, as far as there are any: left child plus right child, or the left
- * child where there is no right one. A thread owns a run of leaves and adds up what lies whole in
- * it, like a binary counter; at most 2 log2(n) sums are left, one slot each. The rest of the tree
- * is a list of additions between slots, the same for each element, done where the sum is used.
+ * child where there is no right one. A thread owns a run of leaves and sums the nodes that lie
+ * wholly in it, like a binary counter; at most 2 log2(n) sums are left, one slot each. The
+ * remaining reductions are a list of additions between slots, the same for each element, done where
+ * the sum is used.
  */
 #ifndef TR_TREE_H
 #define TR_TREE_H
@@ -23,7 +24,7 @@ typedef struct tr_tree_stack { /* one thread's sums: slot i holds (level[i], sta
  * one before it (and dropped) after that. */
 int tr_tree_push(tr_tree_stack *stack, int64_t start);
 
-/* A sum that is there: a thread's slot, or (thread TR_TREE_TEMPORARY) a buffer of whoever adds. */
+/* An operand: a thread's slot, or (thread TR_TREE_TEMPORARY) a buffer of the adding thread. */
 typedef struct tr_tree_term {
     int thread, slot;
 } tr_tree_term;
@@ -34,20 +35,20 @@ typedef struct tr_tree_add { /* temporary `to` = left + right */
     tr_tree_term left, right;
 } tr_tree_add;
 
-/* What is left of the tree after threads took their parts of the leaves. The slots are only read,
+/* The reductions that remain after each thread has summed its leaves. The slots are only read,
  * so that a core's gradients stay in its cache. */
-typedef struct tr_tree_rest {
+typedef struct tr_tree_remaining {
     int n_adds, n_temporaries;
     tr_tree_term total;
     tr_tree_add *adds; /* room for n_threads * TR_TREE_SLOTS */
-} tr_tree_rest;
+} tr_tree_remaining;
 
 /* Slots that the run of leaves a..b-1 needs while it is summed, and the most that any run of n
  * leaves needs. */
 int tr_tree_slots(int64_t a, int64_t b);
 int tr_tree_most_slots(int64_t n);
-/* The rest of the tree when thread t has summed the leaves cut[t] .. cut[t + 1] - 1. It has no more
- * temporaries than tr_tree_most_slots of all leaves. */
-void tr_tree_finish(const int64_t *cut, int n_threads, tr_tree_rest *out);
+/* The remaining reductions when thread t has summed the leaves partition[t] .. partition[t + 1]
+ * - 1. It has no more temporaries than tr_tree_most_slots of all leaves. */
+void tr_tree_finish(const int64_t *partition, int n_threads, tr_tree_remaining *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Blocks: reusable parts of a network. Private to this room and its tests. */
+/* Blocks: reusable parts of a network. Private to this module and its tests. */
 #ifndef TR_BLOCKS_H
 #define TR_BLOCKS_H
 

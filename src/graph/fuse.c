@@ -1,6 +1,6 @@
-/* Fusion: what a layer does goes to the end of the one before it, where that one alone feeds it and
- * can take it in. The absorbed node keeps its name and shape for people; its value is its host's.
- */
+/* Fusion: a layer is computed at the end of the one before it, where it is that one's only reader
+ * and the pair is supported. The fused node keeps its name and shape for display; its value is its
+ * target's. */
 #include "graph/graph.h"
 
 static int n_readers(const tr_graph *graph, int id) {
@@ -22,12 +22,14 @@ void tr_graph_fuse(tr_graph *graph) {
         if (node->op->as_epilogue == NULL || !node->op->as_epilogue(node, &e)) continue;
         /* Only the layer right before it: what a view shows has another shape. */
         const tr_node *before = &graph->nodes[node->input[0]];
-        tr_node *host = &graph->nodes[before->value];
-        if (before->op == NULL || before->op->view || host->op == NULL || host->op->absorb == NULL)
+        tr_node *target = &graph->nodes[before->value];
+        if (before->op == NULL || before->op->view || target->op == NULL ||
+            target->op->fuse == NULL)
             continue;
-        if (n_readers(graph, before->id) != 1 || !host->op->absorb(host, &e)) continue;
-        node->value = host->id;
-        host->out = node->own;
-        host->op->shape(host, NULL); /* it succeeded before; the layout of the weights may be new */
+        if (n_readers(graph, before->id) != 1 || !target->op->fuse(target, &e)) continue;
+        node->value = target->id;
+        target->out = node->unfused;
+        target->op->shape(target,
+                          NULL); /* it succeeded before; the layout of the weights may be new */
     }
 }

@@ -114,20 +114,20 @@ static int read_line(const tr_graph *graph, tr_node *node, const tr_line *line,
                           "%s reads %d value%s, allowed are %d to %d: name them with from=a,b",
                           schema->name, node->n_inputs, node->n_inputs == 1 ? "" : "s",
                           node->op->min_inputs, node->op->max_inputs);
-    for (int i = 0; i < node->n_inputs; i++) node->in[i] = graph->nodes[node->input[i]].own;
+    for (int i = 0; i < node->n_inputs; i++) node->in[i] = graph->nodes[node->input[i]].unfused;
     node->given = (tr_places){line->args, line->n_args, line->where, node->name};
     code = node->op->shape(node, err);
     node->given = (tr_places){.where = line->where};
     if (code) return code;
-    if (node->own.h > MAX_SIDE || node->own.w > MAX_SIDE ||
-        tr_shape_size(node->own) > TR_MAX_VALUE) {
+    if (node->unfused.h > MAX_SIDE || node->unfused.w > MAX_SIDE ||
+        tr_shape_size(node->unfused) > TR_MAX_VALUE) {
         char size[64];
         return tr_fail_at(
             err, line->where, node->name,
             "its output would be too large: %s, allowed are up to %d numbers and sides of %d",
-            tr_shape_text(node->own, size), TR_MAX_VALUE, MAX_SIDE);
+            tr_shape_text(node->unfused, size), TR_MAX_VALUE, MAX_SIDE);
     }
-    node->out = node->own;
+    node->out = node->unfused;
     return TR_OK;
 }
 
@@ -188,9 +188,9 @@ static int add_loss(tr_graph *graph, const tr_doc *doc, tr_error *err) {
     tr_free(args);
     if (code) return code;
     node->input[node->n_inputs++] = graph->output;
-    node->in[0] = graph->nodes[graph->output].own;
+    node->in[0] = graph->nodes[graph->output].unfused;
     code = node->op->shape(node, err);
-    node->out = node->own;
+    node->out = node->unfused;
     return code;
 }
 
@@ -242,7 +242,7 @@ static int add_lines(tr_graph *graph, tr_shape input, const tr_lines *lines, tr_
     int code = TR_OK, n = lines->n;
     graph->nodes = tr_alloc((size_t)n + 2, sizeof *graph->nodes, err);
     if (graph->nodes == NULL) return TR_ENOMEM;
-    graph->nodes[0] = (tr_node){.own = input, .out = input};
+    graph->nodes[0] = (tr_node){.unfused = input, .out = input};
     strcpy(graph->nodes[0].name, input_name);
     graph->n_nodes = 1;
     for (int i = 0; code == TR_OK && i < n; i++) {
@@ -269,13 +269,13 @@ static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_class
     graph->output = graph->n_nodes - 1;
     const tr_node *last = &graph->nodes[graph->output];
     char text[64];
-    if (n_classes > 0 && (!last->own.flat || tr_shape_size(last->own) != n_classes))
+    if (n_classes > 0 && (!last->unfused.flat || tr_shape_size(last->unfused) != n_classes))
         return tr_fail_at(
             err, last->where, last->name,
             "the network's output is %s but the data has %d classes: end with a linear "
             "layer of out_features=%d",
-            tr_shape_text(last->own, text), n_classes, n_classes);
-    if (n_classes > 0 && last->own.h * last->own.w > 1 && last->own.c > 1)
+            tr_shape_text(last->unfused, text), n_classes, n_classes);
+    if (n_classes > 0 && last->unfused.h * last->unfused.w > 1 && last->unfused.c > 1)
         return tr_fail_at(
             err, last->where, last->name,
             "the network's output is a flattened image, whose features are in no order of "

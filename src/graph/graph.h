@@ -1,9 +1,9 @@
-/* The room `graph`: a network as a DAG of layers, and the program that trains or runs it.
+/* The module `graph`: a network as a DAG of layers, and the program that trains or runs it.
  *
  * Graph: nodes by id, shapes, parameters; what one layer can do at the end of another is fused. It
  * depends on the configuration alone. Program: the phases of all layers in order, forward and (by
- * reverse-mode differentiation from the loss) backward, with their buffers planned and the places
- * where threads must wait for each other. It depends on the batch size, too. Both are read-only
+ * reverse-mode differentiation from the loss) backward, with their buffers planned and the barriers
+ * between its steps. It depends on the batch size, too. Both are read-only
  * while they run, parameter values apart.
  */
 #ifndef TR_GRAPH_H
@@ -40,12 +40,12 @@ int tr_graph_write(const tr_graph *graph, tr_text *out, tr_error *err);
 /* Parameters in PyTorch's order: calls visit(node, index, arg) for each. */
 void tr_graph_each_param(const tr_graph *graph, void (*visit)(tr_node *node, int param, void *arg),
                          void *arg);
-/* Elements of a parameter outside (the product of its dims), and of all of them. */
+/* Elements of a parameter in PyTorch's layout (the product of its dims), and of all of them. */
 int64_t tr_param_count(const tr_param *param);
 int64_t tr_graph_count(const tr_graph *graph);
 /* "conv1.weight"; out has TR_NAME + 16 bytes. Returns out. */
 char *tr_param_name(const tr_node *node, int param, char *out);
-/* To and from PyTorch's order; float outside whatever tr_real is. */
+/* To and from PyTorch's order; float in that layout whatever tr_real is. */
 void tr_param_get(const tr_node *node, int param, float *out);
 void tr_param_set(tr_node *node, int param, const float *in);
 /* The same for the n elements from `first` on. */
@@ -68,10 +68,10 @@ typedef struct tr_step { /* one phase of one node; buffers by number */
     const tr_node
         *node; /* the input's: load it; NULL: the sum of two gradients, x[0] + x[1] -> y */
     int x[TR_MAX_INPUTS], dx[TR_MAX_INPUTS], y, dy, aux[TR_N_AUX];
-    int64_t shared, own; /* offset in its arena, or TR_NO_BUFFER */
+    int64_t shared, per_thread; /* offset in its arena, or TR_NO_BUFFER */
     bool backward;
-    bool update; /* of the node's parameters, by blocks; n_blocks is 0: as many as threads */
-    bool wait;   /* all threads must have finished what comes before */
+    bool update;  /* of the node's parameters, by blocks; n_blocks is 0: as many as threads */
+    bool barrier; /* a barrier before it */
 } tr_step;
 
 typedef struct tr_buffer { /* `bytes` for each sample */
@@ -90,12 +90,13 @@ typedef struct tr_program {
     tr_step *steps;
     tr_buffer *buffers;
     tr_node_plan *plans; /* [n_nodes] */
-    int outside;         /* buffer that comes from outside (the input), or TR_NO_BUFFER */
+    int external;        /* buffer that the caller provides (the input), or TR_NO_BUFFER */
     int output;          /* buffer of the logits: there until the next step */
     int input_gradient;  /* the same, or TR_NO_BUFFER */
     int64_t batch_bytes; /* of the batch's arena, for each sample */
     int64_t local_bytes; /* of a thread's arena, for each sample of a chunk */
-    int64_t shared_elements, own_elements, scratch_elements; /* the last two for each thread */
+    int64_t shared_elements, per_thread_elements,
+        scratch_elements;  /* the last two for each thread */
     int64_t grad_elements; /* gradients summed over shards, for one shard */
     int64_t *grad_at;      /* [n_nodes] where a node's begin in it */
 } tr_program;
@@ -103,7 +104,7 @@ typedef struct tr_program {
 typedef enum tr_program_flags {
     TR_PROGRAM_TRAINS = 1,         /* backward and updates, too */
     TR_PROGRAM_INPUT_GRADIENT = 2, /* make that of the network's input, too */
-    TR_PROGRAM_LOADS = 4, /* the first step makes the input; otherwise it comes from outside */
+    TR_PROGRAM_LOADS = 4, /* the first step makes the input; otherwise the caller provides it */
 } tr_program_flags;
 int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_program **out,
                       tr_error *err);

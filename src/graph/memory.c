@@ -1,6 +1,6 @@
 /* The memory planner: a pure function from lifetimes to offsets.
  *
- * Largest first, each at the lowest place where it fits between those that live at the same time.
+ * Largest first, each at the lowest offset where it fits between those that live at the same time.
  */
 #include <stdlib.h>
 

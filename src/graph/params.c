@@ -1,4 +1,4 @@
-/* Parameters as the outside sees them: PyTorch's names, order, shapes and initial distributions. */
+/* Parameters in PyTorch's layout: names, order, shapes and initial distributions. */
 #include <stdio.h>
 
 #include "graph/graph.h"
@@ -26,18 +26,18 @@ int64_t tr_graph_count(const tr_graph *graph) {
 }
 
 char *tr_param_name(const tr_node *node, int param, char *out) {
-    snprintf(out, TR_NAME + 16, "%s.%s", node->name, node->param[param].role);
+    snprintf(out, TR_NAME + 16, "%s.%s", node->name, node->param[param].suffix);
     return out;
 }
 
 void tr_param_get_range(const tr_node *node, int param, int64_t first, int64_t n, float *out) {
     const tr_param *p = &node->param[param];
-    for (int64_t i = 0; i < n; i++) out[i] = (float)p->value[p->place(node, first + i)];
+    for (int64_t i = 0; i < n; i++) out[i] = (float)p->value[p->index(node, first + i)];
 }
 
 void tr_param_set_range(tr_node *node, int param, int64_t first, int64_t n, const float *in) {
     tr_param *p = &node->param[param];
-    for (int64_t i = 0; i < n; i++) p->value[p->place(node, first + i)] = (tr_real)in[i];
+    for (int64_t i = 0; i < n; i++) p->value[p->index(node, first + i)] = (tr_real)in[i];
 }
 
 void tr_param_get(const tr_node *node, int param, float *out) {
@@ -48,8 +48,8 @@ void tr_param_set(tr_node *node, int param, const float *in) {
     tr_param_set_range(node, param, 0, tr_param_count(&node->param[param]), in);
 }
 
-/* As PyTorch 1.13 does on the CPU: 24 bits of a draw, a bound rounded to float, the rest in double,
- * rounded once. */
+/* As PyTorch 1.13 does on the CPU: 24 bits of a draw, the range rounded to float, everything else
+ * in double, rounded once. */
 static void init_torch(tr_graph *graph, uint64_t seed) {
     tr_mt19937 g;
     tr_mt19937_seed(&g, (uint32_t)seed);
@@ -58,10 +58,10 @@ static void init_torch(tr_graph *graph, uint64_t seed) {
         for (int p = 0; p < node->n_params; p++) {
             tr_param *param = &node->param[p];
             int64_t n = tr_param_count(param);
-            double bound = (double)(float)param->bound;
+            double bound = (double)(float)param->init_range;
             for (int64_t e = 0; e < n; e++) {
                 double u = (tr_mt19937_next(&g) & 0xffffff) * 0x1p-24;
-                param->value[param->place(node, e)] = (tr_real)(float)(u * (2 * bound) - bound);
+                param->value[param->index(node, e)] = (tr_real)(float)(u * (2 * bound) - bound);
             }
         }
     }
@@ -74,10 +74,10 @@ static void init_philox(tr_graph *graph, uint64_t seed) {
         for (int p = 0; p < node->n_params; p++, number++) {
             tr_param *param = &node->param[p];
             int64_t n = tr_param_count(param);
-            float bound = (float)param->bound;
+            float bound = (float)param->init_range;
             for (int64_t e = 0; e < n; e++) {
                 float u = tr_random_unit(seed, TR_STREAM_INIT, number, (uint64_t)e);
-                param->value[param->place(node, e)] = (u - 0.5f) * (2 * bound);
+                param->value[param->index(node, e)] = (u - 0.5f) * (2 * bound);
             }
         }
     }

@@ -1,11 +1,11 @@
-/* The program: phases in order, backward by reverse-mode differentiation, buffers, waits.
+/* The program: phases in order, backward by reverse-mode differentiation, buffers, barriers.
  *
- * Order: preparations, input, forward, loss, backward, update; a layer whose threads own blocks of
- * it is updated in its backward. A step waits where it may read what other threads wrote: between
- * phases cut over samples a thread only meets its own samples, everywhere else it may meet
- * anybody's. Steps between two waits are a segment; a buffer that one segment
- * touches only lives in the threads' arenas, where a chunk of samples fits the cache; the others
- * live in the batch's arena.
+ * Order: packing, input, forward, loss, backward, update; a layer whose threads own blocks of its
+ * weights is updated in its backward. A barrier stands before a step that may read what other
+ * threads wrote: between phases partitioned by samples a thread only touches its own samples,
+ * everywhere else it may touch any. Steps between two barriers are a segment; a buffer that one
+ * segment touches only lives in the threads' arenas, where a chunk of samples fits the cache; the
+ * others live in the batch's arena.
  */
 #include "graph/graph.h"
 
@@ -16,7 +16,7 @@ typedef struct builder {
     int *y, *dy; /* [n_nodes] buffers */
     int (*dx)[TR_MAX_INPUTS];
     int (*aux)[TR_N_AUX];
-    int64_t *shared, *own;
+    int64_t *shared, *per_thread;
 } builder;
 
 static bool trains(const tr_program *p) {
@@ -68,7 +68,7 @@ static void bind_step(builder *b, tr_step *step, const tr_node *node, unsigned u
         touch(p, step->aux[i], at);
     }
     step->shared = b->shared[node->id];
-    step->own = b->own[node->id];
+    step->per_thread = b->per_thread[node->id];
 }
 
 static void add_phases(builder *b, const tr_node *node, const tr_phase *phases, int n,
@@ -87,8 +87,9 @@ static void add_update(builder *b, const tr_node *node, int n_blocks) {
     tr_program *p = b->program;
     tr_step *step = &p->steps[p->n_steps];
     bool sums = p->plans[node->id].grad_size > 0;
-    step->phase = (tr_phase){
-        .label = sums ? "reduce and update" : "update", .cut = TR_CUT_BLOCKS, .n_blocks = n_blocks};
+    step->phase = (tr_phase){.label = sums ? "reduce and update" : "update",
+                             .partition = TR_BY_BLOCKS,
+                             .n_blocks = n_blocks};
     step->backward = step->update = true;
     bind_step(b, step, node, node->op->grad_use, p->n_steps);
     p->n_steps++;
@@ -111,7 +112,7 @@ static void add_gradient_sums(builder *b, int value) {
             tr_step *step = &p->steps[p->n_steps];
             bind_step(b, step, &b->graph->nodes[value], 0, p->n_steps);
             step->node = NULL;
-            step->phase = (tr_phase){.label = "gradient sum", .cut = TR_CUT_SAMPLES};
+            step->phase = (tr_phase){.label = "gradient sum", .partition = TR_BY_SAMPLES};
             step->backward = true;
             step->x[0] = sum;
             step->x[1] = part;
@@ -125,7 +126,7 @@ static void add_gradient_sums(builder *b, int value) {
     }
 }
 
-/* Which gradients are needed, how each node does its work, and its buffers. */
+/* Which gradients are needed, the plan of each node, and its buffers. */
 static void plan_nodes(builder *b) {
     const tr_graph *g = b->graph;
     tr_program *p = b->program;
@@ -141,10 +142,10 @@ static void plan_nodes(builder *b) {
         const tr_node *node = &g->nodes[i];
         tr_request request = {.batch = p->batch, .training = trains(p)};
         b->y[i] = b->aux[i][0] = b->aux[i][1] = TR_NO_BUFFER;
-        b->shared[i] = b->own[i] = TR_NO_BUFFER;
+        b->shared[i] = b->per_thread[i] = TR_NO_BUFFER;
         if (node->op == NULL) {
             b->y[i] = new_buffer(p, value_bytes(node->out));
-            p->outside = p->flags & TR_PROGRAM_LOADS ? TR_NO_BUFFER : b->y[i];
+            p->external = p->flags & TR_PROGRAM_LOADS ? TR_NO_BUFFER : b->y[i];
         }
         if (!is_real(node)) continue;
         for (int j = 0; j < node->n_inputs; j++) {
@@ -163,9 +164,9 @@ static void plan_nodes(builder *b) {
             b->shared[i] = p->shared_elements;
             p->shared_elements += tr_round_up(plan->shared_size, TR_LANES) + TR_LANES;
         }
-        if (plan->private_size) {
-            b->own[i] = p->own_elements;
-            p->own_elements += tr_round_up(plan->private_size, TR_LANES) + TR_LANES;
+        if (plan->per_thread_size) {
+            b->per_thread[i] = p->per_thread_elements;
+            p->per_thread_elements += tr_round_up(plan->per_thread_size, TR_LANES) + TR_LANES;
         }
         p->scratch_elements = tr_max(p->scratch_elements, plan->scratch_size);
         p->grad_at[i] = p->grad_elements;
@@ -188,22 +189,22 @@ static void plan_nodes(builder *b) {
     }
 }
 
-static bool by_samples(tr_cut cut) {
-    return cut == TR_CUT_SAMPLES || cut == TR_CUT_SHARDS;
+static bool by_samples(tr_partition partition) {
+    return partition == TR_BY_SAMPLES || partition == TR_BY_SHARDS;
 }
 
-static bool must_wait(const tr_step *before, const tr_step *now) {
-    if (before->phase.cut == TR_CUT_EACH) return false;
-    if (by_samples(before->phase.cut) && by_samples(now->phase.cut)) return false;
-    /* An update behind another, or behind its own blocks: all that it reads was there before the
-     * last wait, and nobody else needs what it writes. */
+static bool needs_barrier(const tr_step *before, const tr_step *now) {
+    if (before->phase.partition == TR_PER_THREAD) return false;
+    if (by_samples(before->phase.partition) && by_samples(now->phase.partition)) return false;
+    /* An update after another, or after its own blocks: all that it reads was written before the
+     * last barrier, and no other step reads what it writes. */
     bool behind =
-        before->update || (before->phase.cut == TR_CUT_BLOCKS && before->node == now->node &&
+        before->update || (before->phase.partition == TR_BY_BLOCKS && before->node == now->node &&
                            before->phase.n_blocks == now->phase.n_blocks);
     return !(now->update && behind);
 }
 
-/* Waits, then which buffers are local, then places for both kinds. */
+/* Barriers, then which buffers are local, then offsets for both kinds. */
 static int place_buffers(tr_program *p, tr_error *err) {
     int n = p->n_buffers, kept = 0;
     int *segment = tr_alloc((size_t)p->n_steps + 1, sizeof *segment, err);
@@ -214,25 +215,26 @@ static int place_buffers(tr_program *p, tr_error *err) {
     int64_t *offset = tr_alloc((size_t)n, sizeof *offset, err);
     int code = segment && first && last && ids && bytes && offset ? TR_OK : TR_ENOMEM;
     for (int i = 1; code == TR_OK && i <= p->n_steps; i++) {
-        bool wait = i == p->n_steps || must_wait(&p->steps[i - 1], &p->steps[i]);
-        if (i < p->n_steps) p->steps[i].wait = wait;
-        segment[i] = segment[i - 1] + wait;
+        bool barrier = i == p->n_steps || needs_barrier(&p->steps[i - 1], &p->steps[i]);
+        if (i < p->n_steps) p->steps[i].barrier = barrier;
+        segment[i] = segment[i - 1] + barrier;
     }
     for (int i = 0; code == TR_OK && i < n; i++) {
         tr_buffer *b = &p->buffers[i];
-        if (b->last < 0 || i == p->outside) continue;
+        if (b->last < 0 || i == p->external) continue;
         b->local = segment[b->first] == segment[b->last];
         for (int s = b->first; b->local && s <= b->last; s++)
-            b->local = by_samples(p->steps[s].phase.cut);
+            b->local = by_samples(p->steps[s].phase.partition);
     }
     for (int local = 0; code == TR_OK && local < 2; local++) {
         kept = 0;
         for (int i = 0; i < n; i++) {
             tr_buffer *b = &p->buffers[i];
-            if (b->last < 0 || i == p->outside || b->local != local) continue;
+            if (b->last < 0 || i == p->external || b->local != local) continue;
             ids[kept] = i;
             bytes[kept] = b->bytes;
-            /* Threads of one segment are at different steps: only whole segments are apart. */
+            /* Threads of one segment are at different steps: only whole segments are disjoint in
+             * time. */
             first[kept] = local ? b->first : segment[b->first];
             last[kept++] = local ? b->last : segment[b->last];
         }
@@ -256,8 +258,8 @@ static void build(builder *b) {
     tr_program *p = b->program;
     plan_nodes(b);
     for (int i = 1; i < g->n_nodes; i++)
-        add_phases(b, &g->nodes[i], p->plans[i].prepare, p->plans[i].n_prepare, false);
-    static const tr_phase load = {"load", TR_CUT_SAMPLES, 0, TR_USE_Y, NULL};
+        add_phases(b, &g->nodes[i], p->plans[i].pack, p->plans[i].n_pack, false);
+    static const tr_phase load = {"load", TR_BY_SAMPLES, 0, TR_USE_Y, NULL};
     if (p->flags & TR_PROGRAM_LOADS) add_phases(b, &g->nodes[0], &load, 1, false);
     for (int i = 1; i < g->n_nodes; i++)
         add_phases(b, &g->nodes[i], p->plans[i].forward, p->plans[i].n_forward, false);
@@ -290,14 +292,15 @@ int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_progr
                  .dx = tr_alloc(n, sizeof *b.dx, err),
                  .aux = tr_alloc(n, sizeof *b.aux, err),
                  .shared = tr_alloc(n, sizeof *b.shared, err),
-                 .own = tr_alloc(n, sizeof *b.own, err)};
-    int code = p && b.need && b.y && b.dy && b.dx && b.aux && b.shared && b.own ? TR_OK : TR_ENOMEM;
+                 .per_thread = tr_alloc(n, sizeof *b.per_thread, err)};
+    int code =
+        p && b.need && b.y && b.dy && b.dx && b.aux && b.shared && b.per_thread ? TR_OK : TR_ENOMEM;
     *out = NULL;
     if (code == TR_OK) {
         p->graph = graph;
         p->batch = batch;
         p->flags = flags;
-        /* Preparation, phases both ways, the sums of gradients, update; value, its gradient,
+        /* Packing, phases forward and backward, sums of gradients, update; value, its gradient,
          * theirs, what is kept. */
         p->steps = tr_alloc(n * (2 * TR_MAX_PHASES + 2 + TR_MAX_INPUTS), sizeof *p->steps, err);
         p->buffers = tr_alloc(n * (2 + TR_MAX_INPUTS + TR_N_AUX), sizeof *p->buffers, err);
@@ -315,7 +318,7 @@ int tr_program_create(const tr_graph *graph, int batch, unsigned flags, tr_progr
     tr_free(b.dx);
     tr_free(b.aux);
     tr_free(b.shared);
-    tr_free(b.own);
+    tr_free(b.per_thread);
     if (code) {
         tr_program_free(p);
         return code;

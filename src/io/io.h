@@ -1,4 +1,4 @@
-/* The room `io`: file formats. It knows bytes and names, not layers. Nothing here keeps state. */
+/* The module `io`: file formats. It knows bytes and names, not layers. Nothing here keeps state. */
 #ifndef TR_IO_H
 #define TR_IO_H
 

@@ -19,7 +19,7 @@ bool tr_shape_elements(int n_dims, const int64_t *dim, size_t *elements);
 
 typedef struct tr_dtype {
     const char *name; /* in a file */
-    int bytes;        /* of an element; 0: not a whole number of them */
+    int bytes;        /* of an element; 0: not an integer of them */
     bool parameter;   /* may be one: no integers, no booleans */
     /* n elements of a file into float32. Returns the first that is finite and too large for it, or
      * n. NULL: not read here. */

@@ -16,7 +16,7 @@ static int by_place(const void *a, const void *b) {
     return x->tensor.dim < y->tensor.dim ? -1 : x->tensor.dim > y->tensor.dim;
 }
 
-/* A whole number >= 0. */
+/* An integer >= 0. */
 static bool get_size(const json_t *value, int64_t *out) {
     if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
     *out = (int64_t)json_integer_value(value);
@@ -52,8 +52,8 @@ static int read_entry(const char *path, const char *name, const json_t *value, i
     int n_dims = (int)json_array_size(shape);
     for (int d = 0; d < n_dims; d++) {
         if (!get_size(json_array_get(shape, (size_t)d), &dims[d]))
-            return tr_fail(err, TR_EIO, "%s: tensor '%s': shape[%d] is not a whole number >= 0",
-                           path, name, d);
+            return tr_fail(err, TR_EIO, "%s: tensor '%s': shape[%d] is not an integer >= 0", path,
+                           name, d);
     }
     const json_t *offsets = json_object_get(value, "data_offsets");
     int64_t begin, end;

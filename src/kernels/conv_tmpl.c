@@ -1,13 +1,13 @@
 /* Convolutions in vectors: forward with its pool and relu, and the dense weight gradient.
  *
- * Forward walks the output in strips as high as the pool window (or a tile), a block of output
- * channels at a time: tiles write a strip of pixels to a small buffer, the epilogue reduces its
- * windows to the output. No function here keeps state.
+ * Forward goes through the output in strips as high as the pool window (or a tile), a block of
+ * output channels at a time: tiles write a strip of pixels to a small buffer, the epilogue reduces
+ * its windows to the output. No function here keeps state.
  */
 #include <string.h>
 
-#include "kernels/columns.h"
 #include "kernels/outer.h"
+#include "kernels/pixel_tile.h"
 #include "kernels/reference.h"
 #include "kernels/tile.h"
 
@@ -19,12 +19,12 @@ enum {
 /* A block of output channels. */
 typedef struct block {
     const tr_conv *d;
-    const float *x;    /* the input, or its planes */
-    const float *w;    /* the block's weights */
-    const float *bias; /* or NULL */
-    int lanes, valid;  /* of the block; those that are channels */
-    bool columnwise;   /* computed from planes */
-    float *tiles;      /* for that: [STRIP_ROWS][STRIP_COLUMNS rounded up][8] */
+    const float *x;        /* the input, or its planes */
+    const float *w;        /* the block's weights */
+    const float *bias;     /* or NULL */
+    int lanes, valid;      /* of the block; those that are channels */
+    bool pixel_vectorised; /* computed from planes */
+    float *tiles;          /* for that: [STRIP_ROWS][STRIP_COLUMNS rounded up][8] */
 } block;
 
 /* Where a strip of pixels goes: floats from one pixel and one row to the next. */
@@ -72,9 +72,9 @@ static void strip_of_channels(const block *b, int h, int c, int rows, int column
 /* ---- vectors of pixels, for few output channels ---- */
 
 /* Stride 1, and lanes are filled better by pixels than by channels. */
-static bool pays_by_columns(const tr_conv *d, int lanes, int valid) {
+static bool pays_by_pixels(const tr_conv *d, int lanes, int valid) {
     return lanes == TR_BLOCK8 && d->step_w == d->c &&
-           (int64_t)d->ow * COLUMNS > valid * tr_round_up(d->ow, COLUMNS);
+           (int64_t)d->ow * PIXELS > valid * tr_round_up(d->ow, PIXELS);
 }
 
 static void make_planes(const tr_conv *d, const float *x, float *planes) {
@@ -94,42 +94,41 @@ static void make_planes(const tr_conv *d, const float *x, float *planes) {
     }
 }
 
-/* A strip as tiles[row][vector of pixels][channel of 8][COLUMNS], each row of `vectors`. */
+/* A strip as tiles[row][vector of pixels][channel of 8][PIXELS], each row of `vectors`. */
 static void strip_of_tiles(const block *b, int h, int c, int rows, int vectors, float floor) {
     const tr_conv *d = b->d;
-    column_tile t = {.c = d->c,
-                     .kh = d->kh,
-                     .kw = d->run / d->c,
-                     .row = tr_plane_row(d),
-                     .plane = tr_plane_size(d),
-                     .w = b->w,
-                     .bias = b->bias,
-                     .floor = floor,
-                     .y = b->tiles};
+    pixel_tile t = {.c = d->c,
+                    .kh = d->kh,
+                    .kw = d->run / d->c,
+                    .row = tr_plane_row(d),
+                    .plane = tr_plane_size(d),
+                    .w = b->w,
+                    .bias = b->bias,
+                    .floor = floor,
+                    .y = b->tiles};
     const float *x = b->x + h * t.row + c;
     const int n = rows * vectors;
     for (int i = 0, log; i < n; i += 1 << log) {
-        for (log = columns_most(b->valid); 1 << log > n - i;) log--;
+        for (log = pixel_tiles_most(b->valid); 1 << log > n - i;) log--;
         for (int v = 0; v < 1 << log; v++)
-            t.x[v] = x + (i + v) / vectors * t.row + (i + v) % vectors * COLUMNS;
-        columns_table[b->valid - 1][log](&t);
-        t.y += TR_BLOCK8 * COLUMNS << log;
+            t.x[v] = x + (i + v) / vectors * t.row + (i + v) % vectors * PIXELS;
+        pixel_tiles[b->valid - 1][log](&t);
+        t.y += TR_BLOCK8 * PIXELS << log;
     }
 }
 
-static void strip_of_columns(const block *b, int h, int c, int rows, int columns,
-                             const target *to) {
-    const int vectors = (columns + COLUMNS - 1) / COLUMNS;
+static void strip_of_pixels(const block *b, int h, int c, int rows, int columns, const target *to) {
+    const int vectors = (columns + PIXELS - 1) / PIXELS;
     strip_of_tiles(b, h, c, rows, vectors, to->floor);
     const float *from = b->tiles;
-    for (int i = 0; i < rows * vectors; i++, from += TR_BLOCK8 * COLUMNS) {
-        const int first = i % vectors * COLUMNS, end = (int)tr_min(COLUMNS, columns - first);
+    for (int i = 0; i < rows * vectors; i++, from += TR_BLOCK8 * PIXELS) {
+        const int first = i % vectors * PIXELS, end = (int)tr_min(PIXELS, columns - first);
         float *y = to->y + i / vectors * to->row + first * to->pixel;
         int p = 0;
-        for (; p + 8 <= end; p += 8) v8_transpose(from + p, COLUMNS, y + p * to->pixel, to->pixel);
+        for (; p + 8 <= end; p += 8) v8_transpose(from + p, PIXELS, y + p * to->pixel, to->pixel);
         if (p == end) continue;
         float last[8 * 8];
-        v8_transpose(from + p, COLUMNS, last, 8);
+        v8_transpose(from + p, PIXELS, last, 8);
         for (int j = 0; p < end; p++, j++) v8_store(y + p * to->pixel, v8_load(last + 8 * j));
     }
 }
@@ -137,7 +136,7 @@ static void strip_of_columns(const block *b, int h, int c, int rows, int columns
 /* ---- forward ---- */
 
 static void strip(const block *b, int h, int c, int rows, int columns, const target *to) {
-    (b->columnwise ? strip_of_columns : strip_of_channels)(b, h, c, rows, columns, to);
+    (b->pixel_vectorised ? strip_of_pixels : strip_of_channels)(b, h, c, rows, columns, to);
 }
 
 /* Up to eight channels of a window, `valid` of them the block's. Where the block is all there is,
@@ -177,19 +176,20 @@ TR_INLINE void pool_strip(const block *b, const float *buffer, int columns, v8 l
     }
 }
 
-/* The same for windows of 2 x 2 and columns, before they are turned: a quarter as many to turn. */
-static void pool2_of_columns(const block *b, int h, int c, int columns, v8 low, float *y,
-                             uint8_t *index) {
-    enum { WIDE = 2 * 8 }; /* columns of eight windows */
+/* The same for 2 x 2 windows of vectors of pixels, pooled before the transposition, which then has
+ * a quarter of the elements. */
+static void pool2_of_pixels(const block *b, int h, int c, int columns, v8 low, float *y,
+                            uint8_t *index) {
+    enum { WIDE = 2 * 8 }; /* pixels of eight windows */
     const tr_conv *d = b->d;
-    const int vectors = (int)tr_round_up(columns, WIDE) / COLUMNS;
-    const int64_t second = vectors * TR_BLOCK8 * COLUMNS; /* row */
+    const int vectors = (int)tr_round_up(columns, WIDE) / PIXELS;
+    const int64_t second = vectors * TR_BLOCK8 * PIXELS; /* row */
     strip_of_tiles(b, h, c, 2, vectors, -INFINITY);
     for (int first = 0; first < columns; first += WIDE) {
-        const float *p = b->tiles + first / COLUMNS * TR_BLOCK8 * COLUMNS;
+        const float *p = b->tiles + first / PIXELS * TR_BLOCK8 * PIXELS;
         float best[TR_BLOCK8 * 8] = {0}, at[TR_BLOCK8 * 8] = {0};
-        for (int k = 0; k < b->valid; k++, p += COLUMNS) {
-            const float *p8 = p + (COLUMNS > 8 ? 8 : TR_BLOCK8 * COLUMNS);
+        for (int k = 0; k < b->valid; k++, p += PIXELS) {
+            const float *p8 = p + (PIXELS > 8 ? 8 : TR_BLOCK8 * PIXELS);
             v8 a0, a1, b0, b1, winner = v8_zero();
             v8_apart2(v8_load(p), v8_load(p8), &a0, &a1);
             v8_apart2(v8_load(p + second), v8_load(p8 + second), &b0, &b1);
@@ -221,8 +221,8 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
                    .bias = bias ? bias + k0 : NULL,
                    .lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8};
         b.valid = (int)tr_min(b.lanes, d->k - k0);
-        b.columnwise = pays_by_columns(d, b.lanes, b.valid);
-        if (b.columnwise) {
+        b.pixel_vectorised = pays_by_pixels(d, b.lanes, b.valid);
+        if (b.pixel_vectorised) {
             make_planes(d, x, planes);
             if (b.valid < TR_BLOCK8 && d->pool != 2) memset(tiles, 0, sizeof tiles);
             b.x = planes;
@@ -235,8 +235,8 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
                 target to = {buffer, b.lanes, (int64_t)columns * b.lanes, -INFINITY};
                 if (d->pool > 1) {
                     int64_t o = (int64_t)(h / d->pool * pw + c / d->pool) * d->k + k0;
-                    if (b.columnwise && d->pool == 2) {
-                        pool2_of_columns(&b, h, c, columns, v8_all(floor), y + o, index + o);
+                    if (b.pixel_vectorised && d->pool == 2) {
+                        pool2_of_pixels(&b, h, c, columns, v8_all(floor), y + o, index + o);
                         continue;
                     }
                     strip(&b, h, c, rows, columns, &to);

@@ -1,12 +1,12 @@
-/* The register tile of routed weight gradients: rows x columns vectors of a kernel, to which each
- * route adds its value times its window. Included by route_tmpl.c once for each width of vector (V,
- * VTYPE, VWIDTH, VTILE, VSTORE). */
+/* The register tile of gathered weight gradients: rows x columns vectors of a kernel, to which each
+ * gather adds its value times its window. Included by gather_tmpl.c once for each width of vector
+ * (V, VTYPE, VWIDTH, VTILE, VSTORE). */
 
 #ifndef TR_GRID_TMPL_H
 #define TR_GRID_TMPL_H
 typedef struct grid {
-    const float *x; /* first vector of the window at route.at == 0 */
-    const tr_route *routes;
+    const float *x; /* first vector of the window at gather.at == 0 */
+    const tr_gather *lists;
     int n;
     int64_t row; /* from one row of the window to the next */
     float *dw;   /* its first vector */
@@ -26,8 +26,8 @@ enum { GRID_ROWS1 = 5, GRID_ROWS2 = TR_PAIR_ROWS }; /* of tiles of one column an
         enum { last = (no)-1 };                                                                    \
         const int64_t row = t->row;                                                                \
         TR_GRID_##nb(GRID_START, no) for (int i = 0; i < t->n; i++) {                              \
-            const float *p = t->x + t->routes[i].at;                                               \
-            VTYPE g = V(all)(t->routes[i].value);                                                  \
+            const float *p = t->x + t->lists[i].at;                                                \
+            VTYPE g = V(all)(t->lists[i].value);                                                   \
             TR_GRID_##nb(GRID_STEP, no)                                                            \
         }                                                                                          \
         TR_GRID_##nb(GRID_END, no)                                                                 \

@@ -1,7 +1,7 @@
-/* The room `kernels`: inner loops, one table of them per instruction set (ISA).
+/* The module `kernels`: inner loops, one table of them per instruction set (ISA).
  *
  * Kernels know no layers, no threads and allocate nothing. reference.c defines each of them in
- * plain C; the *_tmpl.c files are written in the words of vec.h and compiled once per ISA. All
+ * plain C; the *_tmpl.c files are written in terms of vec.h and compiled once per ISA. All
  * tables give the same bits: every output element is one chain of fused multiply-adds in the order
  * that reference.c states, and vectors run across outputs. Where a vector must run along a sum
  * (linear_dx) the sum has eight lanes and one fixed tree in every ISA.
@@ -9,7 +9,7 @@
  * Shapes: images are [h][w][c]; a row of weights is padded to a multiple of 8 with zeros.
  *   forward layout of convolution weights: [block][kh][kw * c][lane], blocks of 16 output channels,
  * the last of 8 where 8 or fewer are left, so that a block starts at (16 * block) * kh * kw * c;
- *   route layout: [k][kh][kw * c padded to 8].
+ *   gather layout: [k][kh][kw * c padded to 8].
  * Buffers that are written carry TR_LANES elements of slack after their end; kernels may leave
  * anything in it. Inputs carry it too and may be read there.
  */
@@ -18,7 +18,7 @@
 
 #include "base/base.h"
 
-enum { TR_LARGEST_POOL = 4 }; /* that a convolution takes in */
+enum { TR_LARGEST_POOL = 4 }; /* that is fused into a convolution */
 
 /* A convolution over one sample. With pool > 1 each output is the maximum over a pool x pool window
  * of the convolution's pixels and oh, ow are multiples of pool: what no window reads is not
@@ -34,7 +34,7 @@ typedef struct tr_conv {
     bool relu;      /* after the pool (the order does not matter) */
 } tr_conv;
 
-/* A copy of a convolution's input with its channels apart: planes [c][h][width padded to 8]. */
+/* A planar copy of a convolution's input: planes [c][h][width padded to 8]. */
 static inline int64_t tr_plane_row(const tr_conv *d) {
     return tr_round_up(d->row / d->c, TR_BLOCK8);
 }
@@ -50,10 +50,10 @@ static inline int64_t tr_conv_scratch(const tr_conv *d) {
 
 /* A gradient that a pooled convolution must spread: the value, and where its window begins in the
  * input. */
-typedef struct tr_route {
+typedef struct tr_gather {
     tr_real value;
     int32_t at;
-} tr_route;
+} tr_gather;
 
 typedef struct tr_sgd {
     tr_real lr, momentum, keep; /* keep = 1 - dampening */
@@ -72,32 +72,33 @@ typedef struct tr_kernels {
     /* dw (forward layout) += the gradient of one sample; pool is 1. */
     void (*conv_dw)(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_real *dw);
 
-    /* The gradients of a pooled convolution's pixels as lists: routes[k][n windows] and counts[k].
+    /* The gradients of a pooled convolution's pixels as lists: lists[k][n windows] and counts[k].
      * Windows whose y is not above 0 are left out when d->relu. */
-    void (*route)(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
-                  tr_route *routes, int32_t *counts);
-    /* dw (route layout) += the gradient of one sample. */
-    void (*route_dw)(const tr_conv *d, const tr_real *x, const tr_route *routes,
-                     const int32_t *counts, tr_real *dw);
-    /* dx[n_dx] = the gradient with respect to the input; w: route layout. */
-    void (*route_dx)(const tr_conv *d, const tr_route *routes, const int32_t *counts,
-                     const tr_real *w, tr_real *dx, int64_t n_dx);
+    void (*gather)(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
+                   tr_gather *lists, int32_t *counts);
+    /* dw (gather layout) += the gradient of one sample. */
+    void (*gather_dw)(const tr_conv *d, const tr_real *x, const tr_gather *lists,
+                      const int32_t *counts, tr_real *dw);
+    /* dx[n_dx] = the gradient with respect to the input; w: gather layout. */
+    void (*gather_dx)(const tr_conv *d, const tr_gather *lists, const int32_t *counts,
+                      const tr_real *w, tr_real *dx, int64_t n_dx);
 
     /* y[n][no] = relu?(bias + x[n][ni] w[ni][no]); no a multiple of 8; the rows of w lie in blocks
-     * of `rows` rows (the last may have fewer) that are `apart` elements apart; bias NULL: zero;
-     * xs, ys: elements between rows. */
+     * of `rows` rows (the last may have fewer) that are `block_stride` elements block_stride; bias
+     * NULL: zero; xs, ys: elements between rows. */
     void (*linear)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w, int rows,
-                   int64_t apart, const tr_real *bias, bool relu, tr_real *y, int64_t ys);
-    /* dx[n][ni] = dz[n][no] w^T, eight lanes a sum (lane of o is o % 8, folded as in tr_fold8). */
+                   int64_t block_stride, const tr_real *bias, bool relu, tr_real *y, int64_t ys);
+    /* dx[n][ni] = dz[n][no] w^T, eight lanes a sum (lane of o is o % 8, reduced as in tr_reduce8).
+     */
     void (*linear_dx)(int n, int ni, int no, const tr_real *dz, int64_t zs, const tr_real *w,
                       tr_real *dx, int64_t xs);
     /* dw[ni][no] = x^T dz, summed over n in order. */
     void (*linear_dw)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz,
                       int64_t zs, tr_real *dw);
-    /* y[n][no] = relu?(part[0] + part[1] + ...), parts [n][no] at `apart` elements. */
-    void (*sum_parts)(int n, int no, const tr_real *parts, int64_t apart, int n_parts, bool relu,
-                      tr_real *y, int64_t ys);
-    /* sum[k] += the rows of dy[n][k] (`step` elements apart); where y is given, only of the
+    /* y[n][no] = relu?(part[0] + part[1] + ...), partials [n][no] at `block_stride` elements. */
+    void (*sum_partials)(int n, int no, const tr_real *partials, int64_t block_stride,
+                         int n_partials, bool relu, tr_real *y, int64_t ys);
+    /* sum[k] += the rows of dy[n][k] (`step` elements block_stride); where y is given, only of the
      * elements with y > 0. */
     void (*row_sum)(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step,
                     tr_real *sum);

@@ -1,11 +1,11 @@
-/* Linear layers in vectors: forward, input gradient and weight gradient on the tiles of this room,
- * and the sums of rows that are gradients of biases. */
+/* Linear layers in vectors: forward, input gradient and weight gradient on the tiles of this
+ * module, and the sums of rows that are gradients of biases. */
 #include "kernels/outer.h"
 #include "kernels/reference.h"
 #include "kernels/tile.h"
 
 static void linear(int n, int ni, int no, const float *x, int64_t xs, const float *w, int rows,
-                   int64_t apart, const float *bias, bool relu, float *y, int64_t ys) {
+                   int64_t block_stride, const float *bias, bool relu, float *y, int64_t ys) {
     const int blocks = (ni + rows - 1) / rows;
     tile t = {.step = xs,
               .kh = blocks,
@@ -13,7 +13,7 @@ static void linear(int n, int ni, int no, const float *x, int64_t xs, const floa
               .last = ni - (blocks - 1) * rows,
               .row = rows,
               .ws = no,
-              .w_skip = apart - (int64_t)rows * no,
+              .w_skip = block_stride - (int64_t)rows * no,
               .floor = relu ? 0.0f : -INFINITY,
               .ys = ys};
     for (int o = 0; o < no;) {
@@ -56,7 +56,7 @@ static void linear_dw(int n, int ni, int no, const float *x, int64_t xs, const f
 /* Up to four samples times two rows of weights, eight lanes a sum. */
 #define DOT_START(b, o) v8 a##b##o = v8_zero();
 #define DOT_STEP(b, o)  a##b##o = v8_fma(z##b, w##o, a##b##o);
-#define DOT_END(b, o)   dx[(b)*xs + (o)] = v8_fold(a##b##o);
+#define DOT_END(b, o)   dx[(b)*xs + (o)] = v8_reduce(a##b##o);
 #define DOT_LOAD0       v8 z0 = v8_load(dz + j);
 #define DOT_LOAD1       DOT_LOAD0 v8 z1 = v8_load(dz + zs + j);
 #define DOT_LOAD2       DOT_LOAD1 v8 z2 = v8_load(dz + 2 * zs + j);

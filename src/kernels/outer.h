@@ -1,5 +1,5 @@
 /* The register tile of weight gradients: up to seven input elements times one vector of output
- * channels, summed over the pixels (or samples) of a two-deep loop. Private to this room. */
+ * channels, summed over the pixels (or samples) of a two-deep loop. Private to this module. */
 #ifndef TR_OUTER_H
 #define TR_OUTER_H
 

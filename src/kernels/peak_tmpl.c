@@ -1,4 +1,4 @@
-/* As many fused multiply-adds as the core can do: the roof that benchmarks are held against. */
+/* As many fused multiply-adds as the core can do: the peak that benchmarks are held against. */
 #include "kernels/reference.h"
 #include "kernels/vec.h"
 

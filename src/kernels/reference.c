@@ -103,21 +103,21 @@ static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_re
     }
 }
 
-static void route(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
-                  tr_route *routes, int32_t *counts) {
+static void gather(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
+                   tr_gather *lists, int32_t *counts) {
     int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
     const int nk = d->k, all = !d->relu, step_w = d->pool * (int)d->step_w;
     int32_t shift[TR_LARGEST_POOL * TR_LARGEST_POOL]; /* of a window's pixel in the input */
     for (int q = 0; q < d->pool * d->pool; q++)
         shift[q] = (int32_t)(q / d->pool * d->step_h + q % d->pool * d->step_w);
     for (int k = 0; k < nk; k++) {
-        tr_route *restrict list = routes + (int64_t)k * n, *restrict to = list;
+        tr_gather *restrict list = lists + (int64_t)k * n, *restrict to = list;
         const tr_real *restrict yk = y + k, *restrict dyk = dy + k;
         const uint8_t *restrict ik = index + k;
         for (int h = 0; h < d->oh; h += d->pool) {
             int32_t at = (int32_t)(h * d->step_h);
             for (int w = 0; w < pw; w++, yk += nk, dyk += nk, ik += nk, at += step_w) {
-                *to = (tr_route){*dyk, at + shift[*ik]};
+                *to = (tr_gather){*dyk, at + shift[*ik]};
                 to += all | (*yk > 0);
             }
         }
@@ -125,53 +125,53 @@ static void route(const tr_conv *d, const tr_real *y, const tr_real *dy, const u
     }
 }
 
-static void route_dw(const tr_conv *d, const tr_real *x, const tr_route *routes,
-                     const int32_t *counts, tr_real *dw) {
+static void gather_dw(const tr_conv *d, const tr_real *x, const tr_gather *lists,
+                      const int32_t *counts, tr_real *dw) {
     int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
     for (int k = 0; k < d->k; k++) {
         for (int r = 0; r < d->kh; r++, dw += run8) {
             for (int i = 0; i < counts[k]; i++) {
-                const tr_real *xp = x + routes[k * n + i].at + r * d->row;
+                const tr_real *xp = x + lists[k * n + i].at + r * d->row;
                 for (int j = 0; j < d->run; j++)
-                    dw[j] = fused(routes[k * n + i].value, xp[j], dw[j]);
+                    dw[j] = fused(lists[k * n + i].value, xp[j], dw[j]);
             }
         }
     }
 }
 
-static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts,
-                     const tr_real *w, tr_real *dx, int64_t n_dx) {
+static void gather_dx(const tr_conv *d, const tr_gather *lists, const int32_t *counts,
+                      const tr_real *w, tr_real *dx, int64_t n_dx) {
     int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
     memset(dx, 0, (size_t)n_dx * sizeof *dx);
     for (int k = 0; k < d->k; k++, w += d->kh * run8) {
         for (int i = 0; i < counts[k]; i++) {
             for (int r = 0; r < d->kh; r++) {
-                tr_real *to = dx + routes[k * n + i].at + r * d->row;
+                tr_real *to = dx + lists[k * n + i].at + r * d->row;
                 /* The zeros behind a row belong to it: an infinite gradient makes NaN of them, too.
                  */
                 for (int j = 0; j < run8; j++)
-                    to[j] = fused(routes[k * n + i].value, w[r * run8 + j], to[j]);
+                    to[j] = fused(lists[k * n + i].value, w[r * run8 + j], to[j]);
             }
         }
     }
 }
 
 static void linear(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w, int rows,
-                   int64_t apart, const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
+                   int64_t block_stride, const tr_real *bias, bool relu, tr_real *y, int64_t ys) {
     for (int r = 0; r < n; r++) {
         tr_real *yr = y + r * ys;
         for (int o = 0; o < no; o++) yr[o] = bias ? bias[o] : 0;
         for (int i = 0; i < ni; i++) {
-            const tr_real *row = w + i / rows * apart + (int64_t)(i % rows) * no;
+            const tr_real *row = w + i / rows * block_stride + (int64_t)(i % rows) * no;
             for (int o = 0; o < no; o++) yr[o] = fused(x[r * xs + i], row[o], yr[o]);
         }
         for (int o = 0; relu && o < no; o++) yr[o] = relu_of(yr[o]);
     }
 }
 
-static tr_real fold8(const tr_real s[8]) {
+static tr_real reduce8(const tr_real s[8]) {
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
@@ -184,7 +184,7 @@ static void linear_dx(int n, int ni, int no, const tr_real *dz, int64_t zs, cons
                 for (int l = 0; l < 8; l++)
                     s[l] = fused(dz[r * zs + o + l], w[(int64_t)i * no + o + l], s[l]);
             }
-            dx[r * xs + i] = fold8(s);
+            dx[r * xs + i] = reduce8(s);
         }
     }
 }
@@ -199,13 +199,13 @@ static void linear_dw(int n, int ni, int no, const tr_real *x, int64_t xs, const
     }
 }
 
-static void sum_parts(int n, int no, const tr_real *parts, int64_t apart, int n_parts, bool relu,
-                      tr_real *y, int64_t ys) {
+static void sum_partials(int n, int no, const tr_real *partials, int64_t block_stride,
+                         int n_partials, bool relu, tr_real *y, int64_t ys) {
     for (int r = 0; r < n; r++) {
         tr_real *restrict yr = y + r * ys;
-        for (int o = 0; o < no; o++) yr[o] = parts[(int64_t)r * no + o];
-        for (int b = 1; b < n_parts; b++) {
-            const tr_real *restrict p = parts + b * apart + (int64_t)r * no;
+        for (int o = 0; o < no; o++) yr[o] = partials[(int64_t)r * no + o];
+        for (int b = 1; b < n_partials; b++) {
+            const tr_real *restrict p = partials + b * block_stride + (int64_t)r * no;
             for (int o = 0; o < no; o++) yr[o] += p[o];
         }
         for (int o = 0; relu && o < no; o++) yr[o] = relu_of(yr[o]);
@@ -368,8 +368,8 @@ static int64_t peak(int64_t rounds, tr_real *sink) {
 }
 
 void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
-    *t = (tr_kernels){TR_STRING(TR_ISA), conv,          conv_dw,   route,     route_dw,
-                      route_dx,          linear,        linear_dx, linear_dw, sum_parts,
+    *t = (tr_kernels){TR_STRING(TR_ISA), conv,          conv_dw,   gather,    gather_dw,
+                      gather_dx,         linear,        linear_dx, linear_dw, sum_partials,
                       row_sum,           relu,          relu_dx,   add,       max_pool,
                       max_pool_dx,       cross_entropy, sgd,       peak};
 }

@@ -1,4 +1,4 @@
-/* Private to this room: the entry points of the objects that are compiled once per ISA. */
+/* Private to this module: the entry points of the objects that are compiled once per ISA. */
 #ifndef TR_REFERENCE_H
 #define TR_REFERENCE_H
 
@@ -13,7 +13,7 @@
 /* The plain versions as compiled for TR_ISA, then those that a template replaces. */
 void TR_NAME(tr_kernels_fill)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_conv)(tr_kernels *table);
-void TR_NAME(tr_kernels_fill_route)(tr_kernels *table);
+void TR_NAME(tr_kernels_fill_gather)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_linear)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_peak)(tr_kernels *table);
 #endif

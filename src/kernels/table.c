@@ -1,4 +1,4 @@
-/* Which tables this build has, which this CPU runs, and which one is asked for. */
+/* Which tables this build has, which of them this CPU runs, and which one is requested. */
 #include "kernels/kernels.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #define X(isa)                                                                                     \
     void tr_kernels_fill_##isa(tr_kernels *table);                                                 \
     void tr_kernels_fill_conv_##isa(tr_kernels *table);                                            \
-    void tr_kernels_fill_route_##isa(tr_kernels *table);                                           \
+    void tr_kernels_fill_gather_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_linear_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_peak_##isa(tr_kernels *table);
 X(scalar)
@@ -61,7 +61,7 @@ static void fill(void) {
     if (has_##isa()) {                                                                             \
         tr_kernels_fill_##isa(table);                                                              \
         tr_kernels_fill_conv_##isa(table);                                                         \
-        tr_kernels_fill_route_##isa(table);                                                        \
+        tr_kernels_fill_gather_##isa(table);                                                       \
         tr_kernels_fill_linear_##isa(table);                                                       \
         tr_kernels_fill_peak_##isa(table);                                                         \
     }                                                                                              \

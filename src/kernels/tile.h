@@ -1,5 +1,5 @@
 /* The register tile of forward convolutions and linear layers: broadcast an input element, multiply
- * it with a vector of output channels. Private to this room.
+ * it with a vector of output channels. Private to this module.
  *
  * A tile computes up to two rows (p0, p1) of up to seven outputs each, one vector of output
  * channels wide. It is one chain of multiply-adds per output over kernel rows and their elements,

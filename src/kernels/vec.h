@@ -1,7 +1,7 @@
 /* The vocabulary that the *_tmpl.c files are written in: vectors of 8 and 16 floats.
  *
  * TR_ISA_AVX2, TR_ISA_AVX512 or TR_ISA_NEON chooses; TR_NAME(f) gives f the ISA's suffix. Private
- * to this room.
+ * to this module.
  */
 #ifndef TR_VEC_H
 #define TR_VEC_H
@@ -13,7 +13,7 @@
 #define TR_NAME(f)      TR_PASTE(f, TR_ISA)
 #define TR_INLINE       static inline __attribute__((always_inline))
 
-/* The size of even pieces, of at most `most`, that n is cut into. */
+/* The size of even pieces, of at most `most`, that n is split into. */
 TR_INLINE int even_piece(int n, int most) {
     int pieces = n > most ? (n + most - 1) / most : 1;
     return (n + pieces - 1) / pieces;
@@ -21,7 +21,7 @@ TR_INLINE int even_piece(int n, int most) {
 
 /* How many vectors of each width a tile may accumulate in registers: TR_ACC8 and TR_ACC16, and of
  * rows of two vectors of 16: TR_PAIR_ROWS. The widest vector with instructions of its own: vwide,
- * TR_WIDE(f), TR_WIDTH lanes, TR_WIDE_ACC of them in columns.h. */
+ * TR_WIDE(f), TR_WIDTH lanes, TR_WIDE_ACC of them in pixel_tile.h. */
 #if defined(TR_ISA_AVX2) || defined(TR_ISA_AVX512)
 #include <immintrin.h>
 typedef __m256 v8;
@@ -62,19 +62,19 @@ TR_INLINE void v8_take(v8 *best, v8 *at, v8 b, float number) {
     *best = _mm256_blendv_ps(*best, b, more);
     *at = _mm256_blendv_ps(*at, _mm256_set1_ps(number), more);
 }
-/* Eight small whole numbers as bytes. */
+/* Eight small integers as bytes. */
 TR_INLINE void v8_store_bytes(uint8_t *p, v8 a) {
     __m256i i = _mm256_cvtps_epi32(a);
     __m128i s = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(s, s));
 }
-/* ((0+4) + (2+6)) + ((1+5) + (3+7)): the order of tr_fold8 */
-TR_INLINE float v8_fold(v8 a) {
+/* ((0+4) + (2+6)) + ((1+5) + (3+7)): the order of tr_reduce8 */
+TR_INLINE float v8_reduce(v8 a) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-/* Rows of eight floats, `fs` apart, to their columns, `ts` apart and elsewhere. */
+/* Transposes eight rows of eight floats: rows `fs` apart to rows `ts` apart. */
 TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts) {
     __m256 a0 = v8_load(from), a1 = v8_load(from + fs), a2 = v8_load(from + 2 * fs),
            a3 = v8_load(from + 3 * fs), a4 = v8_load(from + 4 * fs), a5 = v8_load(from + 5 * fs),
@@ -96,14 +96,14 @@ TR_INLINE void v8_transpose(const float *from, int64_t fs, float *to, int64_t ts
     v8_store(to + 6 * ts, _mm256_permute2f128_ps(a2, a6, 0x31));
     v8_store(to + 7 * ts, _mm256_permute2f128_ps(a3, a7, 0x31));
 }
-/* Sixteen floats, those at even places and those at odd ones. */
+/* De-interleaves sixteen floats: those at even and those at odd indices. */
 TR_INLINE void v8_apart2(v8 a, v8 b, v8 *even, v8 *odd) {
     __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
     __m256d o = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
     *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
-/* Eight pixels of three channels, apart. */
+/* De-interleaves eight pixels of three channels. */
 TR_INLINE void v8_apart3(const float *p, v8 *c0, v8 *c1, v8 *c2) {
     __m256 x = v8_load(p), y = v8_load(p + 8), z = v8_load(p + 16);
     __m256 p0 = _mm256_blend_ps(_mm256_blend_ps(x, y, 0x92), z, 0x24);
@@ -209,7 +209,7 @@ TR_INLINE void v8_store_bytes(uint8_t *p, v8 a) {
     uint16x4_t l = vmovn_u32(vcvtq_u32_f32(a.a)), h = vmovn_u32(vcvtq_u32_f32(a.b));
     vst1_u8(p, vmovn_u16(vcombine_u16(l, h)));
 }
-TR_INLINE float v8_fold(v8 a) {
+TR_INLINE float v8_reduce(v8 a) {
     float32x4_t s = vaddq_f32(a.a, a.b);
     float32x2_t t = vadd_f32(vget_low_f32(s), vget_high_f32(s));
     return vget_lane_f32(t, 0) + vget_lane_f32(t, 1);

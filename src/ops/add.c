@@ -18,7 +18,7 @@ static int shape(tr_node *node, tr_error *err) {
                           "add wants inputs of one shape, not %s and %s", tr_shape_text(a, s),
                           tr_shape_text(b, t));
     }
-    node->own = node->in[0];
+    node->unfused = node->in[0];
     return TR_OK;
 }
 
@@ -45,10 +45,10 @@ static void plan(const tr_node *node, const tr_request *request, tr_node_plan *o
     bool any = false;
     for (int j = 0; j < node->n_inputs; j++) any |= request->need_dx[j];
     out->forward[out->n_forward++] =
-        (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
+        (tr_phase){"forward", TR_BY_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
     if (any)
         out->backward[out->n_backward++] =
-            (tr_phase){"input gradient", TR_CUT_SAMPLES, 0, TR_USE_DY | TR_USE_DX, backward};
+            (tr_phase){"input gradient", TR_BY_SAMPLES, 0, TR_USE_DY | TR_USE_DX, backward};
 }
 
 const tr_op tr_op_add = {

@@ -1,13 +1,13 @@
 /* conv2d: cross-correlation over an image, torch.nn.Conv2d.
  *
- * Two ways, chosen by what the layer absorbed and nothing else:
- *  - routed: with a max pool at its end each window passes its gradient to one pixel. Backward
- * makes a list of those (a quarter of the pixels for 2 x 2) and works through it. Weights live in
- * route layout.
+ * Two algorithms, chosen by what is fused into the layer and nothing else:
+ *  - gathered: with a max pool at its end each window passes its gradient to one pixel. Backward
+ *    makes a gather list of those (a quarter of the pixels for 2 x 2). Weights live in gather
+ *    layout.
  *  - dense: weights live in forward layout; the input gradient is a convolution of the gradient
- *    (spread by the stride, with a border) with the turned weights.
- * The other layout is made at the start of each step: by each thread for itself while it is small,
- * once for all where it is large.
+ *    (spread by the stride, zero-padded) with the rotated kernel.
+ * The other layout is packed at the start of each step: per thread while it is small, once in a
+ * shared buffer where it is large.
  */
 #include <math.h>
 #include <string.h>
@@ -35,14 +35,14 @@ static const tr_key keys[] = {
 enum {
     WEIGHT,
     BIAS,
-    SHARED_COPY = 64 * 1024, /* elements from which on the second layout is made once for all */
-    SMALLEST_BLOCK = 256,    /* elements of the weights that are worth a thread's while */
+    SHARED_COPY = 64 * 1024, /* elements from which on packed weights are shared */
+    SMALLEST_BLOCK = 256,    /* elements of the weights, at least, of a thread's block */
     LARGEST_TILE = 2048,     /* elements of the weights that are updated at a time */
 };
 
 /* ---- geometry ---- */
 
-static bool is_routed(const tr_node *node) {
+static bool is_gathered(const tr_node *node) {
     return node->epilogue.pool > 1;
 }
 
@@ -68,7 +68,7 @@ static tr_shape padded_input(const tr_node *node) {
 static tr_conv geometry(const tr_node *node) {
     const conv_args *a = node->args;
     tr_shape in = padded_input(node), out = node->out;
-    int pool = is_routed(node) ? node->epilogue.pool : 1;
+    int pool = is_gathered(node) ? node->epilogue.pool : 1;
     int64_t row = (int64_t)in.w * in.c;
     return (tr_conv){.c = in.c,
                      .k = (int)a->out_channels,
@@ -83,24 +83,24 @@ static tr_conv geometry(const tr_node *node) {
                      .relu = node->epilogue.relu};
 }
 
-/* The gradient as the turned convolution reads it: spread by the stride, bordered by kernel_size
- * - 1. */
+/* The gradient as the rotated convolution reads it: spread by the stride, zero-padded by
+ * kernel_size - 1. */
 static tr_shape spread_shape(const tr_node *node) {
     const conv_args *a = node->args;
-    int border = (int)a->kernel_size - 1;
-    return (tr_shape){false, node->in[0].h + border, node->in[0].w + border, (int)a->out_channels};
+    int padded = (int)a->kernel_size - 1;
+    return (tr_shape){false, node->in[0].h + padded, node->in[0].w + padded, (int)a->out_channels};
 }
 
 /* ---- parameters ---- */
 
-static int64_t place_routed(const tr_node *node, int64_t i) {
+static int64_t index_gathered(const tr_node *node, int64_t i) {
     const conv_args *a = node->args;
     int64_t s = a->kernel_size, c = node->in[0].c;
     int64_t w = i % s, h = i / s % s, ci = i / (s * s) % c, k = i / (s * s * c);
     return (k * s + h) * run8_of(node) + w * c + ci;
 }
 
-static int64_t place_dense(const tr_node *node, int64_t i) {
+static int64_t index_dense(const tr_node *node, int64_t i) {
     const conv_args *a = node->args;
     int64_t s = a->kernel_size, c = node->in[0].c;
     int64_t w = i % s, h = i / s % s, ci = i / (s * s) % c, k = i / (s * s * c);
@@ -130,14 +130,14 @@ static int shape(tr_node *node, tr_error *err) {
             err, tr_key_where(node, "padding"), node->name,
             "padding=%lld makes an input of %lld x %d x %d numbers, allowed are up to %d",
             (long long)a->padding, (long long)c, in.h, in.w, TR_MAX_VALUE);
-    node->own = (tr_shape){false, (int)((in.h - s) / a->stride + 1),
-                           (int)((in.w - s) / a->stride + 1), (int)k};
+    node->unfused = (tr_shape){false, (int)((in.h - s) / a->stride + 1),
+                               (int)((in.w - s) / a->stride + 1), (int)k};
     double bound = 1 / sqrt((double)(s * s * c)); /* kaiming_uniform with a = sqrt(5) */
     int64_t per_k = s * run8_of(node),
-            size = is_routed(node) ? k * per_k : tr_round_up(k, TR_BLOCK8) * s * s * c;
-    int64_t piece = is_routed(node) ? per_k * (SMALLEST_BLOCK / per_k + 1) : TR_LANES * s * s * c;
+            size = is_gathered(node) ? k * per_k : tr_round_up(k, TR_BLOCK8) * s * s * c;
+    int64_t piece = is_gathered(node) ? per_k * (SMALLEST_BLOCK / per_k + 1) : TR_LANES * s * s * c;
     node->n_params = 1 + a->bias;
-    node->param[WEIGHT] = (tr_param){.role = "weight",
+    node->param[WEIGHT] = (tr_param){.suffix = "weight",
                                      .n_dims = 4,
                                      .dim = {k, c, s, s},
                                      .size = size,
@@ -145,10 +145,10 @@ static int shape(tr_node *node, tr_error *err) {
                                      .block = piece,
                                      .used = piece,
                                      .tile = tr_min(piece, LARGEST_TILE),
-                                     .bound = bound,
-                                     .place = is_routed(node) ? place_routed : place_dense};
+                                     .init_range = bound,
+                                     .index = is_gathered(node) ? index_gathered : index_dense};
     int64_t k8 = tr_round_up(k, TR_BLOCK8);
-    node->param[BIAS] = (tr_param){.role = "bias",
+    node->param[BIAS] = (tr_param){.suffix = "bias",
                                    .n_dims = 1,
                                    .dim = {k},
                                    .size = k8,
@@ -156,12 +156,12 @@ static int shape(tr_node *node, tr_error *err) {
                                    .block = k8,
                                    .used = k8,
                                    .tile = k8,
-                                   .bound = bound,
-                                   .place = tr_place_same};
+                                   .init_range = bound,
+                                   .index = tr_index_same};
     return TR_OK;
 }
 
-static bool absorb(tr_node *node, const tr_epilogue *e) {
+static bool fuse(tr_node *node, const tr_epilogue *e) {
     if (e->pool) {
         if (node->epilogue.pool || e->pool < 2 || e->pool > TR_LARGEST_POOL) return false;
         node->epilogue.pool = e->pool;
@@ -172,12 +172,12 @@ static bool absorb(tr_node *node, const tr_epilogue *e) {
 
 static int64_t multiply_adds(const tr_node *node) {
     const conv_args *a = node->args;
-    return tr_shape_size(node->own) * a->kernel_size * a->kernel_size * node->in[0].c;
+    return tr_shape_size(node->unfused) * a->kernel_size * a->kernel_size * node->in[0].c;
 }
 
-/* ---- the second layout of the weights ---- */
+/* ---- packed weights ---- */
 
-/* Route layout -> forward layout, channels k0..k1-1. */
+/* Gather layout -> forward layout, channels k0..k1-1. */
 static void to_forward(const tr_conv *d, const tr_real *w, int k0, int k1, tr_real *out) {
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
     for (int k = k0; k < k1; k++) {
@@ -190,9 +190,9 @@ static void to_forward(const tr_conv *d, const tr_real *w, int k0, int k1, tr_re
     }
 }
 
-/* Forward layout -> the forward layout of the turned kernel, whose inputs are the output channels:
+/* Forward layout -> the forward layout of the rotated kernel, whose inputs are the output channels:
  * element (h, w, k) of input channel c is (s-1-h, s-1-w, c) of output channel k. */
-static void to_turned(const tr_conv *d, const tr_real *w, int k0, int k1, tr_real *out) {
+static void to_rotated(const tr_conv *d, const tr_real *w, int k0, int k1, tr_real *out) {
     for (int k = k0; k < k1; k++) {
         int first = k / TR_LANES * TR_LANES, from_lanes = lanes_at(d->k, first);
         const tr_real *from = w + (int64_t)first * d->kh * d->run + k % TR_LANES;
@@ -206,27 +206,27 @@ static void to_turned(const tr_conv *d, const tr_real *w, int k0, int k1, tr_rea
     }
 }
 
-static tr_real *second_layout(const tr_work *w) {
-    return w->shared ? w->shared : w->own;
+static tr_real *packed_weights(const tr_work *w) {
+    return w->shared ? w->shared : w->per_thread;
 }
 
-static void prepare(const tr_work *w) {
+static void pack(const tr_work *w) {
     tr_conv d = geometry(w->node);
     int blocks = (int)tr_max(1, w->n_blocks);
     int k0 = (int)tr_part(d.k, w->block, blocks), k1 = (int)tr_part(d.k, w->block + 1, blocks);
     const tr_real *weight = w->node->param[WEIGHT].value;
-    (is_routed(w->node) ? to_forward : to_turned)(&d, weight, k0, k1, second_layout(w));
+    (is_gathered(w->node) ? to_forward : to_rotated)(&d, weight, k0, k1, packed_weights(w));
 }
 
 /* ---- phases ---- */
 
-/* Elements of scratch that a sample with its border takes. */
-static int64_t border_size(const tr_node *node) {
+/* Elements of scratch that a zero-padded sample takes. */
+static int64_t padding_size(const tr_node *node) {
     return ((const conv_args *)node->args)->padding ? tr_shape_size(padded_input(node)) : 0;
 }
 
-/* One sample with its border of zeros; the sample itself where there is no padding. */
-static const tr_real *bordered(const tr_work *w, int i) {
+/* One zero-padded sample; the sample itself where there is no padding. */
+static const tr_real *zero_padded(const tr_work *w, int i) {
     const conv_args *a = w->node->args;
     const tr_real *x = w->x[0] + i * w->xs[0];
     if (a->padding == 0) return x;
@@ -243,58 +243,58 @@ static const tr_real *bordered(const tr_work *w, int i) {
 static void forward(const tr_work *w) {
     const conv_args *a = w->node->args;
     tr_conv d = geometry(w->node);
-    const tr_real *weight = is_routed(w->node) ? second_layout(w) : w->node->param[WEIGHT].value;
+    const tr_real *weight = is_gathered(w->node) ? packed_weights(w) : w->node->param[WEIGHT].value;
     const tr_real *bias = a->bias ? w->node->param[BIAS].value : NULL;
     for (int i = 0; i < w->n; i++) {
-        w->kernels->conv(&d, bordered(w, i), weight, bias, w->y + i * w->ys,
+        w->kernels->conv(&d, zero_padded(w, i), weight, bias, w->y + i * w->ys,
                          w->aux[0] ? w->aux[0] + i * w->aux_step[0] : NULL,
-                         w->scratch + border_size(w->node));
+                         w->scratch + padding_size(w->node));
     }
 }
 
-/* aux[1] of a sample: the counts of its routes, then the routes. */
+/* aux[1] of a sample: the counts of its gather lists, then the lists. */
 static int64_t counts_bytes(const tr_node *node) {
     return tr_round_up(node->out.c * (int64_t)sizeof(int32_t), TR_ALIGN);
 }
 static int32_t *counts_of(const tr_work *w, int i) {
     return (int32_t *)(void *)(w->aux[1] + i * w->aux_step[1]);
 }
-static tr_route *routes_of(const tr_work *w, int i) {
-    return (tr_route *)(void *)(w->aux[1] + i * w->aux_step[1] + counts_bytes(w->node));
+static tr_gather *lists_of(const tr_work *w, int i) {
+    return (tr_gather *)(void *)(w->aux[1] + i * w->aux_step[1] + counts_bytes(w->node));
 }
 
-static void route(const tr_work *w) {
+static void gather(const tr_work *w) {
     tr_conv d = geometry(w->node);
     for (int i = 0; i < w->n; i++) {
-        w->kernels->route(&d, w->y + i * w->ys, w->dy + i * w->ys, w->aux[0] + i * w->aux_step[0],
-                          routes_of(w, i), counts_of(w, i));
+        w->kernels->gather(&d, w->y + i * w->ys, w->dy + i * w->ys, w->aux[0] + i * w->aux_step[0],
+                           lists_of(w, i), counts_of(w, i));
     }
 }
 
-static void routed_dx(const tr_work *w) {
+static void gathered_dx(const tr_work *w) {
     const conv_args *a = w->node->args;
     tr_conv d = geometry(w->node);
-    tr_shape in = w->node->in[0], border = padded_input(w->node);
+    tr_shape in = w->node->in[0], padded = padded_input(w->node);
     int64_t row = (int64_t)in.w * in.c;
     for (int i = 0; i < w->n; i++) {
         tr_real *dx = w->dx[0] + i * w->xs[0];
         tr_real *to = a->padding ? w->scratch : dx;
-        w->kernels->route_dx(&d, routes_of(w, i), counts_of(w, i), w->node->param[WEIGHT].value, to,
-                             tr_shape_size(border));
+        w->kernels->gather_dx(&d, lists_of(w, i), counts_of(w, i), w->node->param[WEIGHT].value, to,
+                              tr_shape_size(padded));
         for (int h = 0; a->padding && h < in.h; h++) {
-            memcpy(dx + h * row, to + ((h + a->padding) * border.w + a->padding) * in.c,
+            memcpy(dx + h * row, to + ((h + a->padding) * padded.w + a->padding) * in.c,
                    (size_t)row * sizeof *dx);
         }
     }
 }
 
-static void routed_dw(const tr_work *w) {
+static void gathered_dw(const tr_work *w) {
     const conv_args *a = w->node->args;
     tr_conv d = geometry(w->node);
     int64_t size = w->node->param[WEIGHT].size;
     memset(w->grad, 0, (size_t)(size + w->node->param[BIAS].size) * sizeof *w->grad);
     for (int i = 0; i < w->n; i++) {
-        w->kernels->route_dw(&d, bordered(w, i), routes_of(w, i), counts_of(w, i), w->grad);
+        w->kernels->gather_dw(&d, zero_padded(w, i), lists_of(w, i), counts_of(w, i), w->grad);
         if (a->bias)
             w->kernels->row_sum((int64_t)w->node->out.h * w->node->out.w, d.k, w->dy + i * w->ys,
                                 d.relu ? w->y + i * w->ys : NULL, d.k, w->grad + size);
@@ -308,8 +308,8 @@ static void mask(const tr_work *w) {
     }
 }
 
-/* The input gradient of the dense way, as a convolution. */
-static tr_conv turned_geometry(const tr_node *node) {
+/* The input gradient of the dense algorithm, as a convolution. */
+static tr_conv rotated_geometry(const tr_node *node) {
     const conv_args *a = node->args;
     tr_shape s = spread_shape(node), in = node->in[0];
     int64_t row = (int64_t)s.w * s.c;
@@ -329,7 +329,7 @@ static void dense_dx(const tr_work *w) {
     const conv_args *a = w->node->args;
     tr_shape s = spread_shape(w->node), out = w->node->out;
     int64_t row = (int64_t)s.w * s.c, shift = a->kernel_size - 1 - a->padding;
-    tr_conv d = turned_geometry(w->node);
+    tr_conv d = rotated_geometry(w->node);
     for (int i = 0; i < w->n; i++) {
         memset(w->scratch, 0, (size_t)tr_shape_size(s) * sizeof *w->scratch);
         for (int h = 0; h < out.h; h++) {
@@ -342,7 +342,7 @@ static void dense_dx(const tr_work *w) {
                        (size_t)s.c * sizeof *w->scratch);
             }
         }
-        w->kernels->conv(&d, w->scratch, second_layout(w), NULL, w->dx[0] + i * w->xs[0], NULL,
+        w->kernels->conv(&d, w->scratch, packed_weights(w), NULL, w->dx[0] + i * w->xs[0], NULL,
                          w->scratch + tr_shape_size(s));
     }
 }
@@ -353,7 +353,7 @@ static void dense_dw(const tr_work *w) {
     int64_t size = w->node->param[WEIGHT].size;
     memset(w->grad, 0, (size_t)(size + w->node->param[BIAS].size) * sizeof *w->grad);
     for (int i = 0; i < w->n; i++) {
-        w->kernels->conv_dw(&d, bordered(w, i), w->dy + i * w->ys, w->grad);
+        w->kernels->conv_dw(&d, zero_padded(w, i), w->dy + i * w->ys, w->grad);
         if (a->bias)
             w->kernels->row_sum((int64_t)d.oh * d.ow, d.k, w->dy + i * w->ys, NULL, d.k,
                                 w->grad + size);
@@ -363,24 +363,25 @@ static void dense_dw(const tr_work *w) {
 /* ---- plan ---- */
 
 static void plan_backward(const tr_node *node, const tr_request *request, tr_node_plan *out) {
-    bool routed = is_routed(node);
-    unsigned lists = routed ? TR_USE_AUX1 : 0, own = routed ? 0 : TR_USE_SHARED;
-    if (routed) {
+    bool gathered = is_gathered(node);
+    unsigned lists = gathered ? TR_USE_AUX1 : 0, packed = gathered ? 0 : TR_USE_SHARED;
+    if (gathered) {
         out->aux_bytes[1] =
-            counts_bytes(node) + tr_shape_size(node->out) * (int64_t)sizeof(tr_route);
-        out->backward[out->n_backward++] = (tr_phase){
-            "routes", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY | TR_USE_AUX0 | TR_USE_AUX1, route};
+            counts_bytes(node) + tr_shape_size(node->out) * (int64_t)sizeof(tr_gather);
+        out->backward[out->n_backward++] =
+            (tr_phase){"gather lists", TR_BY_SAMPLES, 0,
+                       TR_USE_Y | TR_USE_DY | TR_USE_AUX0 | TR_USE_AUX1, gather};
     } else if (node->epilogue.relu) {
         out->backward[out->n_backward++] =
-            (tr_phase){"relu gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY, mask};
+            (tr_phase){"relu gradient", TR_BY_SAMPLES, 0, TR_USE_Y | TR_USE_DY, mask};
     }
     if (request->need_dx[0])
         out->backward[out->n_backward++] =
-            (tr_phase){"input gradient", TR_CUT_SAMPLES, 0, TR_USE_DY | TR_USE_DX | lists | own,
-                       routed ? routed_dx : dense_dx};
+            (tr_phase){"input gradient", TR_BY_SAMPLES, 0, TR_USE_DY | TR_USE_DX | lists | packed,
+                       gathered ? gathered_dx : dense_dx};
     out->backward[out->n_backward++] =
-        (tr_phase){"weight gradient", TR_CUT_SHARDS, 0, TR_USE_X | TR_USE_Y | TR_USE_DY | lists,
-                   routed ? routed_dw : dense_dw};
+        (tr_phase){"weight gradient", TR_BY_SHARDS, 0, TR_USE_X | TR_USE_Y | TR_USE_DY | lists,
+                   gathered ? gathered_dw : dense_dw};
     out->grad_at[WEIGHT] = 0;
     out->grad_at[BIAS] = node->param[WEIGHT].size;
     out->grad_size = node->param[WEIGHT].size + node->param[BIAS].size;
@@ -388,41 +389,40 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_nod
 
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     const conv_args *a = node->args;
-    bool routed = is_routed(node);
-    tr_shape border = padded_input(node);
-    tr_conv forwards = geometry(node), backwards = turned_geometry(node);
+    bool gathered = is_gathered(node);
+    tr_shape padded = padded_input(node);
+    tr_conv forwards = geometry(node), backwards = rotated_geometry(node);
     int64_t taps = a->kernel_size * a->kernel_size;
-    int64_t layout = routed ? taps * border.c * tr_round_up(a->out_channels, TR_BLOCK8)
-                            : taps * a->out_channels * tr_round_up(border.c, TR_BLOCK8);
-    if (routed || (request->training && request->need_dx[0])) {
+    int64_t layout = gathered ? taps * padded.c * tr_round_up(a->out_channels, TR_BLOCK8)
+                              : taps * a->out_channels * tr_round_up(padded.c, TR_BLOCK8);
+    if (gathered || (request->training && request->need_dx[0])) {
         bool large = layout >= SHARED_COPY;
-        *(large ? &out->shared_size : &out->private_size) = layout;
+        *(large ? &out->shared_size : &out->per_thread_size) = layout;
         int blocks = large ? (int)((a->out_channels + TR_LANES - 1) / TR_LANES) : 0;
-        out->prepare[out->n_prepare++] = (tr_phase){"weights", large ? TR_CUT_BLOCKS : TR_CUT_EACH,
-                                                    blocks, TR_USE_SHARED, prepare};
+        out->pack[out->n_pack++] = (tr_phase){"pack weights", large ? TR_BY_BLOCKS : TR_PER_THREAD,
+                                              blocks, TR_USE_SHARED, pack};
     }
-    if (routed) out->aux_bytes[0] = tr_shape_size(node->out) + TR_LANES;
-    out->scratch_size = border_size(node) + tr_conv_scratch(&forwards);
+    if (gathered) out->aux_bytes[0] = tr_shape_size(node->out) + TR_LANES;
+    out->scratch_size = padding_size(node) + tr_conv_scratch(&forwards);
     out->forward[out->n_forward++] =
-        (tr_phase){"forward", TR_CUT_SAMPLES, 0,
-                   TR_USE_X | TR_USE_Y | (routed ? TR_USE_AUX0 | TR_USE_SHARED : 0), forward};
+        (tr_phase){"forward", TR_BY_SAMPLES, 0,
+                   TR_USE_X | TR_USE_Y | (gathered ? TR_USE_AUX0 | TR_USE_SHARED : 0), forward};
     if (!request->training) return;
-    if (request->need_dx[0] && !routed)
+    if (request->need_dx[0] && !gathered)
         out->scratch_size = tr_max(out->scratch_size,
                                    tr_shape_size(spread_shape(node)) + tr_conv_scratch(&backwards));
     plan_backward(node, request, out);
 }
 
 const tr_op tr_op_conv2d = {
-    .schema =
-        {"conv2d",
-         "Convolution over an image, square kernels, as torch.nn.Conv2d. Takes in a relu and a "
-         "max_pool2d after it.",
-         keys, sizeof keys / sizeof *keys, sizeof(conv_args)},
+    .schema = {"conv2d",
+               "Convolution over an image, square kernels, as torch.nn.Conv2d. A relu and a "
+               "max_pool2d after it are fused into it.",
+               keys, sizeof keys / sizeof *keys, sizeof(conv_args)},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,
-    .absorb = absorb,
+    .fuse = fuse,
     .plan = plan,
     .multiply_adds = multiply_adds,
 };

@@ -5,7 +5,7 @@
 static int shape(tr_node *node, tr_error *err) {
     int code = tr_want_features(node, 0, err);
     if (code) return code;
-    node->own = (tr_shape){true, 1, 1, 1};
+    node->unfused = (tr_shape){true, 1, 1, 1};
     return TR_OK;
 }
 
@@ -23,7 +23,7 @@ static void forward(const tr_work *w) {
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     (void)node;
     unsigned dx = request->need_dx[0] ? TR_USE_DX : 0;
-    out->forward[out->n_forward++] = (tr_phase){"loss", TR_CUT_SAMPLES, 0, TR_USE_X | dx, forward};
+    out->forward[out->n_forward++] = (tr_phase){"loss", TR_BY_SAMPLES, 0, TR_USE_X | dx, forward};
 }
 
 const tr_op tr_op_cross_entropy = {

@@ -4,8 +4,8 @@
 
 static int shape(tr_node *node, tr_error *err) {
     (void)err;
-    node->own = node->in[0];
-    node->own.flat = true;
+    node->unfused = node->in[0];
+    node->unfused.flat = true;
     return TR_OK;
 }
 

@@ -3,7 +3,7 @@
 
 static int shape(tr_node *node, tr_error *err) {
     (void)err;
-    node->own = node->in[0];
+    node->unfused = node->in[0];
     return TR_OK;
 }
 

@@ -1,12 +1,12 @@
 /* linear: x W^T + b, torch.nn.Linear; weights live as [in][out], in blocks of rows.
  *
- * Two ways, chosen by the batch and the size of the weights:
- *  - by samples: each thread takes its samples through the whole matrix.
- *  - by rows: in a small batch the matrix is larger than the data, and moving it between cores
- * after each update costs more than the arithmetic. A thread then owns a block of rows for good: it
- * adds up their part of the output for the whole batch, makes their input gradient and updates
- * them at once. Only activations move. The number of blocks follows from the batch alone, so the
- * sums do, too.
+ * Two algorithms, chosen by the batch and the size of the weights:
+ *  - by samples: each thread multiplies its samples with the whole matrix.
+ *  - split-K: in a small batch the matrix is larger than the data, and moving it between cores
+ *    after each update costs more than the arithmetic. A thread then owns a block of rows: it
+ *    computes their partial sum of the output for the whole batch and their input gradient, and
+ *    updates them at once. Only activations move between cores. The number of blocks follows from
+ *    the batch alone, and so do the sums.
  * In both, gradients of the weights are computed tile by tile over the whole batch where they are
  * used.
  */
@@ -32,7 +32,7 @@ enum {
     BIAS,
     N_BLOCKS = 8,        /* of rows */
     TILE_ROWS = 28,      /* a tile of weights and its gradient fit the first-level cache */
-    SMALL_BATCH = 16,    /* up to here by rows, ... */
+    SMALL_BATCH = 16,    /* up to here split-K, ... */
     LARGE_MATRIX = 4096, /* ... if the matrix has this many elements; its blocks are then pages */
 };
 
@@ -57,7 +57,7 @@ static int64_t row_at(const tr_node *node, int r) {
 }
 
 /* PyTorch's feature (c, h, w) of a flattened image lies at (h, w, c). */
-static int64_t place_weight(const tr_node *node, int64_t i) {
+static int64_t index_weight(const tr_node *node, int64_t i) {
     tr_shape s = node->in[0];
     int64_t f = i % in_of(node), o = i / in_of(node), area = (int64_t)s.h * s.w;
     return row_at(node, (int)(f % area * s.c + f / area)) + o;
@@ -76,11 +76,11 @@ static int shape(tr_node *node, tr_error *err) {
             (long long)a->out_features, (long long)in, (long long)(in * out8), TR_MAX_WEIGHTS);
     int64_t rows = rows_of(node), n_blocks = (in + rows - 1) / rows, block = rows * out8;
     if (is_large(node)) block = tr_round_up(block, TR_PAGE / (int64_t)sizeof(tr_real));
-    node->own = (tr_shape){true, 1, 1, (int)a->out_features};
+    node->unfused = (tr_shape){true, 1, 1, (int)a->out_features};
     double bound = 1 / sqrt((double)in); /* kaiming_uniform with a = sqrt(5) */
     node->n_params = 1 + a->bias;
     node->param[WEIGHT] =
-        (tr_param){.role = "weight",
+        (tr_param){.suffix = "weight",
                    .n_dims = 2,
                    .dim = {a->out_features, in},
                    .size = (n_blocks - 1) * block + (in - (n_blocks - 1) * rows) * out8,
@@ -88,9 +88,9 @@ static int shape(tr_node *node, tr_error *err) {
                    .block = block,
                    .used = rows * out8,
                    .tile = TILE_ROWS * out8,
-                   .bound = bound,
-                   .place = place_weight};
-    node->param[BIAS] = (tr_param){.role = "bias",
+                   .init_range = bound,
+                   .index = index_weight};
+    node->param[BIAS] = (tr_param){.suffix = "bias",
                                    .n_dims = 1,
                                    .dim = {a->out_features},
                                    .size = out8,
@@ -98,12 +98,12 @@ static int shape(tr_node *node, tr_error *err) {
                                    .block = out8,
                                    .used = out8,
                                    .tile = out8,
-                                   .bound = bound,
-                                   .place = tr_place_same};
+                                   .init_range = bound,
+                                   .index = tr_index_same};
     return TR_OK;
 }
 
-static bool absorb(tr_node *node, const tr_epilogue *e) {
+static bool fuse(tr_node *node, const tr_epilogue *e) {
     if (e->pool) return false;
     node->epilogue.relu = true;
     return true;
@@ -164,10 +164,10 @@ static void dx_of_samples(const tr_work *w) {
     dx_of(w, w->dy, w->ys, 0, in_of(w->node));
 }
 
-/* ---- by rows ---- */
+/* ---- split-K ---- */
 
-/* The bias is in the last part, whose thread updates it and is the only one to read it. */
-static void forward_rows(const tr_work *w) {
+/* The bias is in the last partial sum, whose thread updates it and is the only one to read it. */
+static void forward_split_k(const tr_work *w) {
     const tr_param *weight = &w->node->param[WEIGHT];
     int out8 = out8_of(w->node), n = w->n_blocks, last = n - 1;
     int r0 = row_of(w->node, w->block, n), r1 = row_of(w->node, w->block + 1, n);
@@ -177,20 +177,20 @@ static void forward_rows(const tr_work *w) {
                        w->shared + (int64_t)w->block * w->batch * out8, out8);
 }
 
-/* w->shared holds the parts of the whole batch; this call's samples begin at w->first. */
-static void sum_rows(const tr_work *w) {
+/* w->shared holds the partial sums of the whole batch; this call's samples begin at w->first. */
+static void sum_split_k(const tr_work *w) {
     int out8 = out8_of(w->node);
-    w->kernels->sum_parts(w->n, out8, w->shared + (int64_t)w->first * out8,
-                          (int64_t)w->batch * out8, w->n_blocks, w->node->epilogue.relu, w->y,
-                          w->ys);
+    w->kernels->sum_partials(w->n, out8, w->shared + (int64_t)w->first * out8,
+                             (int64_t)w->batch * out8, w->n_blocks, w->node->epilogue.relu, w->y,
+                             w->ys);
 }
 
-static void clean_own(const tr_work *w) {
-    before_relu(w, w->own, out8_of(w->node));
+static void clean_per_thread(const tr_work *w) {
+    before_relu(w, w->per_thread, out8_of(w->node));
 }
 
-static void dx_of_rows(const tr_work *w) {
-    dx_of(w, w->own, out8_of(w->node), row_of(w->node, w->block, w->n_blocks),
+static void dx_split_k(const tr_work *w) {
+    dx_of(w, w->per_thread, out8_of(w->node), row_of(w->node, w->block, w->n_blocks),
           row_of(w->node, w->block + 1, w->n_blocks));
 }
 
@@ -198,8 +198,8 @@ static void dx_of_rows(const tr_work *w) {
 
 static void grad(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g) {
     int out8 = out8_of(w->node);
-    const tr_real *z = w->own ? w->own : w->dy;
-    int64_t zs = w->own ? out8 : w->ys;
+    const tr_real *z = w->per_thread ? w->per_thread : w->dy;
+    int64_t zs = w->per_thread ? out8 : w->ys;
     if (param == BIAS) {
         memset(g, 0, (size_t)out8 * sizeof *g);
         w->kernels->row_sum(w->n, out8, z, NULL, zs, g);
@@ -212,46 +212,47 @@ static void grad(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g
 
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     int64_t out8 = out8_of(node);
-    bool rows = request->training && request->batch <= SMALL_BATCH && is_large(node);
-    /* No more threads than samples take part, and each part of a sum has to be moved. */
+    bool split_k = request->training && request->batch <= SMALL_BATCH && is_large(node);
+    /* No more threads than samples take part, and each partial sum has to move between cores. */
     int n_blocks = (int)tr_min(N_BLOCKS, request->batch);
     out->grad_at[WEIGHT] = out->grad_at[BIAS] = -1;
-    if (!rows) {
+    if (!split_k) {
         out->forward[out->n_forward++] =
-            (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
+            (tr_phase){"forward", TR_BY_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
     } else {
         out->shared_size = n_blocks * request->batch * out8;
-        out->forward[out->n_forward++] =
-            (tr_phase){"forward", TR_CUT_BLOCKS, n_blocks, TR_USE_X | TR_USE_SHARED, forward_rows};
-        out->forward[out->n_forward++] =
-            (tr_phase){"forward sum", TR_CUT_SAMPLES, n_blocks, TR_USE_Y | TR_USE_SHARED, sum_rows};
+        out->forward[out->n_forward++] = (tr_phase){"forward", TR_BY_BLOCKS, n_blocks,
+                                                    TR_USE_X | TR_USE_SHARED, forward_split_k};
+        out->forward[out->n_forward++] = (tr_phase){"forward sum", TR_BY_SAMPLES, n_blocks,
+                                                    TR_USE_Y | TR_USE_SHARED, sum_split_k};
     }
     if (!request->training) return;
-    if (!rows) {
+    if (!split_k) {
         out->backward[out->n_backward++] =
-            (tr_phase){"relu gradient", TR_CUT_SAMPLES, 0, TR_USE_Y | TR_USE_DY, clean};
+            (tr_phase){"relu gradient", TR_BY_SAMPLES, 0, TR_USE_Y | TR_USE_DY, clean};
         if (request->need_dx[0])
-            out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_CUT_SAMPLES, 0,
+            out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_BY_SAMPLES, 0,
                                                           TR_USE_DY | TR_USE_DX, dx_of_samples};
     } else {
-        out->private_size = request->batch * out8;
+        out->per_thread_size = request->batch * out8;
         out->update_blocks = n_blocks;
         out->backward[out->n_backward++] =
-            (tr_phase){"relu gradient", TR_CUT_EACH, 0, TR_USE_Y | TR_USE_DY, clean_own};
+            (tr_phase){"relu gradient", TR_PER_THREAD, 0, TR_USE_Y | TR_USE_DY, clean_per_thread};
         if (request->need_dx[0])
             out->backward[out->n_backward++] =
-                (tr_phase){"input gradient", TR_CUT_BLOCKS, n_blocks, TR_USE_DX, dx_of_rows};
+                (tr_phase){"input gradient", TR_BY_BLOCKS, n_blocks, TR_USE_DX, dx_split_k};
     }
 }
 
 const tr_op tr_op_linear = {
-    .schema = {"linear",
-               "Fully connected layer, x W^T + b, as torch.nn.Linear. Takes in a relu after it.",
-               keys, sizeof keys / sizeof *keys, sizeof(linear_args)},
+    .schema =
+        {"linear",
+         "Fully connected layer, x W^T + b, as torch.nn.Linear. A relu after it is fused into it.",
+         keys, sizeof keys / sizeof *keys, sizeof(linear_args)},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,
-    .absorb = absorb,
+    .fuse = fuse,
     .plan = plan,
     .grad = grad,
     .grad_use = TR_USE_X | TR_USE_DY,

@@ -1,7 +1,7 @@
 /* max_pool2d: the largest value of each window, torch.nn.MaxPool2d (the first of equals, rows
  * first).
  *
- * Windows that do not overlap are taken in by the convolution before them, which then computes only
+ * Windows that do not overlap are fused into the convolution before them, which then computes only
  * the pixels that the pool reads; this file's own phases do the others.
  */
 #include "ops/ops.h"
@@ -33,8 +33,8 @@ static int shape(tr_node *node, tr_error *err) {
                           "kernel_size=%d is larger than the input of %s, allowed are 1 to %d",
                           (int)a->kernel_size, tr_shape_text(in, text), in.h < in.w ? in.h : in.w);
     }
-    node->own = (tr_shape){false, (int)((in.h - a->kernel_size) / stride_of(node) + 1),
-                           (int)((in.w - a->kernel_size) / stride_of(node) + 1), in.c};
+    node->unfused = (tr_shape){false, (int)((in.h - a->kernel_size) / stride_of(node) + 1),
+                               (int)((in.w - a->kernel_size) / stride_of(node) + 1), in.c};
     return TR_OK;
 }
 
@@ -65,10 +65,10 @@ static void backward(const tr_work *w) {
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     out->aux_bytes[0] = tr_shape_size(node->out) * (int64_t)sizeof(int32_t);
     out->forward[out->n_forward++] =
-        (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y | TR_USE_AUX0, forward};
+        (tr_phase){"forward", TR_BY_SAMPLES, 0, TR_USE_X | TR_USE_Y | TR_USE_AUX0, forward};
     if (request->need_dx[0])
         out->backward[out->n_backward++] = (tr_phase){
-            "input gradient", TR_CUT_SAMPLES, 0, TR_USE_DY | TR_USE_DX | TR_USE_AUX0, backward};
+            "input gradient", TR_BY_SAMPLES, 0, TR_USE_DY | TR_USE_DX | TR_USE_AUX0, backward};
 }
 
 const tr_op tr_op_max_pool2d = {

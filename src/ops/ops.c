@@ -51,7 +51,7 @@ int tr_want_features(const tr_node *node, int input, tr_error *err) {
         node->op->schema.name, tr_shape_text(node->in[input], text));
 }
 
-int64_t tr_place_same(const tr_node *node, int64_t i) {
+int64_t tr_index_same(const tr_node *node, int64_t i) {
     (void)node;
     return i;
 }

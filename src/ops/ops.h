@@ -1,4 +1,4 @@
-/* The room `ops`: what a layer is. One file per layer or loss, registered by its name in
+/* The module `ops`: what a layer is. One file per layer or loss, registered by its name in
  * meson.build.
  *
  * A layer says what arguments it takes, what shape it makes, which parameters it has and which
@@ -15,7 +15,7 @@
 enum {
     TR_MAX_INPUTS = 8, /* values a layer reads */
     TR_MAX_PARAMS = 2, /* of one layer */
-    TR_MAX_PHASES = 4, /* of one layer, each way */
+    TR_MAX_PHASES = 4, /* of one layer, forward and backward each */
     TR_N_AUX = 2,      /* buffers a layer keeps between its phases */
 };
 
@@ -33,24 +33,24 @@ typedef struct tr_op tr_op;
 typedef struct tr_node tr_node;
 typedef struct tr_work tr_work;
 
-/* A parameter tensor. Outside it has PyTorch's name, shape and order; inside the layer's own order,
- * padded with zeros that stay zero. */
+/* A parameter tensor: PyTorch's name, shape and order in files; an internal layout of the layer's
+ * choice in memory, padded with zeros that stay zero. */
 typedef struct tr_param {
-    const char *role; /* "weight", "bias": the name is node.role */
+    const char *suffix; /* "weight", "bias": the name is node.suffix */
     int n_dims;
     int64_t dim[4]; /* PyTorch's shape */
-    int64_t size;   /* elements inside, a multiple of 8 */
-    /* One thread updates a block, the first `used` elements of each `block`, tile by tile; the rest
-     * stays zero. Blocks of whole pages keep what one processor reads ahead out of another's. The
-     * last of the blocks may be short, or empty. */
+    int64_t size;   /* elements of the internal layout, a multiple of 8 */
+    /* One thread updates a block, the first `used` elements of each `block`, tile by tile; the
+     * others stay zero. Blocks of whole pages keep what one processor reads ahead out of another's.
+     * The last of the blocks may be short, or empty. */
     int64_t n_blocks, block, used, tile;
-    double bound; /* initial values are uniform in [-bound, bound) */
-    /* Where element i of PyTorch's order is inside. */
-    int64_t (*place)(const tr_node *node, int64_t i);
+    double init_range; /* initial values are uniform in [-init_range, init_range) */
+    /* Index map: where element i of PyTorch's order is in the internal layout. */
+    int64_t (*index)(const tr_node *node, int64_t i);
     tr_real *value; /* [size], the graph's */
 } tr_param;
 
-/* What a layer may do at the end of the one before it, where the graph allows. */
+/* What is fused into a layer: computed at its end. */
 typedef struct tr_epilogue {
     bool relu;
     int pool; /* maximum over pool x pool windows that do not overlap; 0: none */
@@ -66,21 +66,21 @@ struct tr_node {
     int n_inputs;
     int input[TR_MAX_INPUTS]; /* ids of the nodes that make the values it reads */
     tr_shape in[TR_MAX_INPUTS];
-    tr_shape own;         /* the shape it makes by itself, as the network was written */
-    tr_shape out;         /* the shape of its value, after what it absorbed */
-    tr_epilogue epilogue; /* what it absorbed */
-    int value; /* the node whose value this one's is: itself, unless absorbed or a view */
+    tr_shape unfused;     /* its output as configured */
+    tr_shape out;         /* its output after fusion */
+    tr_epilogue epilogue; /* what was fused into it */
+    int value;            /* the node whose value this one's is: itself, unless fused or a view */
     int n_params;
     tr_param param[TR_MAX_PARAMS];
 };
 
-/* Over what a phase is cut into pieces. */
-typedef enum tr_cut {
-    TR_CUT_EACH,    /* not at all: each thread does it for itself, in its private buffer */
-    TR_CUT_SAMPLES, /* samples; one call may get any run of them */
-    TR_CUT_SHARDS,  /* shards: one call a shard, `grad` is the shard's own gradient */
-    TR_CUT_BLOCKS,  /* blocks of its own, one call a block, each over all samples of the batch */
-} tr_cut;
+/* How the work of a phase is partitioned among threads. */
+typedef enum tr_partition {
+    TR_PER_THREAD, /* every thread does all of it, into its per-thread buffer */
+    TR_BY_SAMPLES, /* samples; one call may get any run of them */
+    TR_BY_SHARDS,  /* shards: one call a shard, `grad` is the shard's own gradient */
+    TR_BY_BLOCKS,  /* blocks of the layer's choice, one call each, over all samples of the batch */
+} tr_partition;
 
 enum tr_use { /* what a phase touches: the plan derives lifetimes and barriers from it */
               TR_USE_X = 1,
@@ -94,33 +94,33 @@ enum tr_use { /* what a phase touches: the plan derives lifetimes and barriers f
 
 typedef struct tr_phase {
     const char *label;
-    tr_cut cut;
-    int n_blocks; /* TR_CUT_BLOCKS; others may tell themselves something with it (tr_work.n_blocks)
+    tr_partition partition;
+    int n_blocks; /* of TR_BY_BLOCKS; in other phases free for the layer (tr_work.n_blocks)
                    */
     unsigned use;
     void (*run)(const tr_work *w);
 } tr_phase;
 
-/* What a layer is asked to plan for. */
+/* What a layer plans for. */
 typedef struct tr_request {
     int batch;
     bool training;
-    bool need_dx[TR_MAX_INPUTS]; /* the input gradients that somebody needs */
+    bool need_dx[TR_MAX_INPUTS]; /* the input gradients that are needed */
 } tr_request;
 
-/* How it will do it. Sizes in elements; the plan's owner zeroes the struct first. */
+/* The plan. Sizes in elements; the caller zeroes the struct first. */
 typedef struct tr_node_plan {
-    tr_phase prepare[1], forward[TR_MAX_PHASES], backward[TR_MAX_PHASES];
-    int n_prepare, n_forward, n_backward;
+    tr_phase pack[1], forward[TR_MAX_PHASES], backward[TR_MAX_PHASES];
+    int n_pack, n_forward, n_backward;
     int64_t aux_bytes[TR_N_AUX];    /* for each sample */
     int64_t shared_size;            /* one buffer for the whole batch */
-    int64_t private_size;           /* one for each thread, kept during a step */
+    int64_t per_thread_size;        /* one for each thread, kept during a step */
     int64_t scratch_size;           /* one for each thread, for the length of a call */
     int64_t grad_size;              /* gradients of those parameters that are summed over shards */
     int64_t grad_at[TR_MAX_PARAMS]; /* where each begins in it; -1: op->grad computes it */
-    /* 0: the parameters are updated when all gradients are there. Otherwise in so many parts, each
-     * right behind that block of the layer's last phases, which nobody else may need (n_blocks is
-     * then this), while it is in the cache of whoever ran them. */
+    /* 0: the parameters are updated when all gradients are there. Otherwise in so many partials,
+     * each right behind that block of the layer's last phases, which nobody else may need (n_blocks
+     * is then this), while it is in the cache of whoever ran them. */
     int update_blocks;
 } tr_node_plan;
 
@@ -138,13 +138,13 @@ struct tr_work {
     int64_t xs[TR_MAX_INPUTS];       /* elements between samples of x and dx */
     tr_real *y, *dy;                 /* [n][out] */
     int64_t ys;
-    unsigned char *aux[TR_N_AUX];    /* [n][aux_bytes] */
-    int64_t aux_step[TR_N_AUX];      /* bytes between samples */
-    tr_real *shared, *own, *scratch; /* own: the thread's private buffer */
-    tr_real *grad;                   /* [grad_size] of the shard, to be written */
-    const int32_t *labels;           /* losses: [n] */
-    tr_real *loss;                   /* losses: [n], not divided by the batch */
-    int32_t *best;                   /* losses: [n] predicted classes */
+    unsigned char *aux[TR_N_AUX];           /* [n][aux_bytes] */
+    int64_t aux_step[TR_N_AUX];             /* bytes between samples */
+    tr_real *shared, *per_thread, *scratch; /* shared: whole batch */
+    tr_real *grad;                          /* [grad_size] of the shard, to be written */
+    const int32_t *labels;                  /* losses: [n] */
+    tr_real *loss;                          /* losses: [n], not divided by the batch */
+    int32_t *best;                          /* losses: [n] predicted classes */
 };
 
 struct tr_op {
@@ -152,13 +152,13 @@ struct tr_op {
     int min_inputs, max_inputs;
     /* Its value is its input's, under another shape (flatten, identity): no phases. */
     bool view;
-    /* From node->args and node->in: node->own and the parameters (all but `value`). The layout of a
-     * parameter may depend on the epilogue, so this is called again after each absorption. */
+    /* From node->args and node->in: node->unfused and the parameters (all but `value`). The layout
+     * of a parameter may depend on the epilogue, so this is called again after each fusion. */
     int (*shape)(tr_node *node, tr_error *err);
-    /* As the end of another layer: what it does. NULL: it cannot be one. */
+    /* Its work as an epilogue of another layer. NULL: it cannot be one. */
     bool (*as_epilogue)(const tr_node *node, tr_epilogue *out);
-    /* Take `e` in: update node->epilogue, or refuse. NULL: never. */
-    bool (*absorb)(tr_node *node, const tr_epilogue *e);
+    /* Fuse `e` into it: update node->epilogue, or refuse. NULL: never. */
+    bool (*fuse)(tr_node *node, const tr_epilogue *e);
     void (*plan)(const tr_node *node, const tr_request *request, tr_node_plan *out);
     /* Elements e0..e1-1 (whole tiles) of a parameter's gradient over the whole batch, in sample
      * order; for parameters without grad_at. */
@@ -187,7 +187,7 @@ int tr_want_features(const tr_node *node, int input, tr_error *err);
 tr_where tr_key_where(const tr_node *node, const char *key);
 /* "6 x 28 x 28" or "400", as PyTorch orders it. out has 64 bytes. Returns out. */
 char *tr_shape_text(tr_shape shape, char *out);
-/* place() for parameters that are the same inside and outside. */
-int64_t tr_place_same(const tr_node *node, int64_t i);
+/* index() for parameters whose two layouts are the same. */
+int64_t tr_index_same(const tr_node *node, int64_t i);
 
 #endif

@@ -3,7 +3,7 @@
 
 static int shape(tr_node *node, tr_error *err) {
     (void)err;
-    node->own = node->in[0];
+    node->unfused = node->in[0];
     return TR_OK;
 }
 
@@ -29,9 +29,9 @@ static void backward(const tr_work *w) {
 static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
     (void)node;
     out->forward[out->n_forward++] =
-        (tr_phase){"forward", TR_CUT_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
+        (tr_phase){"forward", TR_BY_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
     if (request->need_dx[0])
-        out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_CUT_SAMPLES, 0,
+        out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_BY_SAMPLES, 0,
                                                       TR_USE_Y | TR_USE_DY | TR_USE_DX, backward};
 }
 

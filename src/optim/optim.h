@@ -1,4 +1,4 @@
-/* The room `optim`: one file per optimizer and per learning-rate schedule, registered in
+/* The module `optim`: one file per optimizer and per learning-rate schedule, registered in
  * meson.build. All of them are pure functions of their arguments; state is the caller's. */
 #ifndef TR_OPTIM_H
 #define TR_OPTIM_H

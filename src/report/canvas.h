@@ -1,4 +1,4 @@
-/* A drawing surface for the pictures of this room: sizes in units, text, colours, PNG.
+/* A drawing surface for the pictures of this module: sizes in units, text, colours, PNG.
  *
  * One unit is two pixels of the file, so that text stays crisp when a picture is enlarged. A canvas
  * belongs to one thread. cairo keeps the first failure of a drawing; tr_canvas_save reports it, so

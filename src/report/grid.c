@@ -1,6 +1,6 @@
 /* Images in a grid, each with a title and a subtitle: samples and predictions.
  *
- * Small images are enlarged by a whole number, smoothly: the eye finds the object sooner than among
+ * Small images are enlarged by an integer, smoothly: the eye finds the object sooner than among
  * squares. Large ones are reduced. No state; one picture per call.
  */
 #include "report/canvas.h"

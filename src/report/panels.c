@@ -47,7 +47,7 @@ static double nice_step(double range, int n) {
     return power * (lead <= slack ? 1 : lead <= 2 * slack ? 2 : lead <= 5 * slack ? 5 : 10);
 }
 
-/* Choose ticks. `whole`: the values are whole numbers, so halves between them mean nothing. `grow`:
+/* Choose ticks. `whole`: the values are integers, so halves between them mean nothing. `grow`:
  * widen the range to the next ticks. */
 static void set_axis(axis *a, double low, double high, int n_ticks, bool whole, bool grow) {
     /* The difference of two doubles must be one. */

@@ -1,4 +1,4 @@
-/* The room `report`: pictures (cairo) and the terminal. It is given numbers and names and shows
+/* The module `report`: pictures (cairo) and the terminal. It is given numbers and names and shows
  * them to people; it decides nothing. */
 #ifndef TR_REPORT_H
 #define TR_REPORT_H

@@ -1,6 +1,6 @@
-/* Placement: which CPU each rank of the team gets. A pure function of the topology.
+/* Placement: which CPU each thread of the team gets. A pure function of the topology.
  *
- * CPUs are put in one order of preference and ranks take them from the front:
+ * CPUs are put in one order of preference and threads take them from the front:
  *   1. the first CPU of every core before any SMT sibling,
  *   2. among those, faster kinds of core before slower ones,
  *   3. among those, NUMA nodes in turn (spread) or one after the other (compact),

@@ -1,23 +1,24 @@
 /* The team: one OpenMP region for a whole run, with our own jobs and barriers inside it.
  *
- * Everything between ranks goes through mailboxes: words with one sender and one receiver at a
- * time, each on a cache line of the receiver. A mailbox holds 2 * ticket + asleep.
+ * Everything between threads goes through mailboxes: words with one sender and one receiver at a
+ * time, each on a cache line of the receiver. A mailbox holds 2 * sequence + asleep.
  *
- *   post   exchanges the word for a new ticket. If the old word said `asleep`, it wakes the owner.
- *   await  spins until the ticket is there, for a bounded time; then turns `asleep` on with a
- *          compare-and-swap (which fails if the ticket came meanwhile) and waits on its condition
+ *   post   exchanges the word for a new sequence. If the old word said `asleep`, it wakes the
+ * owner. await  spins until the sequence is there, for a bounded time; then turns `asleep` on with
+ * a compare-and-swap (which fails if the sequence came meanwhile) and waits on its condition
  *          variable, looking at the word again under its mutex.
  *
  * No wake-up is lost: exchange and compare-and-swap of one word are ordered, so either the sender
- * sees `asleep` or the owner sees the ticket; and the sender passes through the owner's mutex
+ * sees `asleep` or the owner sees the sequence; and the sender passes through the owner's mutex
  * between exchange and signal, so the owner either looks at the word after the exchange or is
  * waiting already. The exchange is a release, the read that ends await an acquire: what was written
  * before post is seen after await, and so, hop by hop, across a barrier, a job's start and its end.
  *
- * Jobs go down a binomial tree from rank 0 (the parent of a rank is the rank without its lowest set
- * bit) and their ends come back up it. The barrier is the dissemination barrier of Hensgen, Finkel
- * and Manber (1988): in round k rank r posts to r + 2^k and awaits r - 2^k, modulo n; ceil(log2 n)
- * rounds, so that two ranks pay one crossing of a cache line. One rank pays no atomics at all.
+ * Jobs go down a binomial tree from thread 0 (the parent of a thread is the thread without its
+ * lowest set bit) and their ends come back up it. The barrier is the dissemination barrier of
+ * Hensgen, Finkel and Manber (1988): in round k thread r posts to r + 2^k and awaits r - 2^k,
+ * modulo n; ceil(log2 n) rounds, so that two threads pay one crossing of a cache line. One thread
+ * pays no atomics at all.
  */
 #include <assert.h>
 #include <fenv.h>
@@ -34,7 +35,7 @@ enum {
      * spinning about that long costs at most twice what the best choice in hindsight would. */
     SPIN_NS = 50 * 1000,
     SPINS_PER_LOOK = 64, /* at the clock, which costs as much as some pauses */
-    /* With more ranks than can run at once, one that spins keeps the awaited one from its CPU. It
+    /* With more threads than can run at once, one that spins keeps the awaited one from its CPU. It
      * yields the CPU instead, which is cheaper than sleep as long as the others are busy. */
     YIELD_NS = 50 * 1000,
 };
@@ -46,25 +47,25 @@ typedef struct line {
     _Alignas(TR_ALIGN) mailbox box;
 } line;
 
-/* What a rank is to do. */
-typedef struct order {
-    void (*job)(int rank, void *arg); /* NULL: leave the region */
+/* What a thread is to do. */
+typedef struct team_job {
+    void (*run)(int thread, void *arg); /* NULL: leave the region */
     void *arg;
-    int n;            /* ranks 0..n-1 take part */
-    uint64_t barrier; /* ticket of the last barrier before this job */
-} order;
+    int n;            /* threads 0..n-1 take part */
+    uint64_t barrier; /* sequence of the last barrier before this job */
+} team_job;
 
-/* What belongs to one rank. */
+/* What belongs to one thread. */
 typedef struct member {
-    _Alignas(TR_ALIGN) mailbox start; /* ticket: number of the job in `next`, on the same line */
-    order next;               /* written by the parent before it posts, read by the owner after */
+    _Alignas(TR_ALIGN) mailbox start; /* sequence: number of the job in `next`, on the same line */
+    team_job next;            /* written by the parent before it posts, read by the owner after */
     line done[MAX_ROUNDS];    /* from child r + 2^k: number of the job that its sub-tree has done */
-    line arrived[MAX_ROUNDS]; /* from r - 2^k: ticket of the barrier it has reached */
+    line arrived[MAX_ROUNDS]; /* from r - 2^k: sequence of the barrier it has reached */
 
     /* The owner's alone. */
-    _Alignas(TR_ALIGN) uint64_t barrier; /* ticket of the last barrier: same for all n after it */
-    uint64_t number;                     /* of the last job (rank 0: given, others: received) */
-    int n;                               /* ranks of the current job */
+    _Alignas(TR_ALIGN) uint64_t barrier; /* sequence of the last barrier: same for all n after it */
+    uint64_t number;                     /* of the last job (thread 0: given, others: received) */
+    int n;                               /* threads of the current job */
 
     /* For sleep. The mutex protects no data; it orders a look at a mailbox and the wait. */
     bool made; /* the two below */
@@ -74,104 +75,104 @@ typedef struct member {
 
 struct tr_team {
     int size;
-    bool crowded; /* more ranks than can run at once */
+    bool oversubscribed; /* more threads than can run at once */
     member *members;
 };
 
 /* ---- mailboxes ---- */
 
-static void post(member *owner, mailbox *box, uint64_t ticket) {
-    uint64_t old = atomic_exchange_explicit(box, ticket << 1, memory_order_acq_rel);
+static void post(member *owner, mailbox *box, uint64_t sequence) {
+    uint64_t old = atomic_exchange_explicit(box, sequence << 1, memory_order_acq_rel);
     if ((old & 1) == 0) return;
     pthread_mutex_lock(&owner->mutex);
     pthread_mutex_unlock(&owner->mutex);
     pthread_cond_signal(&owner->wake);
 }
 
-/* "At least": the sender may already be one ticket further. */
-static bool has(const mailbox *box, uint64_t ticket) {
-    return atomic_load_explicit(box, memory_order_acquire) >> 1 >= ticket;
+/* "At least": the sender may already be one sequence further. */
+static bool has(const mailbox *box, uint64_t sequence) {
+    return atomic_load_explicit(box, memory_order_acquire) >> 1 >= sequence;
 }
 
-static void sleep_until(member *me, mailbox *box, uint64_t ticket) {
+static void sleep_until(member *me, mailbox *box, uint64_t sequence) {
     uint64_t seen = atomic_load_explicit(box, memory_order_acquire);
-    if (seen >> 1 >= ticket) return;
-    /* On failure the sender came between, and it can only have brought the ticket. */
+    if (seen >> 1 >= sequence) return;
+    /* On failure the sender came between, and it can only have brought the sequence. */
     if (!atomic_compare_exchange_strong_explicit(box, &seen, seen | 1, memory_order_acq_rel,
                                                  memory_order_acquire))
         return;
     pthread_mutex_lock(&me->mutex);
-    while (!has(box, ticket)) pthread_cond_wait(&me->wake, &me->mutex);
+    while (!has(box, sequence)) pthread_cond_wait(&me->wake, &me->mutex);
     pthread_mutex_unlock(&me->mutex);
 }
 
-static void await(const tr_team *team, member *me, mailbox *box, uint64_t ticket) {
-    if (has(box, ticket)) return;
+static void await(const tr_team *team, member *me, mailbox *box, uint64_t sequence) {
+    if (has(box, sequence)) return;
     uint64_t start = tr_now_ns();
-    if (team->crowded) {
+    if (team->oversubscribed) {
         do {
             sched_yield();
-            if (has(box, ticket)) return;
+            if (has(box, sequence)) return;
         } while (tr_now_ns() - start < YIELD_NS);
     } else {
         do {
             for (int i = 0; i < SPINS_PER_LOOK; i++) {
                 tr_pause();
-                if (has(box, ticket)) return;
+                if (has(box, sequence)) return;
             }
         } while (tr_now_ns() - start < SPIN_NS);
     }
-    sleep_until(me, box, ticket);
+    sleep_until(me, box, sequence);
 }
 
 /* ---- jobs ----
- * The children of rank r are r + 1, r + 2, r + 4, ... as long as the step is below r's lowest set
- * bit (any step for rank 0) and the child is below n. */
+ * The children of thread r are r + 1, r + 2, r + 4, ... as long as the step is below r's lowest set
+ * bit (any step for thread 0) and the child is below n. */
 
-static bool is_child(int rank, int step, int n) {
-    return (rank == 0 || step < (rank & -rank)) && rank + step < n;
+static bool is_child(int thread, int step, int n) {
+    return (thread == 0 || step < (thread & -thread)) && thread + step < n;
 }
 
-static void start_children(tr_team *team, int rank, const order *work, uint64_t number) {
+static void start_children(tr_team *team, int thread, const team_job *work, uint64_t number) {
     int step = 1;
-    while (is_child(rank, step, work->n)) step *= 2;
+    while (is_child(thread, step, work->n)) step *= 2;
     while (step > 1) { /* the child with the most children first */
         step /= 2;
-        member *child = &team->members[rank + step];
+        member *child = &team->members[thread + step];
         child->next = *work;
         post(child, &child->start, number);
     }
 }
 
-static void await_children(tr_team *team, int rank, int n, uint64_t number) {
-    member *me = &team->members[rank];
-    for (int k = 0; is_child(rank, 1 << k, n); k++) await(team, me, &me->done[k].box, number);
+static void await_children(tr_team *team, int thread, int n, uint64_t number) {
+    member *me = &team->members[thread];
+    for (int k = 0; is_child(thread, 1 << k, n); k++) await(team, me, &me->done[k].box, number);
 }
 
-static void report_done(tr_team *team, int rank, uint64_t number) {
-    member *parent = &team->members[rank & (rank - 1)];
-    post(parent, &parent->done[__builtin_ctz((unsigned)rank)].box, number);
+static void report_done(tr_team *team, int thread, uint64_t number) {
+    member *parent = &team->members[thread & (thread - 1)];
+    post(parent, &parent->done[__builtin_ctz((unsigned)thread)].box, number);
 }
 
-/* The life of every rank but 0. */
-static void serve(tr_team *team, int rank) {
-    member *me = &team->members[rank];
+/* The life of every thread but 0. */
+static void worker_loop(tr_team *team, int thread) {
+    member *me = &team->members[thread];
     for (;;) {
         await(team, me, &me->start, me->number + 1);
         uint64_t number = atomic_load_explicit(&me->start, memory_order_relaxed) >> 1;
-        order work = me->next;
-        start_children(team, rank, &work, number);
-        if (work.job == NULL) return;
+        team_job work = me->next;
+        start_children(team, thread, &work, number);
+        if (work.run == NULL) return;
         me->number = number;
         me->barrier = work.barrier;
         me->n = work.n;
-        work.job(rank, work.arg);
-        await_children(team, rank, work.n, number);
-        report_done(team, rank, number);
+        work.run(thread, work.arg);
+        await_children(team, thread, work.n, number);
+        report_done(team, thread, number);
     }
 }
 
-void tr_team_do(tr_team *team, int n, void (*job)(int rank, void *arg), void *arg) {
+void tr_team_do(tr_team *team, int n, void (*job)(int thread, void *arg), void *arg) {
     assert(n >= 1 && n <= team->size);
     member *me = &team->members[0];
     me->n = n;
@@ -179,22 +180,22 @@ void tr_team_do(tr_team *team, int n, void (*job)(int rank, void *arg), void *ar
         job(0, arg);
         return;
     }
-    order work = {.job = job, .arg = arg, .n = n, .barrier = me->barrier};
+    team_job work = {.run = job, .arg = arg, .n = n, .barrier = me->barrier};
     me->number++;
     start_children(team, 0, &work, me->number);
     job(0, arg);
     await_children(team, 0, n, me->number);
 }
 
-void tr_team_barrier(tr_team *team, int rank) {
-    member *me = &team->members[rank];
+void tr_team_barrier(tr_team *team, int thread) {
+    member *me = &team->members[thread];
     int n = me->n;
     if (n == 1) return;
-    uint64_t ticket = ++me->barrier;
+    uint64_t sequence = ++me->barrier;
     for (int k = 0, step = 1; step < n; k++, step *= 2) {
-        member *to = &team->members[rank + step < n ? rank + step : rank + step - n];
-        post(to, &to->arrived[k].box, ticket);
-        await(team, me, &me->arrived[k].box, ticket);
+        member *to = &team->members[thread + step < n ? thread + step : thread + step - n];
+        post(to, &to->arrived[k].box, sequence);
+        await(team, me, &me->arrived[k].box, sequence);
     }
 }
 
@@ -214,7 +215,7 @@ static void destroy(tr_team *team) {
 
 static int create(tr_team *team, const tr_placement *placement, tr_error *err) {
     *team = (tr_team){.size = placement->n_active,
-                      .crowded = placement->n_active > placement->n_runnable};
+                      .oversubscribed = placement->n_active > placement->n_runnable};
     team->members = tr_alloc((size_t)team->size, sizeof *team->members, err);
     if (team->members == NULL) return TR_ENOMEM;
     for (int i = 0; i < team->size; i++) {
@@ -233,8 +234,8 @@ fail:
     return tr_fail(err, TR_ESYSTEM, "cannot make the locks of %d threads", team->size);
 }
 
-static void dismiss(tr_team *team) {
-    order leave = {.n = team->size};
+static void shut_down(tr_team *team) {
+    team_job leave = {.n = team->size};
     start_children(team, 0, &leave, team->members[0].number + 1);
 }
 
@@ -259,22 +260,22 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
     int n_given = 0;
 #pragma omp parallel num_threads(team.size)
     {
-        int rank = omp_get_thread_num(), n = omp_get_num_threads();
-        if (rank == 0) {
+        int thread = omp_get_thread_num(), n = omp_get_num_threads();
+        if (thread == 0) {
             n_given = n;
             tr_start_end(); /* all are started */
         }
         if (n == team.size) {
             fenv_t mode;
             fegetenv(&mode);
-            void *binding = placement->bind ? tr_bind_push(placement->cpu[rank]) : NULL;
+            void *binding = placement->bind ? tr_bind_push(placement->cpu[thread]) : NULL;
             fesetenv(FE_DFL_ENV);
             tr_flush_subnormals();
-            if (rank == 0) {
+            if (thread == 0) {
                 main(&team, arg);
-                dismiss(&team);
+                shut_down(&team);
             } else {
-                serve(&team, rank);
+                worker_loop(&team, thread);
             }
             tr_bind_pop(binding);
             fesetenv(&mode);

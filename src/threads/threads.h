@@ -1,4 +1,4 @@
-/* The room `threads`: which CPUs there are, who runs where, and the OpenMP team.
+/* The module `threads`: which CPUs there are, who runs where, and the OpenMP team.
  *
  * The only room with `#pragma omp`. Results never depend on anything decided here: work is cut by
  * tr_part over units that the configuration fixes, whatever the number of threads.
@@ -13,7 +13,7 @@
 typedef struct tr_topology tr_topology;
 
 typedef enum tr_spread {
-    TR_SPREAD, /* neighbours in rank go to different NUMA nodes: the most memory bandwidth */
+    TR_SPREAD, /* neighbours in thread go to different NUMA nodes: the most memory bandwidth */
     TR_COMPACT /* fill one NUMA node before the next: the shortest way between threads */
 } tr_spread;
 
@@ -40,24 +40,24 @@ typedef struct tr_placement {
     int n_active;            /* that run: at most n_runnable, unless oversubscribed, and at most
                                 OMP_THREAD_LIMIT */
     int n_runnable;          /* threads that can really run at once: tr_topology_n_runnable */
-    int cpu[TR_MAX_THREADS]; /* OS index of the CPU of each active rank; -1: not bound */
+    int cpu[TR_MAX_THREADS]; /* OS index of the CPU of each active thread; -1: not bound */
     int n_nodes;             /* NUMA nodes used */
     int n_cores;             /* cores used */
     bool bind;               /* false when OpenMP binds or the user forbids it (OMP_PROC_BIND), a
                                 quota leaves the choice to the scheduler, the system does not say
                                 which CPUs are ours, the machine is synthetic, or there are more
                                 threads than CPUs */
-    /* cpulist ("2-3") for loader threads: CPUs no rank uses, as many as fit, else "" (any) */
+    /* cpulist ("2-3") for loader threads: CPUs no thread uses, as many as fit, else "" (any) */
     char loaders[TR_TEXT];
-    /* for people: "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" and, where fewer run than asked:
+    /* for display: "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" and, where fewer run than asked:
      * "8 threads asked, 2 run: ..." */
     char text[TR_TEXT];
 } tr_placement;
 
-/* Place n_threads ranks (TR_AUTO_THREADS: tr_topology_n_auto): performance cores before efficiency
- * cores, one per core before SMT siblings, over NUMA nodes by policy. Fewer CPUs than threads:
- * n_active is cut to what can run at once (more would only wait for each other; the results are the
- * same), unless `oversubscribe`. */
+/* Place n_threads threads (TR_AUTO_THREADS: tr_topology_n_auto): performance cores before
+ * efficiency cores, one per core before SMT siblings, over NUMA nodes by policy. Fewer CPUs than
+ * threads: n_active is cut to what can run at once (more would only wait for each other; the
+ * results are the same), unless `oversubscribe`. */
 int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool oversubscribe,
              tr_placement *out, tr_error *err);
 /* Bind the calling thread to the CPUs of a cpulist ("" : leave it). Failure is not an error. */
@@ -77,24 +77,25 @@ int tr_call_run(int (*main)(tr_call *call, void *arg), void *arg, tr_error *err)
 int tr_call_host(tr_call *call, int (*function)(void *arg), void *arg);
 
 /* ---- the team (team.c) ----
- * One OpenMP region for a whole run. Rank 0 is the caller's thread and runs `main`; the others wait
- * for jobs, spinning briefly, then asleep. */
+ * One OpenMP region for a whole run. Thread 0 is the caller's thread and runs `main`; the others
+ * wait for jobs, spinning briefly, then asleep. */
 
 typedef struct tr_team tr_team;
 
 /* Open the region with placement->n_active threads (each binds itself, rounds to nearest and
- * flushes subnormals), run main(team, arg) on rank 0, then close it: every thread's binding and
+ * flushes subnormals), run main(team, arg) on thread 0, then close it: every thread's binding and
  * floating-point mode are as before. TR_ESYSTEM when the threads cannot be started, OpenMP gives
  * fewer than asked, or the process is the child of one that had opened a team. Not reentrant on one
  * placement; separate calls from separate threads are fine. */
 int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void *arg), void *arg,
                 tr_error *err);
 int tr_team_size(const tr_team *team);
-/* Run job(rank, arg) on ranks 0..n-1 (n <= size; the rest stay asleep or waiting) and return when
- * all are done. Rank 0 only. Costs about a microsecond when the others are still spinning. */
-void tr_team_do(tr_team *team, int n, void (*job)(int rank, void *arg), void *arg);
-/* Inside a job: wait until all n ranks of the job are here. Writes before it are seen after it. All
- * n ranks must pass the same number of barriers in a job. */
-void tr_team_barrier(tr_team *team, int rank);
+/* Run job(thread, arg) on threads 0..n-1 (n <= size; the rest stay asleep or waiting) and return
+ * when all are done. Thread 0 only. Costs about a microsecond when the others are still spinning.
+ */
+void tr_team_do(tr_team *team, int n, void (*job)(int thread, void *arg), void *arg);
+/* Inside a job: wait until all n threads of the job are here. Writes before it are seen after it.
+ * All n threads must pass the same number of barriers in a job. */
+void tr_team_barrier(tr_team *team, int thread);
 
 #endif

@@ -86,7 +86,7 @@ static int speed_of(hwloc_topology_t hw, hwloc_obj_t pu) {
     return efficiency > 0 ? efficiency : 0;
 }
 
-/* What tells a CPU's memory node: 1 + the index of the first of its nodes (a machine may give it a
+/* What tells a CPU's NUMA node: 1 + the index of the first of its nodes (a machine may give it a
  * fast and a large one), 0 where it has none. */
 static int node_of(hwloc_obj_t pu) {
     return pu->nodeset != NULL ? hwloc_bitmap_first(pu->nodeset) + 1 : 0;

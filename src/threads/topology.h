@@ -1,4 +1,4 @@
-/* Private to the room `threads` and its tests: the machine as a flat list of CPUs, and binding.
+/* Private to the module `threads` and its tests: the machine as a flat list of CPUs, and binding.
  *
  * A topology never changes after it is loaded, so any thread may read it.
  */

@@ -15,7 +15,8 @@ void tr_session_account(const tr_session *s, const tr_exec *exec, const tr_test 
     tr_account_add(out, TR_MEMORY_DATA, data);
     if (exec) tr_exec_account(exec, out);
     if (exec && s->train.n)
-        tr_account_add(out, TR_MEMORY_LOADER, tr_feed_bytes(s, &s->train, &s->experiment.loader));
+        tr_account_add(out, TR_MEMORY_LOADER,
+                       tr_batch_source_bytes(s, &s->train, &s->experiment.loader));
     if (test) tr_account_add(out, TR_MEMORY_TEST, tr_test_bytes(s, test));
     tr_account_add(out, TR_MEMORY_PROGRAM, tr_max(s->resident, tr_resident_memory() - held));
 }

@@ -1,4 +1,4 @@
-/* Benchmarks: the roof, the loader alone, threads against threads; bench_step.c has the fourth.
+/* Benchmarks: the peak, the loader alone, threads against threads; bench_step.c has the fourth.
  *
  * They train the given configuration as `train` does, without a run directory. Numbers that are
  * compared are measured in one run, taking turns.
@@ -49,7 +49,7 @@ static int check_range(const char *name, int value, int min, int max, tr_error *
                    min, max);
 }
 
-/* ---- the roof ---- */
+/* ---- the peak ---- */
 
 typedef struct peak_work {
     const tr_kernels *kernels;
@@ -57,13 +57,13 @@ typedef struct peak_work {
     double flops[TR_MAX_THREADS];
 } peak_work;
 
-static void peak_job(int rank, void *arg) {
+static void peak_job(int thread, void *arg) {
     peak_work *w = arg;
     tr_real sink;
-    w->flops[rank] = (double)w->kernels->peak(w->rounds, &sink);
+    w->flops[thread] = (double)w->kernels->peak(w->rounds, &sink);
 }
 
-double tr_trial_peak(tr_team *team, const tr_kernels *kernels, int n, int runs) {
+double tr_bench_run_peak(tr_team *team, const tr_kernels *kernels, int n, int runs) {
     peak_work work = {.kernels = kernels, .rounds = PEAK_ROUNDS};
     double best = 0;
     if (strcmp(kernels->name, "scalar") == 0) work.rounds /= 50;
@@ -85,7 +85,7 @@ typedef struct peak_run {
 
 static void peak_main(tr_team *team, void *arg) {
     peak_run *p = arg;
-    p->gflops = tr_trial_peak(team, p->kernels, tr_team_size(team), p->runs);
+    p->gflops = tr_bench_run_peak(team, p->kernels, tr_team_size(team), p->runs);
 }
 
 /* What count says of the machine, 1 where that is unknown. */
@@ -135,7 +135,7 @@ int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, t
 
 /* ---- training for a while ---- */
 
-int tr_trial_open(tr_session *s, tr_team *team, tr_trial *out, tr_error *err) {
+int tr_bench_run_open(tr_session *s, tr_team *team, tr_bench_run *out, tr_error *err) {
     const tr_experiment *e = &s->experiment;
     int batch = (int)tr_min(e->loader.batch_size, s->train.n);
     tr_exec_options options = {.batch = batch,
@@ -145,7 +145,7 @@ int tr_trial_open(tr_session *s, tr_team *team, tr_trial *out, tr_error *err) {
                                .kernels = s->kernels,
                                .optimizer = e->optimizer,
                                .optimizer_args = e->optimizer_args};
-    *out = (tr_trial){.session = s};
+    *out = (tr_bench_run){.session = s};
     int code = tr_exec_plan(s->graph, &options, tr_team_size(team), &out->exec, err);
     if (code) return code;
     tr_account account;
@@ -155,33 +155,33 @@ int tr_trial_open(tr_session *s, tr_team *team, tr_trial *out, tr_error *err) {
     tr_loader_args loader = e->loader;
     loader.batch_size = batch;
     loader.drop_last = true; /* a short batch is faster, and there may be one in every window */
-    if (code == TR_OK) code = tr_feed_open(s, &s->train, &loader, &out->feed, err);
-    if (code == TR_OK) code = tr_loader_begin(out->feed.loader, 0, err);
+    if (code == TR_OK) code = tr_batch_source_open(s, &s->train, &loader, &out->source, err);
+    if (code == TR_OK) code = tr_loader_begin(out->source.loader, 0, err);
     return code;
 }
 
-void tr_trial_close(tr_trial *t) {
-    tr_feed_close(&t->feed);
+void tr_bench_run_close(tr_bench_run *t) {
+    tr_batch_source_close(&t->source);
     tr_exec_free(t->exec);
 }
 
-int tr_trial_train(tr_trial *t, tr_team *team, double seconds, int fewest, tr_timed *out,
-                   tr_error *err) {
+int tr_bench_run_train(tr_bench_run *t, tr_team *team, double seconds, int fewest, tr_timed *out,
+                       tr_error *err) {
     const tr_experiment *e = &t->session->experiment;
     double lr = e->optimizer->lr(e->optimizer_args), start = tr_now();
     *out = (tr_timed){0};
     while (out->seconds < seconds || out->steps < fewest) {
         tr_input input;
         tr_result result;
-        int code = tr_feed_next(&t->feed, &input, err);
+        int code = tr_batch_source_next(&t->source, &input, err);
         if (code < 0) return code;
         if (code == 0) {
-            if ((code = tr_loader_begin(t->feed.loader, ++t->epoch, err))) return code;
+            if ((code = tr_loader_begin(t->source.loader, ++t->epoch, err))) return code;
             continue;
         }
         double before = tr_now();
         code = tr_exec_step(t->exec, team, &input, lr, t->step++, &result);
-        if (code) return tr_feed_failed(&t->feed, code, err);
+        if (code) return tr_batch_source_failure(&t->source, code, err);
         double now = tr_now();
         out->step_seconds += now - before;
         out->seconds = now - start;
@@ -192,7 +192,7 @@ int tr_trial_train(tr_trial *t, tr_team *team, double seconds, int fewest, tr_ti
 }
 
 double
-tr_trial_flops(const tr_session *s) { /* of training on one image: forward, and both backward */
+tr_bench_run_flops(const tr_session *s) { /* of training on one image: forward, and both backward */
     double flops = 0;
     bool first = true;
     for (int i = 1; i < s->graph->n_nodes; i++) {
@@ -224,9 +224,9 @@ void tr_windows_free(tr_windows *windows) {
     tr_free(windows->scratch);
 }
 
-int tr_windows_add(tr_windows *windows, tr_trial *trial, tr_team *team, tr_error *err) {
+int tr_windows_add(tr_windows *windows, tr_bench_run *run, tr_team *team, tr_error *err) {
     tr_timed *window = &windows->window[windows->n];
-    int code = tr_trial_train(trial, team, windows->seconds, 1, window, err);
+    int code = tr_bench_run_train(run, team, windows->seconds, 1, window, err);
     windows->n += code == TR_OK;
     return code;
 }
@@ -267,7 +267,7 @@ typedef struct loader_run {
 /* Batches through the loader and away. */
 static int drain(tr_session *s, int workers, double seconds, double *images_per_second,
                  tr_error *err) {
-    tr_feed feed;
+    tr_batch_source source;
     tr_input input;
     int64_t images = 0, epoch = 0;
     int kept = s->workers, code;
@@ -280,42 +280,42 @@ static int drain(tr_session *s, int workers, double seconds, double *images_per_
         if (room == NULL) return TR_ENOMEM;
     }
     s->workers = workers;
-    code = tr_feed_open(s, &s->train, &s->experiment.loader, &feed, err);
+    code = tr_batch_source_open(s, &s->train, &s->experiment.loader, &source, err);
     s->workers = kept;
-    if (code == TR_OK) code = tr_loader_begin(feed.loader, epoch, err);
+    if (code == TR_OK) code = tr_loader_begin(source.loader, epoch, err);
     double start = tr_now(), now = start;
     while (code == TR_OK && (images == 0 || now - start < seconds)) {
-        int more = tr_feed_next(&feed, &input, err);
+        int more = tr_batch_source_next(&source, &input, err);
         if (more > 0 && input.load) {
             code = input.load(input.arg, 0, input.n, room, stride);
-            if (code) code = tr_feed_failed(&feed, code, err);
+            if (code) code = tr_batch_source_failure(&source, code, err);
         }
         if (more > 0)
             images += input.n;
         else
-            code = more < 0 ? more : tr_loader_begin(feed.loader, ++epoch, err);
+            code = more < 0 ? more : tr_loader_begin(source.loader, ++epoch, err);
         now = tr_now();
     }
     *images_per_second = (double)images / (now - start);
-    tr_feed_close(&feed);
+    tr_batch_source_close(&source);
     tr_free(room);
     return code;
 }
 
 static int bench_loader(loader_run *r, tr_team *team) {
-    tr_trial t = {0};
+    tr_bench_run t = {0};
     tr_timed time;
     double alone[ROUNDS], training[ROUNDS];
-    int code = tr_trial_open(&r->session, team, &t, r->err);
+    int code = tr_bench_run_open(&r->session, team, &t, r->err);
     if (code == TR_OK)
-        code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &time, r->err);
+        code = tr_bench_run_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &time, r->err);
     for (int i = 0; code == TR_OK && i < ROUNDS; i++) {
         double part = r->seconds / (2 * ROUNDS);
         code = drain(&r->session, r->workers, part, &alone[i], r->err);
-        if (code == TR_OK) code = tr_trial_train(&t, team, part, FEWEST_STEPS, &time, r->err);
+        if (code == TR_OK) code = tr_bench_run_train(&t, team, part, FEWEST_STEPS, &time, r->err);
         training[i] = (double)time.images / time.seconds;
     }
-    tr_trial_close(&t);
+    tr_bench_run_close(&t);
     if (code) return code;
     *r->out = (tr_bench_loader_result){r->workers, median(alone, ROUNDS), median(training, ROUNDS),
                                        tr_team_size(team), r->session.placement.n_threads};
@@ -367,21 +367,21 @@ typedef struct scaling_run {
 static void scaling_main(tr_team *team, void *arg) {
     scaling_run *r = arg;
     tr_windows *windows = &r->side->windows;
-    tr_trial t = {0};
+    tr_bench_run t = {0};
     tr_timed warm;
-    r->code = tr_trial_open(&r->session, team, &t, r->err);
+    r->code = tr_bench_run_open(&r->session, team, &t, r->err);
     if (r->code == TR_OK)
-        r->code = tr_trial_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &warm, r->err);
+        r->code = tr_bench_run_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &warm, r->err);
     double start = tr_now();
     for (int i = 0; r->code == TR_OK && windows->n < windows->max; i++) {
         if (i >= FEWEST_STEPS && tr_now() - start > r->seconds) break;
         r->code = tr_windows_add(windows, &t, team, r->err);
     }
     if (r->code == TR_OK) {
-        double peak = tr_trial_peak(team, r->session.kernels, tr_team_size(team), PEAK_RUNS);
+        double peak = tr_bench_run_peak(team, r->session.kernels, tr_team_size(team), PEAK_RUNS);
         if (peak > r->side->peak) r->side->peak = peak;
     }
-    tr_trial_close(&t);
+    tr_bench_run_close(&t);
 }
 
 static int by_threads(const void *a, const void *b) {
@@ -448,7 +448,7 @@ static tr_bench_scaling_row row_of(const tr_session *s, const scaling_side *side
                                    const scaling_side *one) {
     double rate = images_per_second(&side->windows, TR_FASTEST);
     double speedup = rate / images_per_second(&one->windows, TR_FASTEST);
-    double gflops = 1e-9 * tr_trial_flops(s) * rate;
+    double gflops = 1e-9 * tr_bench_run_flops(s) * rate;
     return (tr_bench_scaling_row){.threads = side->threads,
                                   .images_per_second = rate,
                                   .speedup = speedup,

@@ -16,7 +16,7 @@ enum {
 static const double turn_seconds = 25e-3;
 
 typedef struct side {
-    tr_trial *trial; /* the run's */
+    tr_bench_run *run; /* the run's */
     bool timers;
     tr_windows windows;
     int n_rows;   /* of a profile, 0 without timers */
@@ -31,12 +31,12 @@ typedef struct step_run {
     int code;
 } step_run;
 
-static int open_side(step_run *r, tr_trial *trial, bool timers, side *s) {
+static int open_side(step_run *r, tr_bench_run *run, bool timers, side *s) {
     tr_profile_row rows[TR_BENCH_ROWS];
-    *s = (side){.trial = trial, .timers = timers};
+    *s = (side){.run = run, .timers = timers};
     int code = tr_windows_create(&s->windows, r->seconds, r->err);
     if (code) return code;
-    s->n_rows = timers ? tr_exec_profile(trial->exec, rows, TR_BENCH_ROWS) : 0;
+    s->n_rows = timers ? tr_exec_profile(run->exec, rows, TR_BENCH_ROWS) : 0;
     if (s->n_rows == TR_BENCH_ROWS) /* no room for the last, "next batch" */
         return tr_fail(r->err, TR_ECONFIG, "bench step: the network has more than %d phases",
                        TR_BENCH_ROWS - 2);
@@ -52,14 +52,14 @@ static void close_side(side *s) {
 static int take_turn(side *s, tr_team *team, tr_error *err) {
     tr_profile_row rows[TR_BENCH_ROWS];
     double start = tr_now();
-    tr_exec_set_profile(s->trial->exec, s->timers);
-    if (s->n_rows) tr_exec_profile(s->trial->exec, rows, s->n_rows);
+    tr_exec_set_profile(s->run->exec, s->timers);
+    if (s->n_rows) tr_exec_profile(s->run->exec, rows, s->n_rows);
     do {
         double *to = s->rows + s->windows.n * s->n_rows;
         for (int i = 0; i < s->n_rows; i++) to[i] = -rows[i].seconds;
-        int code = tr_windows_add(&s->windows, s->trial, team, err);
+        int code = tr_windows_add(&s->windows, s->run, team, err);
         if (code) return code;
-        if (s->n_rows) tr_exec_profile(s->trial->exec, rows, s->n_rows);
+        if (s->n_rows) tr_exec_profile(s->run->exec, rows, s->n_rows);
         for (int i = 0; i < s->n_rows; i++) to[i] += rows[i].seconds;
     } while (s->windows.n < s->windows.max && tr_now() - start < turn_seconds);
     return TR_OK;
@@ -85,7 +85,7 @@ static double fill_rows(const side *s, int of, tr_timed *sum, double *rows) {
     memset(rows, 0, TR_BENCH_ROWS * sizeof *rows);
     *sum = tr_windows_fastest(&s->windows, of, add_rows, &(row_sum){s, rows});
     rows[n] = sum->seconds - sum->step_seconds;
-    tr_exec_profile(s->trial->exec, about, n);
+    tr_exec_profile(s->run->exec, about, n);
     for (int i = 0; i <= n; i++) {
         rows[i] *= 1e6 / (double)sum->steps;
         all += rows[i];
@@ -106,7 +106,7 @@ static void fill_result(const side *plain, const side *profiled, tr_bench_step_r
     out->all_overhead_fraction = fill_rows(profiled, 1, &all, rows);
     out->overhead_fraction = fill_rows(profiled, TR_FASTEST, &with, rows);
     out->profiled_microseconds = 1e6 * with.seconds / (double)with.steps;
-    tr_exec_profile(profiled->trial->exec, about, n);
+    tr_exec_profile(profiled->run->exec, about, n);
     about[n] = (tr_profile_row){"", "next batch", true, 0};
     out->n_rows = n + 1;
     for (int i = 0; i <= n; i++) {
@@ -120,13 +120,13 @@ static void fill_result(const side *plain, const side *profiled, tr_bench_step_r
 
 static int bench_step(step_run *r, tr_team *team) {
     tr_session *s = &r->session;
-    tr_trial trial = {0};
+    tr_bench_run run = {0};
     side plain = {0}, profiled = {0};
     tr_timed warm;
-    int code = tr_trial_open(s, team, &trial, r->err);
-    if (code == TR_OK) code = open_side(r, &trial, false, &plain);
-    if (code == TR_OK) code = open_side(r, &trial, true, &profiled);
-    if (code == TR_OK) code = tr_trial_train(&trial, team, 0.2 * r->seconds, 1, &warm, r->err);
+    int code = tr_bench_run_open(s, team, &run, r->err);
+    if (code == TR_OK) code = open_side(r, &run, false, &plain);
+    if (code == TR_OK) code = open_side(r, &run, true, &profiled);
+    if (code == TR_OK) code = tr_bench_run_train(&run, team, 0.2 * r->seconds, 1, &warm, r->err);
     double start = tr_now();
     while (code == TR_OK && plain.windows.n < plain.windows.max &&
            profiled.windows.n < profiled.windows.max) {
@@ -138,12 +138,12 @@ static int bench_step(step_run *r, tr_team *team) {
         fill_result(&plain, &profiled, r->out);
         r->out->threads = tr_team_size(team);
         r->out->threads_asked = s->placement.n_threads;
-        r->out->gflops = 1e-9 * tr_trial_flops(s) * r->out->images_per_second;
-        r->out->peak_gflops = tr_trial_peak(team, s->kernels, tr_team_size(team), PEAK_RUNS);
+        r->out->gflops = 1e-9 * tr_bench_run_flops(s) * r->out->images_per_second;
+        r->out->peak_gflops = tr_bench_run_peak(team, s->kernels, tr_team_size(team), PEAK_RUNS);
     }
     close_side(&plain);
     close_side(&profiled);
-    tr_trial_close(&trial);
+    tr_bench_run_close(&run);
     return code;
 }
 

@@ -56,7 +56,7 @@ int tr_training_save(tr_training *t) {
 static void measure(tr_training *t) {
     tr_summary *m = t->summary;
     tr_loader_stats stats;
-    tr_loader_get_stats(t->feed.loader, &stats);
+    tr_loader_get_stats(t->source.loader, &stats);
     m->steps = t->event.global_step;
     m->final_train_loss = t->event.train_loss;
     m->train_seconds = t->seconds;

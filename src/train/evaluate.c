@@ -28,7 +28,7 @@ int64_t tr_test_bytes(const tr_session *s, const tr_test *t) {
     tr_loader_args args = loader_of(s);
     int64_t cells = (int64_t)t->n_classes * t->n_classes;
     tr_exec_account(t->exec, &sum);
-    tr_account_add(&sum, TR_MEMORY_TEST, tr_feed_bytes(s, &s->test, &args));
+    tr_account_add(&sum, TR_MEMORY_TEST, tr_batch_source_bytes(s, &s->test, &args));
     tr_account_add(&sum, TR_MEMORY_TEST, tr_alloc_bytes(t->n, sizeof *t->predicted));
     tr_account_add(&sum, TR_MEMORY_TEST, tr_alloc_bytes(cells, sizeof *t->confusion));
     return tr_account_total(&sum);
@@ -43,7 +43,7 @@ int tr_test_allocate(const tr_session *s, tr_team *team, tr_test *t, tr_error *e
     tr_touch(t->predicted, t->n * (int64_t)sizeof *t->predicted);
     tr_touch(t->confusion, (int64_t)(classes * classes * sizeof *t->confusion));
     int code = tr_exec_allocate(t->exec, team, err);
-    return code ? code : tr_feed_open(s, &s->test, &args, &t->feed, err);
+    return code ? code : tr_batch_source_open(s, &s->test, &args, &t->source, err);
 }
 
 int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
@@ -53,15 +53,15 @@ int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *a
     int64_t done = 0, correct = 0;
     double loss = 0;
     memset(t->confusion, 0, (size_t)t->n_classes * (size_t)t->n_classes * sizeof *t->confusion);
-    int code = tr_loader_begin(t->feed.loader, 0, err);
+    int code = tr_loader_begin(t->source.loader, 0, err);
     while (code == TR_OK) {
-        int more = tr_feed_next(&t->feed, &input, err);
+        int more = tr_batch_source_next(&t->source, &input, err);
         if (more <= 0) {
             code = more;
             break;
         }
         code = tr_exec_step(t->exec, team, &input, 0, 0, &result);
-        if (code) return tr_feed_failed(&t->feed, code, err);
+        if (code) return tr_batch_source_failure(&t->source, code, err);
         if (!tr_is_finite(result.loss))
             return tr_fail(err, TR_ENONFINITE, "the test loss is %s in images %lld to %lld",
                            tr_nonfinite_name(result.loss), (long long)done,
@@ -81,7 +81,7 @@ int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *a
 }
 
 void tr_test_close(tr_test *t) {
-    tr_feed_close(&t->feed);
+    tr_batch_source_close(&t->source);
     tr_exec_free(t->exec);
     tr_free(t->predicted);
     tr_free(t->confusion);

@@ -30,7 +30,7 @@ static const tr_key run_keys[] = {
     {"isa", TR_KEY_STRING, offsetof(tr_run_args, isa), "auto", 0, 0, NULL,
      "instruction set of the kernels; never changes the result"},
     {"numa", TR_KEY_CHOICE, offsetof(tr_run_args, numa), "spread", 0, 0, "spread compact",
-     "place neighbouring threads on different memory nodes (bandwidth) or on one (short ways)"},
+     "place neighbouring threads on different NUMA nodes (bandwidth) or on one (short ways)"},
     {"oversubscribe", TR_KEY_BOOL, offsetof(tr_run_args, oversubscribe), "false", 0, 0, NULL,
      "run all threads even where there are more than CPUs: slow, for tests"},
     {"shard", TR_KEY_INT, offsetof(tr_run_args, shard), "auto", 1, 1 << 20, "auto",

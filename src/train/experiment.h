@@ -1,4 +1,4 @@
-/* Private to this room: the configuration with its meaning. */
+/* Private to this module: the configuration with its meaning. */
 #ifndef TR_EXPERIMENT_H
 #define TR_EXPERIMENT_H
 

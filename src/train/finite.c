@@ -20,7 +20,7 @@ static void search_param(tr_node *node, int param, void *arg) {
     char name[TR_NAME + 16];
     int64_t n = tr_param_count(p);
     for (int64_t i = 0; i < n && !s->found; i++) {
-        double value = (double)p->value[p->place(node, i)];
+        double value = (double)p->value[p->index(node, i)];
         if (tr_is_finite(value)) continue;
         s->found = true;
         snprintf(s->text, TR_NONFINITE, "tensor '%s' holds a value that is %s",

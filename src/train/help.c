@@ -41,7 +41,7 @@ static void wrap(const printer *p, const char *text, int indent) {
 }
 
 static void rule(const tr_key *key, char *out, size_t bytes) {
-    static const char *const kinds[] = {[TR_KEY_INT] = "whole number",
+    static const char *const kinds[] = {[TR_KEY_INT] = "integer",
                                         [TR_KEY_FLOAT] = "number",
                                         [TR_KEY_BOOL] = "true or false",
                                         [TR_KEY_CHOICE] = "one of",

@@ -1,4 +1,4 @@
-/* Private to this room: the public calls that compute, on the calling thread.
+/* Private to this module: the public calls that compute, on the calling thread.
  *
  * Each means what its namesake of trainer.h says. call.c runs them on a thread of the library's
  * own, as the calling one may have any stack, floating-point mode and locale. A listener given to

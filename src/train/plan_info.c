@@ -30,11 +30,11 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .shard = cut.shard,
                           .n_shards = cut.n_shards,
                           .chunk = cut.chunk,
-                          .waits = cut.n_waits,
+                          .barriers = cut.n_barriers,
                           .placement = s->placement.text,
                           .isa = s->kernels->name,
                           .workers = s->workers,
-                          .prefetch = tr_feed_slots(s, &s->train, &e->loader)};
+                          .prefetch = tr_batch_source_slots(s, &s->train, &e->loader)};
     out->memory_limit = tr_memory_limit(&out->memory_limit_name);
     tr_layer_row *rows = tr_alloc((size_t)g->n_nodes, sizeof *rows, err);
     out->layers = rows;
@@ -45,8 +45,8 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
         char text[64];
         row->name = node->name;
         row->type = node->op->schema.name;
-        row->part_of = node->value != i && !node->op->view ? g->nodes[node->value].name : "";
-        row->output = tr_strdup(tr_shape_text(node->own, text), err);
+        row->fused_into = node->value != i && !node->op->view ? g->nodes[node->value].name : "";
+        row->output = tr_strdup(tr_shape_text(node->unfused, text), err);
         if (row->output == NULL) return TR_ENOMEM;
         for (int p = 0; p < node->n_params; p++) row->parameters += tr_param_count(&node->param[p]);
         if (node->op->multiply_adds) row->mflop = 2e-6 * (double)node->op->multiply_adds(node);

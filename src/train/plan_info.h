@@ -1,4 +1,4 @@
-/* Private to this room: what will run, put together for people. */
+/* Private to this module: what will run, put together for people. */
 #ifndef TR_PLAN_INFO_H
 #define TR_PLAN_INFO_H
 

@@ -1,4 +1,4 @@
-/* Private to this room: the run directory and what is written into it. */
+/* Private to this module: the run directory and what is written into it. */
 #ifndef TR_RUN_DIR_H
 #define TR_RUN_DIR_H
 

@@ -189,60 +189,63 @@ int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session
 
 /* ---- batches ---- */
 
-int tr_feed_slots(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args) {
+int tr_batch_source_slots(const tr_session *s, const tr_dataset *dataset,
+                          const tr_loader_args *args) {
     tr_loader_options options = options_of(s, dataset, args);
     return s->workers ? tr_loader_slots(dataset, &options) : 0;
 }
 
-int64_t tr_feed_bytes(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args) {
+int64_t tr_batch_source_bytes(const tr_session *s, const tr_dataset *dataset,
+                              const tr_loader_args *args) {
     tr_loader_options options = options_of(s, dataset, args);
     return tr_loader_bytes(dataset, &options);
 }
 
-int tr_feed_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args,
-                 tr_feed *out, tr_error *err) {
+int tr_batch_source_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args,
+                         tr_batch_source *out, tr_error *err) {
     tr_loader_options options = options_of(s, dataset, args);
-    *out = (tr_feed){0};
+    *out = (tr_batch_source){0};
     pthread_mutex_init(&out->lock, NULL);
     int code = tr_loader_create(dataset, &s->pipeline, &options, &out->loader, err);
-    if (code) tr_feed_close(out);
+    if (code) tr_batch_source_close(out);
     return code;
 }
 
 static int decode(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
-    tr_feed *feed = arg;
+    tr_batch_source *source = arg;
     tr_error err = {0};
-    int code = tr_batch_decode(feed->loader, feed->batch, n0, n1, x, stride, &err);
+    int code = tr_batch_decode(source->loader, source->batch, n0, n1, x, stride, &err);
     if (code) {
-        pthread_mutex_lock(&feed->lock);
-        tr_fail(&feed->error, code, "%s", err.text);
-        pthread_mutex_unlock(&feed->lock);
+        pthread_mutex_lock(&source->lock);
+        tr_fail(&source->error, code, "%s", err.text);
+        pthread_mutex_unlock(&source->lock);
     }
     return code;
 }
 
-int tr_feed_next(tr_feed *feed, tr_input *input, tr_error *err) {
-    if (feed->batch) tr_loader_release(feed->loader, feed->batch);
-    feed->batch = NULL;
-    int code = tr_loader_next(feed->loader, &feed->batch, err);
+int tr_batch_source_next(tr_batch_source *source, tr_input *input, tr_error *err) {
+    if (source->batch) tr_loader_release(source->loader, source->batch);
+    source->batch = NULL;
+    int code = tr_loader_next(source->loader, &source->batch, err);
     if (code <= 0) return code;
-    const tr_batch *b = feed->batch;
+    const tr_batch *b = source->batch;
     *input = (tr_input){.n = b->n, .x = b->x, .stride = b->stride, .labels = b->labels};
     if (!b->decoded) {
         input->load = decode;
-        input->arg = feed;
+        input->arg = source;
     }
     return 1;
 }
 
-int tr_feed_failed(tr_feed *feed, int code, tr_error *err) {
-    return tr_fail(err, code, "%s", feed->error.code ? feed->error.text : tr_error_meaning(code));
+int tr_batch_source_failure(tr_batch_source *source, int code, tr_error *err) {
+    return tr_fail(err, code, "%s",
+                   source->error.code ? source->error.text : tr_error_meaning(code));
 }
 
-void tr_feed_close(tr_feed *feed) {
-    if (feed->loader == NULL && feed->batch == NULL) return;
-    if (feed->batch) tr_loader_release(feed->loader, feed->batch);
-    tr_loader_free(feed->loader);
-    pthread_mutex_destroy(&feed->lock);
-    *feed = (tr_feed){0};
+void tr_batch_source_close(tr_batch_source *source) {
+    if (source->loader == NULL && source->batch == NULL) return;
+    if (source->batch) tr_loader_release(source->loader, source->batch);
+    tr_loader_free(source->loader);
+    pthread_mutex_destroy(&source->lock);
+    *source = (tr_batch_source){0};
 }

@@ -1,4 +1,4 @@
-/* Private to this room: everything a configuration names, opened; and batches on their way to a
+/* Private to this module: everything a configuration names, opened; and batches on their way to a
  * step. */
 #ifndef TR_SESSION_H
 #define TR_SESSION_H
@@ -61,31 +61,32 @@ bool tr_weights_finite(const tr_graph *graph, char text[TR_NONFINITE]);
 const char *tr_nonfinite_name(double value);
 
 /* Batches of a data set as a step wants them. */
-typedef struct tr_feed {
+typedef struct tr_batch_source {
     tr_loader *loader;
     tr_batch *batch;
     pthread_mutex_t lock; /* protects error, which any thread of the team may set */
     tr_error error;
-} tr_feed;
-int tr_feed_open(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args,
-                 tr_feed *out, tr_error *err);
+} tr_batch_source;
+int tr_batch_source_open(const tr_session *session, const tr_dataset *dataset,
+                         const tr_loader_args *args, tr_batch_source *out, tr_error *err);
 /* Batches that loader threads have room for; 0 without them. */
-int tr_feed_slots(const tr_session *session, const tr_dataset *dataset, const tr_loader_args *args);
+int tr_batch_source_slots(const tr_session *session, const tr_dataset *dataset,
+                          const tr_loader_args *args);
 /* What it will hold, bytes. */
-int64_t tr_feed_bytes(const tr_session *session, const tr_dataset *dataset,
-                      const tr_loader_args *args);
-/* 1: *input is the next batch, which ends with the next call or tr_feed_close; 0: the epoch is
- * over; or a failure. */
-int tr_feed_next(tr_feed *feed, tr_input *input, tr_error *err);
+int64_t tr_batch_source_bytes(const tr_session *session, const tr_dataset *dataset,
+                              const tr_loader_args *args);
+/* 1: *input is the next batch, which ends with the next call or tr_batch_source_close; 0: the epoch
+ * is over; or a failure. */
+int tr_batch_source_next(tr_batch_source *source, tr_input *input, tr_error *err);
 /* What a failed step (its code) is called: the failure of its loading. */
-int tr_feed_failed(tr_feed *feed, int code, tr_error *err);
-void tr_feed_close(tr_feed *feed);
+int tr_batch_source_failure(tr_batch_source *source, int code, tr_error *err);
+void tr_batch_source_close(tr_batch_source *source);
 
 /* ---- testing (evaluate.c) ---- */
 
 typedef struct tr_test {
     tr_exec *exec;
-    tr_feed feed;
+    tr_batch_source source;
     int n, n_classes;
     int32_t *predicted; /* [n] */
     int64_t *confusion; /* [truth * n_classes + predicted] */

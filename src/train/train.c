@@ -36,13 +36,13 @@ static int train_step(tr_training *t, tr_team *team, epoch_sums *sums) {
     const tr_experiment *e = &t->session.experiment;
     tr_input input;
     tr_result result;
-    int code = tr_feed_next(&t->feed, &input, t->err);
+    int code = tr_batch_source_next(&t->source, &input, t->err);
     if (code <= 0) return code;
     t->event.lr = e->optimizer->lr(e->optimizer_args) *
                   e->schedule->factor(e->schedule_args, t->event.global_step,
                                       t->session.steps * e->train.epochs);
     code = tr_exec_step(t->exec, team, &input, t->event.lr, t->event.global_step, &result);
-    if (code) return tr_feed_failed(&t->feed, code, t->err);
+    if (code) return tr_batch_source_failure(&t->source, code, t->err);
     t->event.step++;
     t->event.global_step++;
     if (!tr_is_finite(result.loss))
@@ -110,12 +110,12 @@ static int test_and_save(tr_training *t, tr_team *team) {
 
 static int run_epochs(tr_training *t, tr_team *team) {
     int64_t epochs = t->session.experiment.train.epochs;
-    int code = epochs ? tr_loader_begin(t->feed.loader, 0, t->err) : test_and_save(t, team);
+    int code = epochs ? tr_loader_begin(t->source.loader, 0, t->err) : test_and_save(t, team);
     for (int64_t epoch = 0; code == TR_OK && epoch < epochs; epoch++) {
         t->event.epoch = (int)epoch + 1;
         if ((code = train_epoch(t, team))) return code;
         /* The loader prepares the next epoch during the test. */
-        if (epoch + 1 < epochs && (code = tr_loader_begin(t->feed.loader, epoch + 1, t->err)))
+        if (epoch + 1 < epochs && (code = tr_loader_begin(t->source.loader, epoch + 1, t->err)))
             return code;
         if ((code = test_and_save(t, team))) return code;
         t->summary->epochs_done = t->event.epoch;
@@ -140,7 +140,8 @@ static int allocate(tr_training *t, tr_team *team) {
     tr_session *s = &t->session;
     int code = tr_tell(t, TR_EVENT_OPENING);
     if (code == TR_OK) code = tr_session_start(s, t->exec, team, t->err);
-    if (code == TR_OK) code = tr_feed_open(s, &s->train, &s->experiment.loader, &t->feed, t->err);
+    if (code == TR_OK)
+        code = tr_batch_source_open(s, &s->train, &s->experiment.loader, &t->source, t->err);
     if (code == TR_OK) code = tr_test_allocate(s, team, &t->test, t->err);
     return code ? code : tr_tell(t, TR_EVENT_OPENING);
 }
@@ -177,7 +178,7 @@ static void train_on_team(tr_team *team, void *arg) {
     tr_training *t = arg;
     t->code = train(t, team);
     tr_test_close(&t->test);
-    tr_feed_close(&t->feed);
+    tr_batch_source_close(&t->source);
     tr_exec_free(t->exec);
 }
 

@@ -1,4 +1,4 @@
-/* Private to this room: one call of tr_train or tr_dry_run, from its opening to its end. */
+/* Private to this module: one call of tr_train or tr_dry_run, from its opening to its end. */
 #ifndef TR_TRAINING_H
 #define TR_TRAINING_H
 
@@ -16,7 +16,7 @@ typedef struct tr_training {
     int code;
     bool dry;
     tr_exec *exec;
-    tr_feed feed;
+    tr_batch_source source;
     tr_test test;
     tr_run_dir dir;
     tr_history history;

@@ -28,12 +28,12 @@
 #undef VTILE
 #undef VSTORE
 
-static void route_dw(const tr_conv *d, const float *x, const tr_route *routes,
-                     const int32_t *counts, float *dw) {
+static void gather_dw(const tr_conv *d, const float *x, const tr_gather *lists,
+                      const int32_t *counts, float *dw) {
     const int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     const int run8 = (int)tr_round_up(d->run, 8);
     for (int k = 0; k < d->k; k++, dw += (int64_t)d->kh * run8) {
-        grid t = {.routes = routes + k * n, .n = counts[k], .row = d->row, .dw_row = run8};
+        grid t = {.lists = lists + k * n, .n = counts[k], .row = d->row, .dw_row = run8};
         for (int j = 0; j < run8;) {
             const bool wide = run8 - j >= 16, two = run8 - j >= 32;
             const int high = even_piece(d->kh, two ? GRID_ROWS2 : GRID_ROWS1);
@@ -51,15 +51,15 @@ static void route_dw(const tr_conv *d, const float *x, const tr_route *routes,
 
 /* Eight lanes at a time: neighbours overlap, and to read again what was just written is slower the
  * wider the vectors are. */
-static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *counts,
-                     const float *w, float *dx, int64_t n_dx) {
+static void gather_dx(const tr_conv *d, const tr_gather *lists, const int32_t *counts,
+                      const float *w, float *dx, int64_t n_dx) {
     const int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     const int run8 = (int)tr_round_up(d->run, 8);
     memset(dx, 0, (size_t)n_dx * sizeof *dx);
     for (int k = 0; k < d->k; k++, w += (int64_t)d->kh * run8) {
         for (int i = 0; i < counts[k]; i++) {
-            v8 g = v8_all(routes[k * n + i].value);
-            float *to = dx + routes[k * n + i].at;
+            v8 g = v8_all(lists[k * n + i].value);
+            float *to = dx + lists[k * n + i].at;
             for (int r = 0; r < d->kh; r++, to += d->row) {
                 for (int j = 0; j < run8; j += 8)
                     v8_store(to + j, v8_fma(g, v8_load(w + r * run8 + j), v8_load(to + j)));
@@ -68,7 +68,7 @@ static void route_dx(const tr_conv *d, const tr_route *routes, const int32_t *co
     }
 }
 
-void TR_NAME(tr_kernels_fill_route)(tr_kernels *t) {
-    t->route_dw = route_dw;
-    t->route_dx = route_dx;
+void TR_NAME(tr_kernels_fill_gather)(tr_kernels *t) {
+    t->gather_dw = gather_dw;
+    t->gather_dx = gather_dx;
 }

@@ -113,6 +113,9 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
     int64_t memory_total;
     int64_t memory_limit;          /* INT64_MAX where none is known */
     const char *memory_limit_name; /* "the machine's memory", "the control group's memory limit" */
+    /* The network with every layer written out, loss, optimizer, schedule, batch and seed, as JSON:
+     * what --dry-run --json writes and tools/torch_net.py reads. */
+    const char *json;
 } tr_plan_info;
 
 typedef struct tr_summary { /* of a run, as in summary.json */

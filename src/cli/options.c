@@ -71,8 +71,8 @@ static const struct {
     {"--picture", "FILE", offsetof(tr_options, picture), PREDICT | BENCH, NULL, NULL,
      "PNG to draw; where it is left out the next free RUN_DIR/predict.png or, for bench scaling, "
      "scaling.png"},
-    {"--json", "FILE", offsetof(tr_options, json), EVAL | PREDICT | BENCH, NULL, NULL,
-     "write the result as JSON, too"},
+    {"--json", "FILE", offsetof(tr_options, json), TRAIN | EVAL | PREDICT | BENCH, NULL, NULL,
+     "write the result as JSON, too; with --dry-run: the network with every layer and argument"},
     {"--seconds", "N", offsetof(tr_options, seconds), BENCH, NULL, NULL,
      "how long to measure, 0.5 as well; default 6"},
     {"--help", NULL, offsetof(tr_options, help), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL, NULL,

@@ -9,6 +9,8 @@ typedef struct console {
     const tr_options *options;
     tr_progress progress;
     bool warned;
+    int code; /* of writing what --json asks for */
+    tr_error *err;
 } console;
 
 static void print_memory(const tr_plan_info *p) {
@@ -109,6 +111,8 @@ static int show(const tr_event *e, void *arg) {
     console *c = arg;
     char rate[32], a[32], b[32];
     bool stop = tr_caught_signal(NULL) != 0;
+    if (e->kind == TR_EVENT_PLAN && c->options->json)
+        c->code = tr_save(c->options->json, e->plan->json, strlen(e->plan->json), c->err);
     if (e->kind == TR_EVENT_WARNING) {
         tr_progress_clear(&c->progress);
         fprintf(stderr, "warning: %s\n", e->text);
@@ -172,17 +176,22 @@ static void tell_end(const tr_summary *s, int code, const tr_error *failure, tr_
 int tr_command_train(const tr_options *o, tr_error *err) {
     tr_config *config;
     tr_summary summary;
-    console c = {.options = o};
+    console c = {.options = o, .err = err};
     if (o->config.n == 0)
         return tr_fail(err, TR_ECONFIG,
                        "--config: is missing, as in trainer --config configs/lenet.ini");
-    tr_progress_start(&c.progress, stdout);
-    int code = tr_options_read(o, NULL, &config, err);
+    if (o->json && !o->dry_run)
+        return tr_fail(err, TR_ECONFIG,
+                       "--json: goes with --dry-run (a run writes summary.json and metrics.jsonl)");
+    int code = tr_options_output("--json", o->json, err);
     if (code) return code;
+    tr_progress_start(&c.progress, stdout);
+    if ((code = tr_options_read(o, NULL, &config, err))) return code;
     code = tr_options_apply(o, config, err);
-    if (code == TR_OK && o->dry_run)
+    if (code == TR_OK && o->dry_run) {
         code = tr_dry_run(config, show, &c, err);
-    else if (code == TR_OK) {
+        if (code == TR_OK) code = c.code;
+    } else if (code == TR_OK) {
         tr_error failure = {0};
         tr_catch_signals();
         code = tr_train(config, show, &c, &summary, &failure);

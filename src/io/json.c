@@ -1,7 +1,7 @@
 /* JSON files, written and read with jansson.
  *
- * Numbers are written with 9 significant digits: enough to tell any two floats apart, and 0.1 stays
- * "0.1" where the 17 digits of a double would make it "0.10000000000000001". Text that is written
+ * Numbers in files are written with 9 significant digits: enough to tell any two floats apart, and
+ * 0.1 stays "0.1" where the 17 digits of a double would make it "0.10000000000000001". Text that is written
  * here can be read back by any JSON parser: JSON has no NaN or infinity, so numbers enter an object
  * through tr_json_number, which makes them null. Safe from any number of threads on separate
  * objects.
@@ -10,14 +10,15 @@
 
 #include <stdlib.h>
 
-enum { DIGITS = 9 };
+enum { DIGITS = 9, ALL_DIGITS = 17 };
 
 json_t *tr_json_number(double value) {
     return tr_is_finite(value) ? json_real(value) : json_null();
 }
 
 /* The object as text that ends in a newline; free it with free(). Releases the object. */
-static char *dump(const char *path, json_t *object, size_t flags, size_t *bytes, tr_error *err) {
+static char *dump(const char *path, json_t *object, size_t flags, int digits, size_t *bytes,
+                  tr_error *err) {
     char *text = NULL;
     if (!object) {
         /* jansson's constructors answer NULL for all three causes. */
@@ -27,7 +28,7 @@ static char *dump(const char *path, json_t *object, size_t flags, size_t *bytes,
                 path);
         goto end;
     }
-    flags |= JSON_REAL_PRECISION(DIGITS) | JSON_ENCODE_ANY;
+    flags |= JSON_REAL_PRECISION((size_t)digits) | JSON_ENCODE_ANY;
     size_t length = json_dumpb(object, NULL, 0, flags);
     size_t room;
     if (length == 0 || !tr_add(length, 2, &room) || !(text = malloc(room))) {
@@ -50,16 +51,24 @@ end:
 
 int tr_json_save(const char *path, json_t *object, tr_error *err) {
     size_t bytes = 0;
-    char *text = dump(path, object, JSON_INDENT(2), &bytes, err);
+    char *text = dump(path, object, JSON_INDENT(2), DIGITS, &bytes, err);
     if (!text) return TR_ENOMEM;
     int rc = tr_save(path, text, bytes, err);
     free(text);
     return rc;
 }
 
+int tr_json_text(const char *what, json_t *object, char **out, tr_error *err) {
+    size_t bytes = 0;
+    char *text = dump(what, object, JSON_INDENT(2), ALL_DIGITS, &bytes, err);
+    *out = text ? tr_strdup(text, err) : NULL;
+    free(text);
+    return *out ? TR_OK : TR_ENOMEM;
+}
+
 int tr_json_append(const char *path, json_t *object, tr_error *err) {
     size_t bytes = 0;
-    char *text = dump(path, object, 0, &bytes, err);
+    char *text = dump(path, object, 0, DIGITS, &bytes, err);
     if (!text) return TR_ENOMEM;
     int rc = tr_append(path, text, err);
     free(text);

@@ -52,11 +52,15 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
         if (node->op->multiply_adds) row->mflop = 2e-6 * (double)node->op->multiply_adds(node);
         out->mflop += row->mflop;
     }
-    return TR_OK;
+    char *json;
+    int code = tr_describe(s, &json, err);
+    out->json = json;
+    return code;
 }
 
 void tr_plan_info_free(tr_plan_info *info) {
     for (int i = 0; i < info->n_layers; i++) tr_free((char *)info->layers[i].output);
     tr_free((tr_layer_row *)info->layers);
+    tr_free((char *)info->json);
     *info = (tr_plan_info){0};
 }

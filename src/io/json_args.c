@@ -1,0 +1,48 @@
+/* Arguments of a class as JSON values of their types: what tr_args_parse put into the struct. No
+ * state. */
+#include <stdlib.h>
+
+#include "io/io.h"
+
+static json_t *numbers(const tr_floats *list) {
+    json_t *array = json_array();
+    for (int i = 0; i < list->n; i++)
+        if (json_array_append_new(array, tr_json_number(list->v[i]))) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+/* An integer as one, a word in its place ("auto") as text. */
+static json_t *integer_or_word(const char *text) {
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    return end != text && *end == '\0' ? json_integer(value) : json_string(text);
+}
+
+static json_t *value_of(const tr_key *key, const void *args) {
+    const void *place = (const char *)args + key->offset;
+    if (key->type == TR_KEY_BOOL) return json_boolean(*(const bool *)place);
+    if (key->type == TR_KEY_FLOAT) return tr_json_number(*(const double *)place);
+    if (key->type == TR_KEY_FLOATS) return numbers(place);
+    tr_text text = {0};
+    tr_args_format(key, args, &text);
+    json_t *value = NULL;
+    if (!text.failed)
+        value = key->type == TR_KEY_INT ? integer_or_word(text.at) : json_string(text.at);
+    tr_text_free(&text);
+    return value;
+}
+
+json_t *tr_json_args(const tr_schema *schema, const void *args) {
+    json_t *object = json_object();
+    for (int k = 0; k < schema->n_keys; k++) {
+        const tr_key *key = &schema->keys[k];
+        if (json_object_set_new(object, key->name, value_of(key, args))) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}

@@ -5,24 +5,25 @@
 
 #include "program.h"
 
-static const char residual[] = "[data]\n"
-                               "type = synthetic\ntrain = 24\ntest = 8\nclasses = 5\n"
-                               "height = 9\nwidth = 8\n"
-                               "[loader]\nbatch_size = 7\n"
-                               "[block part width stride=1]\n"
-                               "conv = conv2d out_channels=$width kernel_size=3 stride=$stride "
-                               "padding=1 bias=false\n"
-                               "act = relu\n"
-                               "[network]\n"
-                               "stem = part width=4\n"
-                               "layer1.0 = part width=4\n"
-                               "sum = add from=layer1.0.act,stem.act\n"
-                               "pool = max_pool2d kernel_size=3 stride=2\n"
-                               "flat = flatten\n"
-                               "fc = linear out_features=5\n"
-                               "[loss]\ntype = cross_entropy\n"
-                               "[optimizer]\ntype = sgd\nlr = 0.3\nmomentum = 0.9\nnesterov = true\n"
-                               "[train]\nepochs = 2\nseed = 9007199254740991\ngenerator = torch\n";
+static const char residual[] =
+    "[data]\n"
+    "type = synthetic\ntrain = 24\ntest = 8\nclasses = 5\n"
+    "height = 9\nwidth = 8\n"
+    "[loader]\nbatch_size = 7\n"
+    "[block part width stride=1]\n"
+    "conv = conv2d out_channels=$width kernel_size=3 stride=$stride "
+    "padding=1 bias=false\n"
+    "act = relu\n"
+    "[network]\n"
+    "stem = part width=4\n"
+    "layer1.0 = part width=4\n"
+    "sum = add from=layer1.0.act,stem.act\n"
+    "pool = max_pool2d kernel_size=3 stride=2\n"
+    "flat = flatten\n"
+    "fc = linear out_features=5\n"
+    "[loss]\ntype = cross_entropy\n"
+    "[optimizer]\ntype = sgd\nlr = 0.3\nmomentum = 0.9\nnesterov = true\n"
+    "[train]\nepochs = 2\nseed = 9007199254740991\ngenerator = torch\n";
 
 static void check_json(const json_t *got, const char *wanted) {
     json_t *object = json_loads(wanted, JSON_DECODE_ANY, NULL);

@@ -1,10 +1,10 @@
 /* JSON files, written and read with jansson.
  *
  * Numbers in files are written with 9 significant digits: enough to tell any two floats apart, and
- * 0.1 stays "0.1" where the 17 digits of a double would make it "0.10000000000000001". Text that is written
- * here can be read back by any JSON parser: JSON has no NaN or infinity, so numbers enter an object
- * through tr_json_number, which makes them null. Safe from any number of threads on separate
- * objects.
+ * 0.1 stays "0.1" where the 17 digits of a double would make it "0.10000000000000001". Text that is
+ * written here can be read back by any JSON parser: JSON has no NaN or infinity, so numbers enter
+ * an object through tr_json_number, which makes them null. Safe from any number of threads on
+ * separate objects.
  */
 #include "io/io.h"
 

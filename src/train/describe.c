@@ -31,9 +31,8 @@ static json_t *parameters_json(const tr_node *node) {
     for (int p = 0; p < node->n_params; p++) {
         char name[TR_NAME + 16];
         const tr_param *param = &node->param[p];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:o}", "name", tr_param_name(node, p, name), "shape",
-                                        sizes(param->n_dims, param->dim)));
+        json_array_append_new(list, json_pack("{s:s, s:o}", "name", tr_param_name(node, p, name),
+                                              "shape", sizes(param->n_dims, param->dim)));
     }
     return list;
 }
@@ -44,9 +43,9 @@ static json_t *layer_json(const tr_graph *graph, const tr_node *node) {
         json_array_append_new(inputs, json_string(graph->nodes[node->input[i]].name));
     json_t *layer = class_json(&node->op->schema, node->args);
     json_t *head = json_pack("{s:s}", "name", node->name);
-    json_t *rest = json_pack("{s:o, s:o, s:o, s:o}", "inputs", inputs, "output",
-                             shape_json(node->unfused), "parameters", parameters_json(node),
-                             "buffers", json_array());
+    json_t *rest =
+        json_pack("{s:o, s:o, s:o, s:o}", "inputs", inputs, "output", shape_json(node->unfused),
+                  "parameters", parameters_json(node), "buffers", json_array());
     if (head == NULL || json_object_update(head, layer) || json_object_update(head, rest)) {
         json_decref(head);
         head = NULL;
@@ -67,16 +66,16 @@ int tr_describe(const tr_session *s, char **out, tr_error *err) {
         whole &= json_array_append_new(layers, layer_json(g, &g->nodes[i])) == 0;
     for (int k = 0; k < s->test.n_classes; k++)
         json_array_append_new(classes, text_json(s->test.class_names[k]));
-    json_t *all = json_pack(
-        "{s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:s}", "format", 1,
-        "network", text_json(e->name), "input", shape_json(g->nodes[0].unfused), "classes",
-        s->test.n_classes, "class_names", classes, "layers", layers, "loss",
-        class_json(&loss->op->schema, loss->args), "optimizer",
-        class_json(&e->optimizer->schema, e->optimizer_args), "schedule",
-        class_json(&e->schedule->schema, e->schedule_args), "batch_size",
-        (int)tr_min(e->loader.batch_size, s->train.n), "steps_per_epoch", (json_int_t)s->steps,
-        "epochs", (json_int_t)e->train.epochs, "seed", (json_int_t)e->train.seed, "generator",
-        generators[e->train.generator]);
+    json_t *all =
+        json_pack("{s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:s}",
+                  "format", 1, "network", text_json(e->name), "input",
+                  shape_json(g->nodes[0].unfused), "classes", s->test.n_classes, "class_names",
+                  classes, "layers", layers, "loss", class_json(&loss->op->schema, loss->args),
+                  "optimizer", class_json(&e->optimizer->schema, e->optimizer_args), "schedule",
+                  class_json(&e->schedule->schema, e->schedule_args), "batch_size",
+                  (int)tr_min(e->loader.batch_size, s->train.n), "steps_per_epoch",
+                  (json_int_t)s->steps, "epochs", (json_int_t)e->train.epochs, "seed",
+                  (json_int_t)e->train.seed, "generator", generators[e->train.generator]);
     if (!whole) {
         json_decref(all);
         all = NULL;

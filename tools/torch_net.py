@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""Builds a network of trainer in PyTorch, from what `trainer --dry-run --json NET.json` wrote.
+
+    python3 tools/torch_net.py NET.json      prints the module, and checks names and shapes
+
+As a module: read(path), build(net), loss_of(net), optimizer_of(net, parameters), step(net, ...).
+Parameters and buffers have exactly the names that the file gives, "layer1.0.conv1.weight" by
+submodules, and layers are made in the file's order, so that torch.manual_seed(net["seed"]) gives
+what trainer starts from with train.generator = torch. PyTorch 1.13 and 2.x.
+"""
+import json
+import pathlib
+import sys
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+FORMAT = 1
+
+
+class Add(nn.Module):
+    def forward(self, *values):
+        total = values[0]
+        for value in values[1:]:
+            total = total + value
+        return total
+
+
+class Flatten(nn.Module):
+    def forward(self, x):
+        return torch.flatten(x, 1)
+
+
+class Subsample(nn.Module):
+    """Every stride-th pixel."""
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = pair(stride)
+
+    def forward(self, x):
+        return x[:, :, ::self.stride[0], ::self.stride[1]]
+
+
+class PadChannels(nn.Module):
+    """Channels of zeros in front of and behind the image's own."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.pad = (0, 0, 0, 0, before, after)
+
+    def forward(self, x):
+        return F.pad(x, self.pad)
+
+
+def pair(size):
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+# ---- arguments ----
+
+def value_of(value):
+    """"3x1" -> (3, 1); a list -> a tuple; numbers and booleans as they are; other words -> None
+    ("none", and "kernel_size" for the stride of a pool)."""
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, str):
+        return value
+    parts = value.split("x")
+    return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else None
+
+
+# Keys that say how trainer treats a layer's parameters: they are no arguments of the layer.
+OWN_KEYS = ("frozen", "weight_init", "bias_init")
+
+
+def arguments_of(described):
+    return {key: value_of(value) for key, value in described["arguments"].items()
+            if key not in OWN_KEYS}
+
+
+def take(arguments, name, *keys):
+    """The arguments called so; an argument that none of the tools knows is an error."""
+    unknown = set(arguments) - set(keys)
+    if unknown:
+        sys.exit(f"torch_net: '{name}': unknown arguments {', '.join(sorted(unknown))}")
+    return {key: arguments[key] for key in keys if key in arguments}
+
+
+POOL = ("kernel_size", "stride", "padding", "ceil_mode")
+NORM = ("eps", "momentum", "affine", "track_running_stats")
+
+
+def conv2d(name, a, shape):
+    return nn.Conv2d(shape[0], **take(a, name, "out_channels", "kernel_size", "stride", "padding",
+                                      "dilation", "groups", "bias"))
+
+
+def norm(cls):
+    return lambda name, a, shape: cls(shape[0], **take(a, name, *NORM))
+
+
+def plain(cls, *keys):
+    return lambda name, a, shape: cls(**take(a, name, *keys))
+
+
+LAYERS = {  # class: (name, arguments, shape of its first input) -> module
+    "conv2d": conv2d,
+    "linear": lambda name, a, shape: nn.Linear(shape[0], **take(a, name, "out_features", "bias")),
+    "batch_norm1d": norm(nn.BatchNorm1d),
+    "batch_norm2d": norm(nn.BatchNorm2d),
+    "max_pool2d": plain(nn.MaxPool2d, *POOL, "dilation"),
+    "avg_pool2d": plain(nn.AvgPool2d, *POOL, "count_include_pad", "divisor_override"),
+    "adaptive_avg_pool2d": plain(nn.AdaptiveAvgPool2d, "output_size"),
+    "relu": plain(nn.ReLU),
+    "dropout": plain(nn.Dropout, "p"),
+    "add": plain(Add),
+    "flatten": plain(Flatten),
+    "identity": lambda name, a, shape: nn.Identity(),
+    "subsample": plain(Subsample, "stride"),
+    "pad_channels": plain(PadChannels, "before", "after"),
+}
+
+
+# ---- the network ----
+
+class Net(nn.Module):
+    """The layers in their order; each reads the values that `inputs` names."""
+
+    def __init__(self, net):
+        super().__init__()
+        shapes = {"input": net["input"]}
+        last_use = {name: i for i, layer in enumerate(net["layers"]) for name in layer["inputs"]}
+        self.steps = []  # module, its inputs, its name, values that nothing reads after it
+        for i, layer in enumerate(net["layers"]):
+            name, inputs = layer["name"], layer["inputs"]
+            if layer["class"] not in LAYERS:
+                sys.exit(f"torch_net: '{name}': unknown layer {layer['class']}")
+            module = LAYERS[layer["class"]](name, arguments_of(layer), shapes[inputs[0]])
+            frozen = layer["arguments"].get("frozen") or ""
+            for key in frozen.split(","):
+                if hasattr(module, key):
+                    getattr(module, key).requires_grad_(False)
+            shapes[name] = layer["output"]
+            self.place(name, module)
+            self.steps.append((module, inputs, name,
+                               [used for used in set(inputs) if last_use[used] == i]))
+
+    def place(self, name, module):
+        """As a submodule: self.layer1.0.conv1, whatever a part of the name is called."""
+        parent, (*parts, last) = self, name.split(".")
+        for part in parts:
+            if part not in parent._modules:
+                parent._modules[part] = nn.Module()
+            parent = parent._modules[part]
+        if last in parent._modules:  # a layer "a" behind a layer "a.b"
+            module._modules.update(parent._modules[last]._modules)
+        parent._modules[last] = module
+
+    def forward(self, x):
+        values = {"input": x}
+        for module, inputs, name, spent in self.steps:
+            y = module(*[values[i] for i in inputs])
+            for i in spent:
+                del values[i]
+            values[name] = y
+        return y
+
+
+def read(path):
+    net = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    if net.get("format") != FORMAT:
+        sys.exit(f"torch_net: {path}: format {net.get('format')}, known is {FORMAT}")
+    return net
+
+
+def named_shapes(net, kind):
+    return {row["name"]: tuple(row["shape"]) for layer in net["layers"] for row in layer[kind]}
+
+
+def check(net, module):
+    """Names and shapes of the module against those of the file: a list of what differs."""
+    faults = []
+    for kind, named in (("parameters", module.named_parameters()),
+                        ("buffers", module.named_buffers())):
+        have, want = {n: tuple(t.shape) for n, t in named}, named_shapes(net, kind)
+        for name in sorted(set(have) | set(want)):
+            if have.get(name) != want.get(name):
+                faults.append(f"{name}: {have.get(name)} in PyTorch, {want.get(name)} in trainer")
+    return faults
+
+
+def build(net):
+    module = Net(net)
+    faults = check(net, module)
+    if faults:
+        sys.exit("torch_net: " + "; ".join(faults))
+    return module
+
+
+# ---- training ----
+
+LOSSES = {"cross_entropy": nn.CrossEntropyLoss}
+OPTIMIZERS = {"sgd": torch.optim.SGD}
+SCHEDULES = {"constant": lambda arguments, step, steps: 1.0}
+
+
+def lookup(table, what, described):
+    if described["class"] not in table:
+        sys.exit(f"torch_net: unknown {what} {described['class']}")
+    return table[described["class"]]
+
+
+def loss_of(net):
+    given = {k: v for k, v in net["loss"]["arguments"].items() if v is not None}
+    return lookup(LOSSES, "loss", net["loss"])(**given)
+
+
+def optimizer_of(net, parameters):
+    """With the learning rate of the first step."""
+    given = {k: v for k, v in net["optimizer"]["arguments"].items() if not k.startswith("clip_")}
+    schedule = lookup(SCHEDULES, "schedule", net["schedule"])
+    given["lr"] *= schedule(net["schedule"]["arguments"], 0,
+                            net["epochs"] * net["steps_per_epoch"])
+    wanted = [p for p in parameters if p.requires_grad]
+    return lookup(OPTIMIZERS, "optimizer", net["optimizer"])(wanted, **given)
+
+
+def clip(net, parameters):
+    """As optimizer.clip_grad_value and clip_grad_norm say."""
+    given = net["optimizer"]["arguments"]
+    value, norm = given.get("clip_grad_value"), given.get("clip_grad_norm")
+    if isinstance(value, (int, float)) and value > 0:
+        nn.utils.clip_grad_value_(parameters, value)
+    if isinstance(norm, (int, float)) and norm > 0:
+        nn.utils.clip_grad_norm_(parameters, norm)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit("usage: torch_net.py NET.json")
+    net = read(sys.argv[1])
+    module = build(net).eval()
+    shapes = {}
+    for inner, _, name, _ in module.steps:
+        inner.register_forward_hook(lambda m, x, y, name=name: shapes.update({name: y.shape[1:]}))
+    module(torch.zeros(2, *net["input"]))
+    print(module)
+    for layer in net["layers"]:
+        if list(shapes[layer["name"]]) != layer["output"]:
+            sys.exit(f"torch_net: {layer['name']}: {list(shapes[layer['name']])} in PyTorch, "
+                     f"{layer['output']} in trainer")
+    print(f"{sum(p.numel() for p in module.parameters())} parameters, "
+          f"{len(net['layers'])} layers: names and shapes are trainer's")
+
+
+if __name__ == "__main__":
+    main()

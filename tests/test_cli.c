@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "program.h"
-#include "train/train.h"
+#include "setup/setup.h"
 
 #define LENET TR_TEST_ROOT "/../configs/lenet.ini"
 

@@ -10,7 +10,8 @@
 
 #include "check_main.h"
 #include "graph/graph.h"
-#include "train/experiment.h"
+#include "setup/sections.h"
+#include "setup/setup.h"
 
 enum { N_CONFIGURATIONS = 1500, PARTS = 10, CLASSES = 10 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "train/train.h"
+#include "setup/setup.h"
 
 /* Words of other trainers: an option, or a key of the configuration. */
 static const struct {

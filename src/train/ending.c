@@ -56,14 +56,14 @@ int tr_training_save(tr_training *t) {
 static void measure(tr_training *t) {
     tr_summary *m = t->summary;
     tr_loader_stats stats;
-    tr_loader_get_stats(t->source.loader, &stats);
+    tr_loader_get_stats(t->loop.source.loader, &stats);
     m->steps = t->event.global_step;
     m->final_train_loss = t->event.train_loss;
     m->train_seconds = t->seconds;
     m->loader_wait_seconds = stats.worker_wait_seconds;
     m->peak_rss_bytes = tr_peak_memory();
     if (t->images == 0) return; /* nothing that a speed could be of */
-    double waited = stats.consumer_wait_seconds + tr_exec_load_seconds(t->exec);
+    double waited = stats.consumer_wait_seconds + tr_exec_load_seconds(t->loop.exec);
     m->images_per_second = (double)t->images / t->seconds;
     m->data_wait_fraction = waited / t->seconds;
 }

@@ -17,11 +17,5 @@ int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary
 int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t seed,
                     tr_prediction *out, int n_top, tr_class_probability *top, const char *picture,
                     tr_error *err);
-int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err);
-int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err);
-int tr_bench_loader_here(tr_config *config, int workers, double seconds,
-                         tr_bench_loader_result *out, tr_error *err);
-int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double seconds,
-                          tr_bench_scaling_row *out, const char *picture, tr_error *err);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include "train/here.h"
 #include "train/run_dir.h"
-#include "train/session.h"
 
 typedef struct predicting {
     tr_session session;
@@ -80,7 +79,8 @@ static int take(predicting *p, const tr_exec *exec, int i, int best) {
 
 static int predict_all(predicting *p, tr_team *team, tr_exec *exec, int batch) {
     tr_account account;
-    tr_session_account(&p->session, exec, NULL, &account);
+    tr_session_account(&p->session, &account);
+    tr_exec_account(exec, &account);
     int code = tr_account_check(&account, NULL, p->err);
     if (code == TR_OK) code = tr_exec_allocate(exec, team, p->err);
     for (; code == TR_OK && p->first < p->count; p->first += batch) {
@@ -143,7 +143,7 @@ int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t 
                        "predict: the configuration, the run or the result is NULL");
     if (count < 1)
         return tr_fail(err, TR_ECONFIG, "count: %d is out of range, allowed are 1 and more", count);
-    int code = tr_session_open_run(config, run_dir, &p.session, sha256, p.err);
+    int code = tr_finished_open(config, run_dir, &p.session, sha256, p.err);
     if (code) return code;
     pthread_mutex_init(&p.lock, NULL);
     code = choose(&p, seed);

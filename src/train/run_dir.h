@@ -2,7 +2,7 @@
 #ifndef TR_RUN_DIR_H
 #define TR_RUN_DIR_H
 
-#include "train/session.h"
+#include "train/test.h"
 
 /* The files of a run, in one table: a folder in which anything has one of these names is refused,
  * and nothing else is written. */
@@ -34,6 +34,11 @@ int tr_run_dir_take(const tr_session *session, tr_run_dir *out, tr_error *err);
 void tr_run_dir_release(tr_run_dir *dir);
 /* Fails where tr_run_dir_take would, as far as that can be told without making anything. */
 int tr_run_dir_check(const tr_session *session, tr_error *err);
+
+/* Open a finished run (finished.c): its test set, and its network with its weights and their sum.
+ * Nothing is left open on failure. */
+int tr_finished_open(const tr_config *config, const char *run_dir, tr_session *out, char sha256[65],
+                     tr_error *err);
 
 /* What was logged, for the curves. */
 typedef struct tr_history {

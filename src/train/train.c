@@ -5,82 +5,44 @@
 #include "train/here.h"
 #include "train/training.h"
 
-#ifndef TR_VERSION
-#error "the build gives TR_VERSION"
-#endif
-
-const char *tr_version(void) {
-    return TR_VERSION;
-}
-
-typedef struct running_mean { /* in the order of the steps, so that it is the same everywhere */
-    double sum;
-    int64_t n;
-} running_mean;
-
-static void add_to(running_mean *m, double value, int64_t weight) {
-    m->sum += value * (double)weight;
-    m->n += weight;
-}
-static double mean_of(const running_mean *m) {
-    return m->n ? m->sum / (double)m->n : (double)NAN;
-}
-
-typedef struct epoch_sums {
-    running_mean all, since_log;
-    double start, log_start;
-} epoch_sums;
-
-/* One step, its loss looked at; 0: the epoch has no more. */
-static int train_step(tr_training *t, tr_team *team, epoch_sums *sums) {
-    const tr_experiment *e = &t->session.experiment;
-    tr_input input;
-    tr_result result;
-    int code = tr_batch_source_next(&t->source, &input, t->err);
+/* One step, and what the listener is told of it; 0: the epoch has no more. */
+static int train_step(tr_training *t, tr_team *team) {
+    const tr_loop *loop = &t->loop;
+    int code = tr_loop_step(&t->loop, team, t->err);
+    t->event.step = loop->step;
+    t->event.global_step = loop->global_step;
+    t->event.lr = loop->lr;
     if (code <= 0) return code;
-    t->event.lr = e->optimizer->lr(e->optimizer_args) *
-                  e->schedule->factor(e->schedule_args, t->event.global_step,
-                                      t->session.steps * e->train.epochs);
-    code = tr_exec_step(t->exec, team, &input, t->event.lr, t->event.global_step, &result);
-    if (code) return tr_batch_source_failure(&t->source, code, t->err);
-    t->event.step++;
-    t->event.global_step++;
-    if (!tr_is_finite(result.loss))
-        return tr_fail(t->err, TR_ENONFINITE,
-                       "the loss is %s at step %lld (epoch %d, step %lld): try a smaller "
-                       "optimizer.lr than %g",
-                       tr_nonfinite_name(result.loss), (long long)t->event.global_step,
-                       t->event.epoch, (long long)t->event.step, t->event.lr);
-    add_to(&sums->since_log, result.loss, input.n);
-    add_to(&sums->all, result.loss, input.n);
-    t->event.loss = mean_of(&sums->since_log);
-    t->event.images_per_second = (double)sums->since_log.n / (tr_now() - sums->log_start);
+    tr_mean_add(&t->since_log, loop->result.loss, loop->input.n);
+    t->event.loss = tr_mean_of(&t->since_log);
+    t->event.images_per_second = (double)t->since_log.n / (loop->step_end - t->log_start);
     return 1;
 }
 
-static int log_step(tr_training *t, epoch_sums *sums) {
+static int log_step(tr_training *t) {
     if (t->event.step % t->session.log_every != 0) return tr_tell_progress(t);
     int code = tr_metrics_log(&t->dir, &t->history, &t->event, t->err);
     if (code == TR_OK) code = tr_tell(t, TR_EVENT_LOG);
-    sums->since_log = (running_mean){0};
-    sums->log_start = tr_now();
+    t->since_log = (tr_running_mean){0};
+    t->log_start = tr_now();
     return code;
 }
 
 static int train_epoch(tr_training *t, tr_team *team) {
-    epoch_sums sums = {.start = tr_now()};
+    double start = tr_now();
     int code;
-    sums.log_start = sums.start;
+    t->since_log = (tr_running_mean){0};
+    t->log_start = start;
     t->event.step = 0;
-    while ((code = train_step(t, team, &sums)) > 0 && (code = log_step(t, &sums)) == TR_OK) {
+    while ((code = train_step(t, team)) > 0 && (code = log_step(t)) == TR_OK) {
     }
-    double seconds = tr_now() - sums.start;
+    double seconds = tr_now() - start;
     t->seconds += seconds;
-    t->images += sums.all.n;
+    t->images += t->loop.loss.n;
     if (code) return code;
-    t->event.train_loss = mean_of(&sums.all);
+    t->event.train_loss = tr_mean_of(&t->loop.loss);
     t->event.epoch_seconds = seconds;
-    t->event.images_per_second = (double)sums.all.n / seconds;
+    t->event.images_per_second = (double)t->loop.loss.n / seconds;
     return TR_OK;
 }
 
@@ -110,13 +72,12 @@ static int test_and_save(tr_training *t, tr_team *team) {
 
 static int run_epochs(tr_training *t, tr_team *team) {
     int64_t epochs = t->session.experiment.train.epochs;
-    int code = epochs ? tr_loader_begin(t->source.loader, 0, t->err) : test_and_save(t, team);
+    int code = epochs ? tr_loop_begin(&t->loop, 0, t->err) : test_and_save(t, team);
     for (int64_t epoch = 0; code == TR_OK && epoch < epochs; epoch++) {
         t->event.epoch = (int)epoch + 1;
         if ((code = train_epoch(t, team))) return code;
         /* The loader prepares the next epoch during the test. */
-        if (epoch + 1 < epochs && (code = tr_loader_begin(t->source.loader, epoch + 1, t->err)))
-            return code;
+        if (epoch + 1 < epochs && (code = tr_loop_begin(&t->loop, epoch + 1, t->err))) return code;
         if ((code = test_and_save(t, team))) return code;
         t->summary->epochs_done = t->event.epoch;
         code = tr_tell(t, TR_EVENT_EPOCH);
@@ -139,32 +100,24 @@ static int run(tr_training *t, tr_team *team) {
 static int allocate(tr_training *t, tr_team *team) {
     tr_session *s = &t->session;
     int code = tr_tell(t, TR_EVENT_OPENING);
-    if (code == TR_OK) code = tr_session_start(s, t->exec, team, t->err);
-    if (code == TR_OK)
-        code = tr_batch_source_open(s, &s->train, &s->experiment.loader, &t->source, t->err);
+    if (code == TR_OK) code = tr_loop_allocate(&t->loop, team, t->err);
     if (code == TR_OK) code = tr_test_allocate(s, team, &t->test, t->err);
     return code ? code : tr_tell(t, TR_EVENT_OPENING);
 }
 
 static int train(tr_training *t, tr_team *team) {
     tr_session *s = &t->session;
-    const tr_experiment *e = &s->experiment;
-    int batch = (int)tr_min(e->loader.batch_size, s->train.n);
-    tr_exec_options options = {.batch = batch,
-                               .training = true,
-                               .loads = s->workers == 0,
-                               .shard = (int)tr_min(tr_max(0, e->run.shard), batch),
-                               .kernels = s->kernels,
-                               .optimizer = e->optimizer,
-                               .optimizer_args = e->optimizer_args};
+    tr_loader_args loader = tr_session_loader(s);
     tr_account account;
     int n_threads = tr_team_size(team);
-    int code = tr_exec_plan(s->graph, &options, n_threads, &t->exec, t->err);
+    int code = tr_loop_plan(s, &loader, n_threads, &t->loop, t->err);
     if (code) return code;
     if ((code = tr_test_plan(s, n_threads, &t->test, t->err))) return code;
-    tr_session_account(s, t->exec, &t->test, &account);
+    tr_session_account(s, &account);
+    tr_loop_account(&t->loop, &account);
+    tr_account_add(&account, TR_MEMORY_TEST, tr_test_bytes(s, &t->test));
     tr_account_add(&account, TR_MEMORY_OUTPUT, tr_run_dir_bytes(s));
-    if ((code = tr_plan_info_fill(s, t->exec, &account, &t->plan, t->err))) return code;
+    if ((code = tr_plan_info_fill(s, t->loop.exec, &account, &t->plan, t->err))) return code;
     if ((code = tr_run_dir_check(s, t->err))) return code;
     if (t->dry) return (code = tr_tell_plan(t)) ? code : tr_account_check(&account, s, t->err);
     /* Refused or allocated before the first step, and before the run has a folder. */
@@ -178,8 +131,7 @@ static void train_on_team(tr_team *team, void *arg) {
     tr_training *t = arg;
     t->code = train(t, team);
     tr_test_close(&t->test);
-    tr_batch_source_close(&t->source);
-    tr_exec_free(t->exec);
+    tr_loop_close(&t->loop);
 }
 
 static int watch_opening(void *arg) {

@@ -1,19 +1,46 @@
-/* What `train` shows the module `cli` beyond the public interface. */
+/* The module `train`: the training loop, and runs with a folder. */
 #ifndef TR_TRAIN_H
 #define TR_TRAIN_H
 
-#include "base/base.h"
+#include "setup/setup.h"
 
-/* A key that a configuration may hold. */
-typedef struct tr_key_place {
-    const char *section, *key;
-    const char *class_name; /* the class that takes it ("sgd"), or NULL: the section itself */
-    bool argument;          /* written as key=value in a line of the section ([network]) */
-    bool flag;              /* true or false */
-} tr_key_place;
+/* ---- the loop (loop.c): a run trains by it, and so does a benchmark ---- */
 
-/* Visit every key of every section, in the order of a configuration; one that several classes of a
- * section share comes once for each. */
-void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg);
+typedef struct tr_running_mean { /* in the order of the steps, so that it is the same everywhere */
+    double sum;
+    int64_t n;
+} tr_running_mean;
+void tr_mean_add(tr_running_mean *mean, double value, int64_t weight);
+double tr_mean_of(const tr_running_mean *mean); /* NAN of nothing */
+
+typedef struct tr_loop {
+    tr_session *session;
+    tr_loader_args loader;
+    tr_exec *exec;
+    tr_batch_source source;
+    int64_t epoch;             /* under way, from 0 */
+    int64_t step, global_step; /* done: of the epoch, of all */
+    double lr;                 /* of the last step */
+    tr_running_mean loss;      /* of the epoch */
+    tr_input input;            /* the last step's; from tr_loop_step on */
+    tr_result result;
+    double step_start, step_end; /* tr_now() around the last step without the way to its batch */
+} tr_loop;
+
+/* In two steps, as an executor: what it will hold is known after tr_loop_plan, and allocated by
+ * tr_loop_allocate on thread 0 of a team of n_threads, the session's weights included.
+ * tr_loop_close after either, and after a failure. `loader`: how the training set becomes batches,
+ * with a number of workers. */
+int tr_loop_plan(tr_session *session, const tr_loader_args *loader, int n_threads, tr_loop *out,
+                 tr_error *err);
+void tr_loop_account(const tr_loop *loop, tr_account *account);
+int tr_loop_allocate(tr_loop *loop, tr_team *team, tr_error *err);
+void tr_loop_close(tr_loop *loop);
+
+/* Have batches of an epoch prepared: the steps that follow are its. */
+int tr_loop_begin(tr_loop *loop, int64_t epoch, tr_error *err);
+/* Train on the next batch. Returns 1; 0 where the epoch has no more; or a failure, TR_ENONFINITE
+ * where the loss is not finite. Behind the configured number of steps the learning rate stays. */
+int tr_loop_step(tr_loop *loop, tr_team *team, tr_error *err);
 
 #endif

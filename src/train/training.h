@@ -2,9 +2,8 @@
 #ifndef TR_TRAINING_H
 #define TR_TRAINING_H
 
-#include "train/plan_info.h"
 #include "train/run_dir.h"
-#include "train/session.h"
+#include "train/train.h"
 
 typedef struct tr_training {
     tr_session session;
@@ -15,8 +14,7 @@ typedef struct tr_training {
     tr_error *err;
     int code;
     bool dry;
-    tr_exec *exec;
-    tr_batch_source source;
+    tr_loop loop;
     tr_test test;
     tr_run_dir dir;
     tr_history history;
@@ -24,6 +22,8 @@ typedef struct tr_training {
     tr_event event;
     bool drawing;
     double next_progress;
+    tr_running_mean since_log; /* loss */
+    double log_start;
     double seconds; /* in steps and waiting for batches, all epochs */
     int64_t images;
 } tr_training;

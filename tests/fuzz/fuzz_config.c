@@ -2,7 +2,7 @@
 #include "config/config.h"
 #include "fuzz.h"
 #include "graph/graph.h"
-#include "train/experiment.h"
+#include "setup/setup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tr_doc *doc = NULL;

@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 #include "graph/graph.h"
-#include "train/experiment.h"
+#include "setup/setup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tr_config *config = NULL;

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/bench.h"
-#include "train/here.h"
+#include "bench/bench.h"
 
 enum {
     FEWEST_WINDOWS = 6, /* of a side, where steps are long */
@@ -16,7 +15,7 @@ enum {
 static const double turn_seconds = 25e-3;
 
 typedef struct side {
-    tr_bench_run *run; /* the run's */
+    tr_loop *run; /* the run's */
     bool timers;
     tr_windows windows;
     int n_rows;   /* of a profile, 0 without timers */
@@ -31,7 +30,7 @@ typedef struct step_run {
     int code;
 } step_run;
 
-static int open_side(step_run *r, tr_bench_run *run, bool timers, side *s) {
+static int open_side(step_run *r, tr_loop *run, bool timers, side *s) {
     tr_profile_row rows[TR_BENCH_ROWS];
     *s = (side){.run = run, .timers = timers};
     int code = tr_windows_create(&s->windows, r->seconds, r->err);
@@ -120,13 +119,13 @@ static void fill_result(const side *plain, const side *profiled, tr_bench_step_r
 
 static int bench_step(step_run *r, tr_team *team) {
     tr_session *s = &r->session;
-    tr_bench_run run = {0};
+    tr_loop run = {0};
     side plain = {0}, profiled = {0};
     tr_timed warm;
-    int code = tr_bench_run_open(s, team, &run, r->err);
+    int code = tr_bench_open(s, NULL, team, &run, r->err);
     if (code == TR_OK) code = open_side(r, &run, false, &plain);
     if (code == TR_OK) code = open_side(r, &run, true, &profiled);
-    if (code == TR_OK) code = tr_bench_run_train(&run, team, 0.2 * r->seconds, 1, &warm, r->err);
+    if (code == TR_OK) code = tr_bench_train(&run, team, 0.2 * r->seconds, 1, &warm, r->err);
     double start = tr_now();
     while (code == TR_OK && plain.windows.n < plain.windows.max &&
            profiled.windows.n < profiled.windows.max) {
@@ -138,12 +137,13 @@ static int bench_step(step_run *r, tr_team *team) {
         fill_result(&plain, &profiled, r->out);
         r->out->threads = tr_team_size(team);
         r->out->threads_asked = s->placement.n_threads;
-        r->out->gflops = 1e-9 * tr_bench_run_flops(s) * r->out->images_per_second;
-        r->out->peak_gflops = tr_bench_run_peak(team, s->kernels, tr_team_size(team), PEAK_RUNS);
+        r->out->gflops = 1e-9 * tr_bench_flops(s) * r->out->images_per_second;
+        r->out->peak_gflops =
+            tr_bench_measure_peak(team, s->kernels, tr_team_size(team), PEAK_RUNS);
     }
     close_side(&plain);
     close_side(&profiled);
-    tr_bench_run_close(&run);
+    tr_loop_close(&run);
     return code;
 }
 

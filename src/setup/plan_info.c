@@ -1,13 +1,14 @@
 /* What will run: the network's table, memory, placement. */
-#include "train/plan_info.h"
-
 #include <string.h>
+
+#include "setup/setup.h"
 
 int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account *account,
                       tr_plan_info *out, tr_error *err) {
     const tr_graph *g = s->graph;
     const tr_experiment *e = &s->experiment;
     const int64_t *bytes = account->bytes;
+    tr_loader_args loader = tr_session_loader(s);
     tr_exec_cut cut;
     tr_exec_get_cut(exec, &cut);
     *out = (tr_plan_info){.network = e->name,
@@ -34,7 +35,7 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .placement = s->placement.text,
                           .isa = s->kernels->name,
                           .workers = s->workers,
-                          .prefetch = tr_batch_source_slots(s, &s->train, &e->loader)};
+                          .prefetch = tr_batch_source_slots(s, &s->train, &loader)};
     out->memory_limit = tr_memory_limit(&out->memory_limit_name);
     tr_layer_row *rows = tr_alloc((size_t)g->n_nodes, sizeof *rows, err);
     out->layers = rows;

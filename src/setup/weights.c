@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/session.h"
+#include "setup/setup.h"
 
 typedef struct weights {
     int n;

@@ -1,7 +1,7 @@
 /* Weights that are no numbers: looked for before a model is saved and after one is read. */
 #include <stdio.h>
 
-#include "train/session.h"
+#include "setup/setup.h"
 
 static bool all_finite(const tr_real *values, int64_t n) {
     bool finite = true;

@@ -2,10 +2,9 @@
 #include <stdio.h>
 
 #include "report/report.h"
-#include "train/session.h"
+#include "setup/setup.h"
 
-void tr_session_account(const tr_session *s, const tr_exec *exec, const tr_test *test,
-                        tr_account *out) {
+void tr_session_account(const tr_session *s, tr_account *out) {
     const tr_graph *g = s->graph;
     int64_t data = s->train.bytes + s->test.bytes;
     int64_t parameters = tr_alloc_bytes(g->n_elements, sizeof *g->parameters);
@@ -13,11 +12,6 @@ void tr_session_account(const tr_session *s, const tr_exec *exec, const tr_test 
     *out = (tr_account){0};
     tr_account_add(out, TR_MEMORY_PARAMETERS, parameters);
     tr_account_add(out, TR_MEMORY_DATA, data);
-    if (exec) tr_exec_account(exec, out);
-    if (exec && s->train.n)
-        tr_account_add(out, TR_MEMORY_LOADER,
-                       tr_batch_source_bytes(s, &s->train, &s->experiment.loader));
-    if (test) tr_account_add(out, TR_MEMORY_TEST, tr_test_bytes(s, test));
     tr_account_add(out, TR_MEMORY_PROGRAM, tr_max(s->resident, tr_resident_memory() - held));
 }
 

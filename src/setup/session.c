@@ -1,5 +1,5 @@
 /* Opening what a configuration names, in the order in which its faults should be found. */
-#include "train/run_dir.h"
+#include "setup/setup.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,33 +77,18 @@ int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
     return code;
 }
 
-static void bind_worker(void *arg) {
-    tr_bind_self(arg);
-}
-
-static tr_loader_options options_of(const tr_session *s, const tr_dataset *dataset,
-                                    const tr_loader_args *args) {
-    int64_t size = (int64_t)dataset->h * dataset->w * dataset->c;
-    tr_loader_options options = {.args = *args,
-                                 .generator = (tr_generator)s->experiment.train.generator,
-                                 .seed = (uint64_t)s->experiment.train.seed,
-                                 .n_before = tr_graph_count(s->graph),
-                                 .stride = tr_round_up(size, TR_LANES) + TR_LANES,
-                                 .lazy = s->workers == 0,
-                                 .worker_start = bind_worker,
-                                 .worker_arg = (void *)s->placement.loaders};
-    options.args.workers = s->workers;
-    return options;
+tr_loader_args tr_session_loader(const tr_session *s) {
+    tr_loader_args args = s->experiment.loader;
+    args.workers = s->workers;
+    return args;
 }
 
 /* The images themselves, when nothing else can be wrong and they are known to have room. */
 static int load_data(tr_session *s, bool with_training, const tr_watch *watch, tr_error *err) {
     int code = look(watch);
     if (code == TR_OK && with_training) {
-        const tr_loader_args *args = &s->experiment.loader;
-        tr_loader_options options = options_of(s, &s->train, args);
-        tr_places places = tr_doc_places(s->experiment.doc, "loader");
-        code = tr_loader_check_room(&s->train, &options, &places, err);
+        tr_loader_args args = tr_session_loader(s);
+        code = tr_batch_source_check(s, &s->train, &args, err);
         if (code == TR_OK) code = tr_dataset_load(&s->train, err);
     }
     if (code == TR_OK) code = look(watch);
@@ -154,98 +139,4 @@ int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err)
     if (code == TR_OK && first)
         tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
     return code;
-}
-
-/* ---- a finished run ---- */
-
-/* The weights in the file, finite ones only. */
-static int load_finite(tr_session *s, const char *path, tr_error *err) {
-    char fault[TR_NONFINITE];
-    int code = tr_session_load(s, path, err);
-    if (code || tr_weights_finite(s->graph, fault)) return code;
-    return tr_fail(err, TR_ENONFINITE, "%s: %s", path, fault);
-}
-
-static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_error *err) {
-    tr_account account;
-    tr_session_account(s, NULL, NULL, &account);
-    int code = tr_account_check(&account, NULL, err);
-    if (code == TR_OK) code = tr_graph_allocate(s->graph, err);
-    if (code) return code;
-    char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_MODEL), err);
-    code = path ? load_finite(s, path, err) : TR_ENOMEM;
-    tr_free(path);
-    return code ? code : tr_session_sha256(s, sha256, err);
-}
-
-int tr_session_open_run(const tr_config *config, const char *run_dir, tr_session *s,
-                        char sha256[65], tr_error *err) {
-    tr_clear_temporaries(run_dir);
-    int code = tr_session_open(config->doc, false, NULL, s, err);
-    if (code) return code;
-    if ((code = load_run(s, run_dir, sha256, err))) tr_session_close(s);
-    return code;
-}
-
-/* ---- batches ---- */
-
-int tr_batch_source_slots(const tr_session *s, const tr_dataset *dataset,
-                          const tr_loader_args *args) {
-    tr_loader_options options = options_of(s, dataset, args);
-    return s->workers ? tr_loader_slots(dataset, &options) : 0;
-}
-
-int64_t tr_batch_source_bytes(const tr_session *s, const tr_dataset *dataset,
-                              const tr_loader_args *args) {
-    tr_loader_options options = options_of(s, dataset, args);
-    return tr_loader_bytes(dataset, &options);
-}
-
-int tr_batch_source_open(const tr_session *s, const tr_dataset *dataset, const tr_loader_args *args,
-                         tr_batch_source *out, tr_error *err) {
-    tr_loader_options options = options_of(s, dataset, args);
-    *out = (tr_batch_source){0};
-    pthread_mutex_init(&out->lock, NULL);
-    int code = tr_loader_create(dataset, &s->pipeline, &options, &out->loader, err);
-    if (code) tr_batch_source_close(out);
-    return code;
-}
-
-static int decode(void *arg, int n0, int n1, tr_real *x, int64_t stride) {
-    tr_batch_source *source = arg;
-    tr_error err = {0};
-    int code = tr_batch_decode(source->loader, source->batch, n0, n1, x, stride, &err);
-    if (code) {
-        pthread_mutex_lock(&source->lock);
-        tr_fail(&source->error, code, "%s", err.text);
-        pthread_mutex_unlock(&source->lock);
-    }
-    return code;
-}
-
-int tr_batch_source_next(tr_batch_source *source, tr_input *input, tr_error *err) {
-    if (source->batch) tr_loader_release(source->loader, source->batch);
-    source->batch = NULL;
-    int code = tr_loader_next(source->loader, &source->batch, err);
-    if (code <= 0) return code;
-    const tr_batch *b = source->batch;
-    *input = (tr_input){.n = b->n, .x = b->x, .stride = b->stride, .labels = b->labels};
-    if (!b->decoded) {
-        input->load = decode;
-        input->arg = source;
-    }
-    return 1;
-}
-
-int tr_batch_source_failure(tr_batch_source *source, int code, tr_error *err) {
-    return tr_fail(err, code, "%s",
-                   source->error.code ? source->error.text : tr_error_meaning(code));
-}
-
-void tr_batch_source_close(tr_batch_source *source) {
-    if (source->loader == NULL && source->batch == NULL) return;
-    if (source->batch) tr_loader_release(source->loader, source->batch);
-    tr_loader_free(source->loader);
-    pthread_mutex_destroy(&source->lock);
-    *source = (tr_batch_source){0};
 }

@@ -1,6 +1,6 @@
 /* The network and how it is trained, as JSON: every layer with every argument, so that a program
  * which knows no configuration can build the same (tools/torch_net.py). */
-#include "train/plan_info.h"
+#include "setup/setup.h"
 
 /* A constructor of jansson answers NULL where it fails, and all that take one pass it on. */
 

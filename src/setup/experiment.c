@@ -1,10 +1,11 @@
 /* The meaning of a configuration: each section by its schema, and the effective file. */
-#include "train/experiment.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "ops/ops.h"
+#include "setup/sections.h"
+#include "setup/setup.h"
 
 static const tr_key train_keys[] = {
     {"epochs", TR_KEY_INT, offsetof(tr_train_args, epochs), "1", 0, 1000000, NULL,

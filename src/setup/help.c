@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/experiment.h"
+#include "setup/sections.h"
+#include "trainer/trainer.h"
 
 enum { MAX_SECTIONS = 16, MAX_TOPICS = 512, LINE = 100 };
 

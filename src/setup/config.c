@@ -1,7 +1,8 @@
 /* The public face of configurations. */
 #include <string.h>
 
-#include "train/run_dir.h"
+#include "setup/sections.h"
+#include "setup/setup.h"
 
 int tr_config_read(const char *path, tr_config **out, tr_error *err) {
     *out = NULL;
@@ -82,18 +83,4 @@ int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_erro
     tr_free(config->class_names);
     config->class_names = names;
     return TR_OK;
-}
-
-int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err) {
-    *out = NULL;
-    if (!tr_is_folder(run_dir))
-        return tr_fail(err, TR_ECONFIG, "--model: '%s' is not the folder of a run", run_dir);
-    char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_CONFIG), err);
-    if (path == NULL) return TR_ENOMEM;
-    int code =
-        tr_exists(path)
-            ? tr_config_read(path, out, err)
-            : tr_fail(err, TR_ECONFIG, "--model: '%s' holds no run: it has no config.ini", run_dir);
-    tr_free(path);
-    return code;
 }

@@ -1,6 +1,6 @@
 /* All keys of a configuration, from the schemas that parse it. */
-#include "train/experiment.h"
-#include "train/train.h"
+#include "setup/sections.h"
+#include "setup/setup.h"
 
 enum { MAX_SECTIONS = 16 };
 

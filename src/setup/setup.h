@@ -1,0 +1,179 @@
+/* The module `setup`: what a configuration means, and everything that it names, opened.
+ *
+ * Below it are the modules that read a part of the configuration each; above it those that run
+ * what is opened here: `train` and `bench`.
+ */
+#ifndef TR_SETUP_H
+#define TR_SETUP_H
+
+#include "config/config.h"
+#include "data/data.h"
+#include "exec/exec.h"
+#include "graph/graph.h"
+#include "io/io.h"
+#include "optim/optim.h"
+#include "threads/threads.h"
+#include "trainer/trainer.h"
+
+/* ---- the meaning (experiment.c) ---- */
+
+typedef struct tr_train_args { /* [train] */
+    int64_t epochs, seed, log_every;
+    int generator;
+} tr_train_args;
+
+typedef struct tr_run_args { /* [run] */
+    int64_t threads;         /* -1: auto */
+    int64_t shard;           /* -1: auto */
+    int numa;
+    bool oversubscribe;
+    const char *isa, *out;
+} tr_run_args;
+
+typedef struct tr_experiment {
+    const tr_doc *doc;
+    char *name; /* of the (first) configuration file, without folder and ending */
+    const tr_dataset_class *dataset;
+    const tr_optimizer *optimizer;
+    const tr_schedule *schedule;
+    void *dataset_args, *optimizer_args, *schedule_args;
+    tr_loader_args loader;
+    tr_train_args train;
+    tr_run_args run;
+} tr_experiment;
+
+/* All sections but [network], [loss] and [transforms], which the graph and the pipeline read. */
+int tr_experiment_parse(const tr_doc *doc, tr_experiment *out, tr_error *err);
+void tr_experiment_free(tr_experiment *experiment);
+/* The effective configuration: every key of every section, layer and transform with its value,
+ * paths from the root on; all but run.out. Read again it means the same. Freed with tr_free. */
+char *tr_experiment_text(const tr_experiment *experiment, const tr_graph *graph, tr_error *err);
+
+/* A key that a configuration may hold (keys.c). */
+typedef struct tr_key_place {
+    const char *section, *key;
+    const char *class_name; /* the class that takes it ("sgd"), or NULL: the section itself */
+    bool argument;          /* written as key=value in a line of the section ([network]) */
+    bool flag;              /* true or false */
+} tr_key_place;
+/* Visit every key of every section, in the order of a configuration; one that several classes of a
+ * section share comes once for each. */
+void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg);
+
+/* ---- configurations (config.c) ---- */
+
+struct tr_config {
+    tr_doc *doc;
+    /* What summaries and predictions of the last call point at. */
+    char *run_dir, *reason; /* or NULL */
+    char cpu[128], started[TR_DATE];
+    const char **class_names;
+    tr_notes notes; /* of all calls, each once */
+};
+/* Keep a copy of `text` in *place instead of what is there; returns it, or "" where there is no
+ * memory for one. */
+const char *tr_config_keep(char **place, const char *text);
+/* Add what a session noted to what tr_config_notes tells. */
+void tr_config_keep_notes(tr_config *config, const tr_notes *notes);
+/* Copy the names of a data set's classes into config->class_names. */
+int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
+
+/* ---- what it names, opened (session.c) ---- */
+
+typedef struct tr_session {
+    tr_experiment experiment;
+    tr_dataset train, test; /* train is empty where only the test set was asked for */
+    tr_pipeline pipeline;
+    tr_graph *graph;
+    const tr_kernels *kernels;
+    tr_topology *topology;
+    tr_placement placement;
+    int workers;              /* loader threads; 0: the team loads */
+    int64_t log_every, steps; /* steps in an epoch */
+    int64_t resident;         /* bytes that the process held before */
+    tr_notes notes;           /* found while opening */
+} tr_session;
+
+/* Called before each part is opened, which may take long: other than 0 ends the opening. */
+typedef struct tr_watch {
+    int (*look)(void *arg); /* TR_OK or a code */
+    void *arg;
+} tr_watch;
+
+/* Open data, network, kernels and placement. with_training: the training set, too. watch may be
+ * NULL. The network has no memory for its weights yet. Nothing is left open on failure. */
+int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch, tr_session *out,
+                    tr_error *err);
+void tr_session_close(tr_session *session);
+/* Allocate what a planned executor holds and, the first time, the weights, drawn from the seed. On
+ * thread 0 of the team. */
+int tr_session_start(tr_session *session, tr_exec *exec, tr_team *team, tr_error *err);
+/* Another number of threads (-1: auto). */
+int tr_session_place(tr_session *session, int64_t threads, tr_error *err);
+/* [loader] with the number of workers that there will be. */
+tr_loader_args tr_session_loader(const tr_session *session);
+
+/* ---- weights and files (weights.c) ----
+ * A few kilobytes at a time: no copy of the weights is made. */
+
+/* Write the parameters in PyTorch's order; sha256 as tr_session_sha256. */
+int tr_session_save(const tr_session *session, const char *path, char sha256[65], tr_error *err);
+/* Take the parameters from a file. Names and shapes must be the network's; what stands in front of
+ * every name ("module.") is left out, and tensors of integers, which are no parameters, are, too.
+ */
+int tr_session_load(tr_session *session, const char *path, tr_error *err);
+/* SHA-256 of the parameters in that order, as float32. */
+int tr_session_sha256(const tr_session *session, char sha256[65], tr_error *err);
+
+/* Weights that are infinite or NaN (finite.c): are there none? Else `text` says where one is:
+ * "tensor 'fc.weight' holds a value that is not a number". */
+enum { TR_NONFINITE = TR_NAME + 96 };
+bool tr_weights_finite(const tr_graph *graph, char text[TR_NONFINITE]);
+/* "not a number" or "infinite". */
+const char *tr_nonfinite_name(double value);
+
+/* ---- batches of a data set as a step wants them (source.c) ----
+ * args->workers is a number, never auto; 0: the team decodes. */
+
+typedef struct tr_batch_source {
+    tr_loader *loader;
+    tr_batch *batch;
+    pthread_mutex_t lock; /* protects error, which any thread of the team may set */
+    tr_error error;
+} tr_batch_source;
+int tr_batch_source_open(const tr_session *session, const tr_dataset *dataset,
+                         const tr_loader_args *args, tr_batch_source *out, tr_error *err);
+/* Fails at its key where the batches have no room. */
+int tr_batch_source_check(const tr_session *session, const tr_dataset *dataset,
+                          const tr_loader_args *args, tr_error *err);
+/* Batches that loader threads have room for; 0 without them. */
+int tr_batch_source_slots(const tr_session *session, const tr_dataset *dataset,
+                          const tr_loader_args *args);
+/* What it will hold, bytes. */
+int64_t tr_batch_source_bytes(const tr_session *session, const tr_dataset *dataset,
+                              const tr_loader_args *args);
+/* 1: *input is the next batch, which ends with the next call or tr_batch_source_close; 0: the epoch
+ * is over; or a failure. */
+int tr_batch_source_next(tr_batch_source *source, tr_input *input, tr_error *err);
+/* What a failed step (its code) is called: the failure of its loading. */
+int tr_batch_source_failure(tr_batch_source *source, int code, tr_error *err);
+void tr_batch_source_close(tr_batch_source *source);
+
+/* ---- memory, and what will run (account.c, plan_info.c) ---- */
+
+/* What a session holds or will hold: weights, data and the process itself. Executors and loaders
+ * are added by those who plan them. */
+void tr_session_account(const tr_session *session, tr_account *out);
+/* Fails, with all kinds and the limit, where that is more than the process may hold: TR_ENOMEM, or
+ * TR_ECONFIG at loader.batch_size where the account is that of a training (else NULL) which would
+ * fit with a smaller batch. */
+int tr_account_check(const tr_account *account, const tr_session *training, tr_error *err);
+
+/* The plan, for display. Borrows names from the session; frees with tr_plan_info_free. */
+int tr_plan_info_fill(const tr_session *session, const tr_exec *exec, const tr_account *account,
+                      tr_plan_info *out, tr_error *err);
+/* tr_plan_info.json; tr_free (describe.c). */
+int tr_describe(const tr_session *session, char **out, tr_error *err);
+void tr_plan_info_free(tr_plan_info *info);
+
+#endif

@@ -1,0 +1,29 @@
+/* Private to this module: the test set through the network. */
+#ifndef TR_TEST_H
+#define TR_TEST_H
+
+#include "setup/setup.h"
+
+typedef struct tr_test {
+    tr_exec *exec;
+    tr_batch_source source;
+    int n, n_classes;
+    int32_t *predicted; /* [n] */
+    int64_t *confusion; /* [truth * n_classes + predicted] */
+    double loss, accuracy;
+} tr_test;
+/* Images in a batch of a test. */
+int tr_test_batch(const tr_session *session);
+/* In two steps, as an executor: what it will hold is known after tr_test_plan, and allocated by
+ * tr_test_allocate on thread 0 of a team of n_threads. tr_test_close after either. */
+int tr_test_plan(const tr_session *session, int n_threads, tr_test *out, tr_error *err);
+int64_t tr_test_bytes(const tr_session *session, const tr_test *test);
+int tr_test_allocate(const tr_session *session, tr_team *team, tr_test *test, tr_error *err);
+/* Run the test set through the network. progress(done, arg) may be NULL; other than 0 stops. */
+int tr_test_run(tr_test *test, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
+                tr_error *err);
+void tr_test_close(tr_test *test);
+/* Share of class k that was right, NAN where the test set has none. */
+double tr_test_class_accuracy(const tr_test *test, int k);
+
+#endif

@@ -158,8 +158,8 @@ typedef struct call {
 
 static const call wrong_calls[] = {
     {{"--epochs", "1"}, "--config: is missing, as in trainer --config configs/lenet.ini"},
-    {{"--config"}, "--config: wants a value: --config FILE"},
-    {{"--config", ""}, "--config: wants a value: --config FILE"},
+    {{"--config"}, "--config: needs a value: --config FILE"},
+    {{"--config", ""}, "--config: needs a value: --config FILE"},
     {{"--config", "nowhere.ini"}, "nowhere.ini: cannot open: No such file or directory"},
     {{"--config", "."}, ".: is a folder, not a file"},
     {{"--config", "good.ini", "--thread", "2"},
@@ -207,7 +207,7 @@ static const call wrong_calls[] = {
     {{""}, "unknown command '', allowed are train, eval, predict, bench, help"},
     {{"--config", "good.ini", "--", "--quiet"},
      "unknown command '--quiet', allowed are train, eval, predict, bench, help"},
-    {{"--config", "--quiet"}, "--config: wants a value: --config FILE"},
+    {{"--config", "--quiet"}, "--config: needs a value: --config FILE"},
     {{"--config", "good.ini", "--threads", "all"},
      "--threads: run.threads: all is neither an integer nor a known word, allowed are 1 to "
      "1024, or auto"},
@@ -253,7 +253,7 @@ static const call wrong_calls[] = {
      "--count: 0 is out of range, allowed are 1 to 16777216"},
     {{"predict", "--model", "full", "--count", "two"}, "--count: 'two' is not an integer"},
     {{"eval", "--model", "full", "--json", "no/e.json"}, "--json: there is no folder 'no'"},
-    {{"bench"}, "bench: wants one of peak, step, loader, scaling"},
+    {{"bench"}, "bench: needs one of peak, step, loader, scaling"},
     {{"bench", "stpe"}, "bench: unknown benchmark 'stpe' (did you mean 'step'?)"},
     {{"bench", "peak", "--threads", "1,x"},
      "--threads: 'x' is not an integer, allowed are numbers as in --threads 1,2,4, or auto"},

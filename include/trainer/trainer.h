@@ -13,28 +13,28 @@
  * by one thread at a time. Text in events and summaries belongs to the library and is valid during
  * the call that shows it (summaries: until the configuration is freed or the next call with it).
  *
- * In a host program. The calls that compute (tr_train, tr_dry_run, tr_evaluate,
- * tr_predict*, tr_bench_*) run on threads of the library's own, which end with the call, while the
+ * In a larger program. The calls that compute (tr_train, tr_dry_run, tr_evaluate,
+ * tr_predict*, tr_bench_*) run on threads of the library, which end with the call, while the
  * calling thread waits:
  *   - Its floating-point mode, locale, binding, signal mask, stack and OpenMP settings are not
  *     changed, not even for a listener, and do not change a result.
  *   - The library's threads block all signals but those that an instruction causes (SIGSEGV and its
- *     like): handlers run on the host's threads. Meanwhile the calling thread is not cancelable.
+ *     like): handlers run on the program's threads. Meanwhile the calling thread is not cancelable.
  *   - Threads that cannot be started give TR_ESYSTEM, and so does a stack of less than 64 KiB
  *     (OMP_STACKSIZE, ulimit -s). They are tried out first, as OpenMP ends a process that cannot
- *     start them: the host must not use up a limit on threads at the same moment.
+ *     start them: the program must not use up a limit on threads at the same moment.
  *   - In the child of a fork they give TR_ESYSTEM if the parent had computed before: call fork
  *     earlier, or exec after it. The child of a fork made in a listener gets TR_ESYSTEM when the
  *     listener returns. So do calls inside a parallel region of OpenMP.
  *   - Calls from two threads at once bind their threads to the same CPUs, which is slow but changes
- *     no result; sched_setaffinity on the calling thread gives each call CPUs of its own.
+ *     no result; sched_setaffinity on the calling thread gives each call its own CPUs.
  *   - The library stays in memory after dlclose.
  *   - OpenMP's variables: OMP_NUM_THREADS is the number for run.threads = auto (omp_set_num_threads
  *     is not: it belongs to the calling thread), OMP_THREAD_LIMIT holds for any number, binding is
- *     left to OpenMP where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY ask for it; the others
+ *     left to OpenMP where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY is set; the others
  *     have no effect.
- *   - libgomp and hwloc print messages of their own about a wrong environment or machine; hwloc's
- *     are silenced by HWLOC_HIDE_ERRORS=2, as the command line has it.
+ *   - libgomp and hwloc print their own messages about a wrong environment or machine;
+ *     HWLOC_HIDE_ERRORS=2 silences hwloc's, as the command line does.
  */
 #ifndef TRAINER_TRAINER_H
 #define TRAINER_TRAINER_H
@@ -135,7 +135,7 @@ typedef struct tr_summary { /* of a run, as in summary.json */
     double train_seconds;                      /* without evaluation */
     double images_per_second;
     double data_wait_fraction;  /* of train_seconds: the team waited for a batch, or decoded it */
-    double loader_wait_seconds; /* loader threads waited for room, all together */
+    double loader_wait_seconds; /* loader threads waited for a free slot, all together */
     int64_t peak_rss_bytes;
     char weights_sha256[65]; /* over all parameters, little-endian float32 in file order */
     /* What is not known is NAN, "" or, for these two, -1: after how many steps of the run the model
@@ -182,7 +182,7 @@ typedef int (*tr_listener)(const tr_event *event, void *arg);
 
 /* Train as configured and write the run directory, which is taken exclusively: of two runs that
  * want one folder at the same moment, one gets it, and no file that is there is replaced. All
- * faults of the configuration and the data are found before the first step. listener and summary
+ * errors in the configuration and the data are found before the first step. listener and summary
  * may be NULL. A call that fails fills the summary with what is known up to there, and so is
  * summary.json where there is a folder. A loss or weight that is not finite ends the run; such a
  * model is not saved. Installs no signal handlers: a program that wants to stop at a signal answers
@@ -201,9 +201,9 @@ TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_err
  * tr_config_read; TR_ECONFIG where RUN_DIR is no run's. */
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
-/* What calls with this configuration noticed and a person should know, such as a data set that is a
- * subset: *n lines, each once. They are valid until the next call with it. (A listener is told them
- * as TR_EVENT_NOTE, too.) */
+/* Notes of calls with this configuration: what is valid but may be a mistake, such as a data set
+ * that is a subset. *n lines, each once. They are valid until the next call with it. (A listener is
+ * told them as TR_EVENT_NOTE, too.) */
 TR_API const char *const *tr_config_notes(const tr_config *config, int *n);
 
 /* Test the weights in RUN_DIR/model.safetensors, which may be another program's: F32, F16, BF16 or
@@ -257,7 +257,7 @@ TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops,
 
 enum { TR_BENCH_ROWS = 1024 };
 typedef struct tr_bench_row {
-    char name[112];      /* "conv1 forward", "wait", ... */
+    char name[112];      /* "conv1 forward", "barrier", ... */
     bool overhead;       /* not a layer's own arithmetic */
     double microseconds; /* a step */
 } tr_bench_row;
@@ -274,7 +274,7 @@ typedef struct tr_bench_step_result {
     double all_step_microseconds, all_overhead_fraction;
     int threads_asked; /* of which `threads` ran */
 } tr_bench_step_result;
-/* Train for about `seconds` and say where a step's time goes. */
+/* Train for about `seconds` and report where a step's time goes. */
 TR_API int tr_bench_step(tr_config *config, double seconds, tr_bench_step_result *out,
                          tr_error *err);
 
@@ -296,11 +296,11 @@ typedef struct tr_bench_scaling_row {
     double all_images_per_second; /* of all steps */
     int threads_asked;            /* threads[i] */
 } tr_bench_scaling_row;
-/* Train for about `seconds` on each of threads[0..n), taking turns, and say in out[0..n) how fast.
- * n is 1 to 1024. speedup and efficiency are against one thread, which is measured, too, where it
- * is not in the list; a number that comes twice is measured once. Where the configuration leaves
- * the number of workers open, all rows have those of the most threads: a core that is idle in one
- * row would load for it. picture: a PNG to draw, or NULL. */
+/* Train for about `seconds` on each of threads[0..n), alternately, and report in out[0..n) how
+ * fast. n is 1 to 1024. speedup and efficiency are against one thread, which is measured, too,
+ * where it is not in the list; a number that comes twice is measured once. Where the configuration
+ * leaves the number of workers open, all rows have those of the most threads: a core that is idle
+ * in one row would load for it. picture: a PNG to draw, or NULL. */
 TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
                             tr_bench_scaling_row *out, const char *picture, tr_error *err);
 

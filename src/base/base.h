@@ -1,7 +1,7 @@
 /* The module `base`: errors, aligned memory, random numbers, argument schemas, operating system.
  *
- * Everything else stands on this header and it stands on nothing of ours. Only os.c and os_*.c
- * call the operating system, so that another system needs others of these and nothing else.
+ * All other modules use this one; it uses none. Only os.c and os_*.c call the operating system, so
+ * that a port to another system replaces these and nothing else.
  */
 #ifndef TR_BASE_H
 #define TR_BASE_H
@@ -25,17 +25,17 @@ typedef float tr_real;
 
 enum {
     TR_ALIGN = 64,          /* bytes: a cache line, an AVX-512 vector */
-    TR_PAGE = 4096,         /* bytes: what a processor reads ahead within */
+    TR_PAGE = 4096,         /* bytes: what a processor prefetches within */
     TR_LARGE = 4 * TR_PAGE, /* bytes: memory of this size begins at a page */
     TR_LANES = 16,          /* elements of the widest vector: buffers carry this much slack */
     TR_BLOCK8 = 8,          /* rows of weights are padded to this many elements */
-    TR_TEXT = 256,          /* bytes of a short text of our own, with its end */
+    TR_TEXT = 256,          /* bytes of a short text of the program, with its end */
     TR_NAME = 96,           /* bytes of a layer's or parameter's name, with its end */
 };
 
 /* ---- errors (error.c) ---- */
 
-/* Where a fault was written: a file and line (line 0: none, as for the command line). */
+/* Where an error is in the configuration: file and line (line 0: none, as for --set). */
 typedef struct tr_where {
     const char *file;
     int line;
@@ -44,7 +44,7 @@ typedef struct tr_where {
 /* Record a failure and return `code`. Keeps an earlier failure; err may be NULL. */
 int tr_fail(tr_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The same for a fault in a configuration: TR_ECONFIG with the text "FILE:LINE: KEY: ..."
+/* The same for an error in a configuration: TR_ECONFIG with the text "FILE:LINE: KEY: ..."
  * ("FILE: KEY: ..." where there is no line; no "KEY: " when key is NULL). */
 int tr_fail_at(tr_error *err, tr_where where, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -61,10 +61,10 @@ int tr_fail_unknown(tr_error *err, tr_where where, const char *key, const char *
 
 /* ---- notes (notes.c) ---- */
 
-/* What a user may not have meant and is no failure: one line each, in the order in which they were
- * found, none twice. {0} is an empty list. Who opens something that a configuration names is given
- * the list of the session (`tr_session.notes`) and adds to it with tr_note; tr_train and tr_dry_run
- * give each line to the listener as a TR_EVENT_NOTE, right behind TR_EVENT_PLAN. */
+/* What is valid but may be a mistake: one line each, in the order in which they were found, none
+ * twice. {0} is an empty list. What opens something that a configuration names adds to the list of
+ * the session (`tr_session.notes`) with tr_note; tr_train and tr_dry_run give each line to the
+ * listener as a TR_EVENT_NOTE, right behind TR_EVENT_PLAN. */
 typedef struct tr_notes {
     int n;
     char **text;
@@ -127,7 +127,7 @@ typedef enum tr_memory_kind {
     TR_MEMORY_PARAMETERS,
     TR_MEMORY_OPTIMIZER, /* its state */
     TR_MEMORY_BATCH,     /* activations and their gradients that a whole batch keeps */
-    TR_MEMORY_THREADS,   /* what each thread has for itself, all threads together */
+    TR_MEMORY_THREADS,   /* per-thread buffers, all threads together */
     TR_MEMORY_DATA,      /* data sets */
     TR_MEMORY_LOADER,    /* batches made ahead of time */
     TR_MEMORY_TEST,      /* all that testing needs: the same kinds once more */
@@ -145,7 +145,7 @@ int64_t tr_account_total(const tr_account *account);
 /* Tests: let the next n allocations succeed and the one after fail (-1: never fail). */
 void tr_alloc_fail_after(long n);
 
-/* Ask for the lines of `bytes` bytes, the first of which begins at `from`: they will be read soon.
+/* Prefetch the cache lines of `bytes` bytes, the first of which begins at `from`.
  * Only a hint. As asm, because gcc finds that a function of __builtin_prefetch alone has no effect
  * and drops the calls. */
 static inline void tr_prefetch(const void *from, int64_t bytes) {
@@ -181,7 +181,7 @@ char *tr_format_bytes(int64_t bytes, char *out);
  * it has, and says so when it is taken. */
 typedef struct tr_text {
     char *at; /* NULL while nothing was added */
-    size_t n, room;
+    size_t n, capacity;
     bool failed;
 } tr_text;
 void tr_text_add(tr_text *text, const char *more, size_t n);
@@ -215,7 +215,7 @@ size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const cha
 
 /* ---- random numbers (rng.c) ----
  * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the value is
- * a pure function of (seed, stream, epoch, index), so it does not matter who draws first. */
+ * a pure function of (seed, stream, epoch, index), so the order of drawing does not matter. */
 
 enum tr_stream { /* one number per purpose; never renumber, or seeds change meaning */
                  TR_STREAM_INIT = 1,
@@ -227,7 +227,7 @@ enum tr_stream { /* one number per purpose; never renumber, or seeds change mean
 
 void tr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* 32 random bits for the place (stream, a, b) under `seed`. */
+/* 32 random bits for the counter (stream, a, b) under `seed`. */
 uint32_t tr_random(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
 /* The same as a number in [0, 1) with 24 random bits: exact in float. */
 float tr_random_unit(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
@@ -299,19 +299,19 @@ typedef struct tr_pair {
     const char *context; /* what stands before the key in messages ("conv1"), or NULL */
 } tr_pair;
 
-/* Where the keys of one section or line stand, for rules that a schema cannot express. */
+/* Where the keys of one section or line are, for rules that a schema cannot express. */
 typedef struct tr_places {
     const tr_pair *pairs; /* as written; may hold other keys, too */
     int n;
     tr_where where;      /* of a key that was not written: the section's heading, the line */
     const char *context; /* as in tr_pair: "data" */
 } tr_places;
-/* tr_fail_at for a key: at its own place, called "CONTEXT.KEY". */
+/* tr_fail_at for a key: at its line, called "CONTEXT.KEY". */
 int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Fill `args` (schema->args_bytes, any content) from defaults and pairs[0..n). Fails, naming
- * place, key, rule and nearest valid name, on an unknown key, a key given twice, a value of the
+ * line, key, rule and nearest valid name, on an unknown key, a key given twice, a value of the
  * wrong type or out of range, text after a number, and a key without default that is missing
  * (reported at `where`). `context` names the thing in messages, as in tr_pair. Strings and lists
  * are copies that tr_args_clear frees; nothing is left to free after a failure. */

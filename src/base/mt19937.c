@@ -16,7 +16,7 @@ void tr_mt19937_seed(tr_mt19937 *g, uint32_t seed) {
     g->next = TR_MT19937_WORDS;
 }
 
-static void turn(uint32_t *s) {
+static void twist(uint32_t *s) {
     for (int i = 0; i < TR_MT19937_WORDS; i++) {
         uint32_t y = (s[i] & 0x80000000u) | (s[(i + 1) % TR_MT19937_WORDS] & 0x7fffffffu);
         s[i] = s[(i + SHIFT) % TR_MT19937_WORDS] ^ y >> 1 ^ (y & 1 ? 0x9908b0dfu : 0);
@@ -25,7 +25,7 @@ static void turn(uint32_t *s) {
 
 uint32_t tr_mt19937_next(tr_mt19937 *g) {
     if (g->next == TR_MT19937_WORDS) {
-        turn(g->state);
+        twist(g->state);
         g->next = 0;
     }
     uint32_t y = g->state[g->next++];

@@ -1,14 +1,14 @@
 /* "Did you mean": the name that a word is another spelling of.
  *
- * A wrong word costs a second look; a wrong suggestion sends people off. So a name is offered where
- * the word differs as spellings and typing errors do, and not because it looks alike: avg_pool2d
- * is no max_pool2d, cifar100 no cifar10, adamw no adam. The rule, in the order of its trust:
+ * A wrong suggestion is worse than none. So a name is offered where the word differs as spellings
+ * and typing errors do, and not because it looks alike: avg_pool2d is no max_pool2d, cifar100 no
+ * cifar10, adamw no adam. The rules, the surest first:
  *
  *  1. The same letters and digits without regard to case, `_`, `-` and '.': MaxPool2d.
  *  2. PyTorch's and Python's spelling around the name: nn.Conv2d, CrossEntropyLoss.
  *  3. Typing errors: letters that were left out, doubled, added or swapped, at most one replaced.
  *     The first letter is right (or swapped with the second), numbers are the same, each part
- *     between `_` holds its own errors, few for its length (three letters bear no replaced one:
+ *     between `_` has few errors for its length (of three letters none may be replaced:
  *     mse is not mae), and no letters are added at the end or missing there from a short word.
  *  4. Cut short where a part or a number begins: conv, kernel, cifar.
  *

@@ -1,4 +1,4 @@
-/* Notes: lines for people that are no failures.
+/* Notes: messages about what is valid but may be a mistake.
  *
  * Owns the texts of a tr_notes: each is one printable line, as an error is, and none is there
  * twice. A note for which there is no memory is left out: it is no reason to fail. One thread at a

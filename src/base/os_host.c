@@ -47,7 +47,7 @@ static bool read_cpuinfo(const char *root, const char *key, char *out, size_t by
 }
 
 void tr_cpu_name_under(const char *root, char *out, size_t bytes) {
-    /* x86, MIPS, some ARM and PowerPC kernels; what other ARM kernels tell are numbers. */
+    /* x86, MIPS, some ARM and PowerPC kernels; what other ARM kernels give are numbers. */
     static const char *const keys[] = {"model name", "cpu model", "Hardware", "cpu"};
     char implementer[32], part[32];
     struct utsname system;
@@ -79,19 +79,19 @@ void tr_date(char out[TR_DATE]) {
 
 /* ---- signals ---- */
 
-/* By a person, by a batch system, by a terminal that goes away, and by the limit on CPU time. */
+/* From a user, a batch system, a terminal that is closed, and the limit on CPU time. */
 static const struct {
     int number;
     const char *name;
-} asked[] = {{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGXCPU, "SIGXCPU"}};
-enum { N_ASKED = sizeof asked / sizeof *asked };
+} requests[] = {{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGXCPU, "SIGXCPU"}};
+enum { N_REQUESTS = sizeof requests / sizeof *requests };
 
 enum { ONE_REQUEST_NS = 100000000 };
 
 static volatile sig_atomic_t caught;
 static _Atomic uint64_t caught_at; /* ns */
 
-/* The same signal again within a tenth of a second is one request that was sent twice, to the
+/* The same signal again within a tenth of a second is one request sent twice, to the
  * process and to its group, as timeout(1) does. Any other does what it does by default. */
 static void catch_signal(int number) {
     const struct sigaction action = {.sa_handler = SIG_DFL};
@@ -109,18 +109,18 @@ static void catch_signal(int number) {
 
 void tr_catch_signals(void) {
     struct sigaction action = {.sa_handler = catch_signal, .sa_flags = SA_RESTART}, before;
-    for (int i = 0; i < N_ASKED; i++) sigaddset(&action.sa_mask, asked[i].number);
-    for (int i = 0; i < N_ASKED; i++) {
-        /* Who started this program in the background wants it left alone. */
-        if (sigaction(asked[i].number, NULL, &before) || before.sa_handler == SIG_IGN) continue;
-        sigaction(asked[i].number, &action, NULL);
+    for (int i = 0; i < N_REQUESTS; i++) sigaddset(&action.sa_mask, requests[i].number);
+    for (int i = 0; i < N_REQUESTS; i++) {
+        /* Ignored since before exec, as in a background job: stays ignored. */
+        if (sigaction(requests[i].number, NULL, &before) || before.sa_handler == SIG_IGN) continue;
+        sigaction(requests[i].number, &action, NULL);
     }
 }
 
 int tr_caught_signal(const char **name) {
     int number = caught;
     if (name) *name = "";
-    for (int i = 0; name && i < N_ASKED; i++)
-        if (asked[i].number == number) *name = asked[i].name;
+    for (int i = 0; name && i < N_REQUESTS; i++)
+        if (requests[i].number == number) *name = requests[i].name;
     return number;
 }

@@ -48,7 +48,7 @@ int64_t tr_resident_memory(void) {
 }
 
 int64_t tr_peak_memory(void) {
-    /* ru_maxrss starts with the size of the process that called exec: not ours. */
+    /* ru_maxrss starts with the size of the process that called exec, not of this one. */
     int64_t peak = read_kib("", "self/status", "VmHWM");
     if (peak >= 0) return peak;
     struct rusage usage;
@@ -181,7 +181,7 @@ static void take_limit(least_limit *least, int64_t bytes, const char *name) {
     *least = (least_limit){bytes, name};
 }
 
-/* These limits count addresses, resident or not: what is not resident is not there for us. */
+/* These limits count addresses, resident or not: addresses that are not resident are taken off. */
 static void take_rlimit(least_limit *least, int resource, int64_t addresses, int64_t resident,
                         const char *name) {
     struct rlimit limit;

@@ -1,6 +1,6 @@
-/* The operating system: names that must be free, and files that nobody else may have made.
+/* The operating system: names that must be free, and files that must be new.
  *
- * Two processes that ask for one name at the same time are told apart by the system: one gets it.
+ * Of two processes that create one name at the same time, the system lets one succeed.
  * Keeps no state: thread-safe.
  */
 #include <errno.h>

@@ -6,8 +6,8 @@
  * other names of a file with several (hard links) keep the old one. A device, a pipe, a socket or a
  * descriptor of this process (/dev/stdout, /dev/fd/3) is written into.
  *
- * A temporary file is locked (flock) while its writer lives. Whoever writes into a folder next
- * removes those that nobody locks any more: a lock ends with the process however that ends, and
+ * A temporary file is locked (flock) while its writer lives. The next writer into a folder
+ * removes those that are not locked any more: a lock ends with the process however that ends, and
  * unlike a process id in the name it is never another's. NFS carries such locks from one machine to
  * another unless it is mounted with local locks; where a file system has none, nothing is removed.
  * (A file without a name, O_TMPFILE, would need no removing, but it cannot replace another, and
@@ -45,14 +45,14 @@ static const char temporary_prefix[] = ".trainer-tmp-";
  * the signals that come with them are not ignored: they are blocked in this thread and taken back,
  * so that neither the host's handlers nor other threads see them. */
 int tr_os_write(int file, const void *data, size_t bytes) {
-    sigset_t ours, before, pending;
+    sigset_t blocked, before, pending;
     const struct timespec now = {0};
     const char *next = data;
     int failed = 0;
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGXFSZ);
-    sigaddset(&ours, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &ours, &before);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGXFSZ);
+    sigaddset(&blocked, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
     sigemptyset(&pending);
     sigpending(&pending);
     while (bytes > 0) {
@@ -159,7 +159,7 @@ static int find(const char *path, place *out) {
             return 0;
         }
         bool exists = !fstatat(out->folder, out->name, &out->info, 0);
-        /* Also a link that the system follows for nobody but its owner (protected_symlinks). */
+        /* Also a link that the system follows for its owner only (protected_symlinks). */
         if (!exists && errno != ENOENT) return -1;
         if (exists && S_ISDIR(out->info.st_mode)) {
             out->kind = KIND_FOLDER;

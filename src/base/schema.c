@@ -2,8 +2,8 @@
  *
  * A key's value lives at its offset in a plain struct; set_value writes it, tr_args_format reads
  * it, and the two agree: what one prints the other takes to the same bits. Strings and lists are
- * memory of the struct's, which tr_args_clear frees. Numbers are read and
- * written as in C, whatever the locale of the program around us. No state: thread-safe.
+ * memory of the struct, which tr_args_clear frees. Numbers are read and
+ * written as in C, whatever the program's locale. No state: thread-safe.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -351,7 +351,7 @@ void tr_args_clear(const tr_schema *schema, void *args) {
     }
 }
 
-/* ---- faults between keys ---- */
+/* ---- conflicts of keys ---- */
 
 static const tr_pair *find_pair(const tr_places *places, const char *key) {
     for (int i = 0; i < places->n; i++)
@@ -388,9 +388,9 @@ int tr_fail_between(tr_error *err, const tr_places *places, const char *key, con
 static int unquote_value(char *at, const char *word, tr_where where, const char *context,
                          char **after, tr_error *err) {
     size_t length;
-    const char *fault;
-    size_t used = tr_unquote(at, strlen(at), at, &length, &fault);
-    if (used == 0) return tr_fail_at(err, where, context, "%s: %s", word, fault);
+    const char *problem;
+    size_t used = tr_unquote(at, strlen(at), at, &length, &problem);
+    if (used == 0) return tr_fail_at(err, where, context, "%s: %s", word, problem);
     *after = at + used;
     if (**after && !is_space(**after))
         return tr_fail_at(err, where, context, "text after the closing quote: '%s'", *after);

@@ -12,27 +12,27 @@
 
 /* ---- a buffer that grows ---- */
 
-/* Room for `more` bytes and an end. */
-static bool make_room(tr_text *text, size_t more) {
-    size_t needed, room;
+/* Reserve `more` bytes and an end. */
+static bool reserve(tr_text *text, size_t more) {
+    size_t needed, capacity;
     if (text->failed) return false;
     text->failed = true;
     if (!tr_add(text->n, more, &needed) || !tr_add(needed, 1, &needed)) return false;
-    if (needed > text->room) {
-        if (!tr_mul(needed, 2, &room)) return false;
-        char *moved = tr_alloc((size_t)tr_max((int64_t)room, 64), 1, NULL);
+    if (needed > text->capacity) {
+        if (!tr_mul(needed, 2, &capacity)) return false;
+        char *moved = tr_alloc((size_t)tr_max((int64_t)capacity, 64), 1, NULL);
         if (!moved) return false;
         if (text->n) memcpy(moved, text->at, text->n);
         tr_free(text->at);
         text->at = moved;
-        text->room = (size_t)tr_max((int64_t)room, 64);
+        text->capacity = (size_t)tr_max((int64_t)capacity, 64);
     }
     text->failed = false;
     return true;
 }
 
 void tr_text_add(tr_text *text, const char *more, size_t n) {
-    if (!make_room(text, n)) return;
+    if (!reserve(text, n)) return;
     if (n) memcpy(text->at + text->n, more, n);
     text->n += n;
     text->at[text->n] = '\0';
@@ -43,7 +43,7 @@ void tr_text_print(tr_text *text, const char *format, ...) {
     va_start(args, format);
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, args);
-    if (n >= 0 && make_room(text, (size_t)n)) {
+    if (n >= 0 && reserve(text, (size_t)n)) {
         vsnprintf(text->at + text->n, (size_t)n + 1, format, again);
         text->n += (size_t)n;
     }
@@ -136,7 +136,8 @@ size_t tr_plain_length(const char *text, size_t n) {
     unsigned char c = (unsigned char)text[0];
     size_t length = tr_utf8_length(text, n);
     if (c < 0x20 || c == 0x7f) return 0;
-    /* U+0080 to U+009F are controls, too; U+2028 to U+202E break lines or turn them around. */
+    /* U+0080 to U+009F are controls, too; U+2028 to U+202E break lines or reverse their direction.
+     */
     if (length == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0) return 0;
     if (length == 3 && c == 0xe2 && (unsigned char)text[1] == 0x80 &&
         (unsigned char)text[2] >= 0xa8 && (unsigned char)text[2] <= 0xae)
@@ -206,7 +207,7 @@ void tr_text_quote(tr_text *text, const char *value) {
     tr_text_add(text, "\"", 1);
 }
 
-/* ---- numbers for people ---- */
+/* ---- numbers for display ---- */
 
 char *tr_format_bytes(int64_t bytes, char *out) {
     static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

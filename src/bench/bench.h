@@ -2,11 +2,11 @@
  * here is what its files share: training for a while, without a run directory.
  *
  * Speed is measured in windows of a few steps, and the fastest decile of the windows counts: what
- * else runs on the machine, or on the host of a virtual one, only ever makes steps longer, and a
- * thread that is held up by it is waited for by all others. (The minimum as the robust estimate:
- * Chen and Revels 2016, https://arxiv.org/abs/1608.04295.) What the program itself does only now
- * and then, as at the start of an epoch, is left out with them: numbers over all windows are given
- * beside it.
+ * else runs on the machine, or on the host of a virtual one, only ever makes steps longer, and at
+ * a barrier all other threads wait for one that is delayed. (The minimum as the robust estimate:
+ * Chen and Revels 2016, https://arxiv.org/abs/1608.04295.) What the program itself does only
+ * occasionally, as at the start of an epoch, is left out with them: numbers over all windows are
+ * given beside it.
  */
 #ifndef TR_BENCH_H
 #define TR_BENCH_H
@@ -14,7 +14,7 @@
 #include "train/train.h"
 
 typedef struct tr_timed {
-    double seconds, step_seconds; /* wall clock; of it inside steps */
+    double seconds, step_seconds; /* wall clock; of it in steps */
     int64_t steps, images;
 } tr_timed;
 

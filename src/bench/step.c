@@ -1,7 +1,7 @@
 /* `bench step`: where a step's time goes.
  *
- * One training run, in turns with the executor's timers and without, so that both see the same
- * minutes. There is one executor, so that a network that can be trained can be measured.
+ * One training run, alternately with the executor's timers and without, so that both cover the
+ * same minutes. There is one executor, so that a network that can be trained can be measured.
  */
 #include <stdio.h>
 #include <string.h>

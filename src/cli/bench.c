@@ -117,7 +117,7 @@ static int bench_step(const tr_options *o, tr_config *config, double seconds, tr
            100 * (r.profiled_microseconds / r.step_microseconds - 1));
     printf("overhead   %.1f %% of the step is not a layer's own arithmetic\n",
            100 * r.overhead_fraction);
-    printf("all steps  %.2f us, %.1f %% overhead (the above: the tenth that was disturbed least)\n",
+    printf("all steps  %.2f us, %.1f %% overhead (above: the fastest decile)\n",
            r.all_step_microseconds, 100 * r.all_overhead_fraction);
     printf("speed      %s images/s on %d thread%s, %.1f GFLOP/s, %.1f %% of the FMA peak of %.1f\n",
            tr_format_rate(r.images_per_second, n), r.threads, r.threads == 1 ? "" : "s", r.gflops,
@@ -198,12 +198,12 @@ static int bench_scaling(const tr_options *o, tr_config *config, double seconds,
     printf("threads     images/s  speed-up  efficiency   GFLOP/s      peak   share    all steps\n");
     for (int i = 0; i < n; i++) {
         for (k = 0; rows[k].threads != rows[i].threads;) k++;
-        if (k < i) continue; /* fewer ran than were asked for, and they have their row */
+        if (k < i) continue; /* fewer ran than requested, and they have their row */
         print_scaling_row(&rows[i]);
         json_array_append_new(array, json_of_row(&rows[i]));
     }
     for (int i = 0; i < n; i++) tr_print_fewer(rows[i].threads_asked, rows[i].threads);
-    printf("(images/s: of the decile of the steps that was disturbed least%s)\npicture: %s\n",
+    printf("(images/s: of the fastest decile of the steps%s)\npicture: %s\n",
            added ? "; one thread is what speed-up is against" : "", picture);
     return save_json(o, array, err);
 }
@@ -249,7 +249,7 @@ int tr_command_bench(const tr_options *o, tr_error *err) {
         return code;
     }
     if (*what == '\0')
-        return tr_fail(err, TR_ECONFIG, "bench: wants one of peak, step, loader, scaling");
+        return tr_fail(err, TR_ECONFIG, "bench: needs one of peak, step, loader, scaling");
     char text[2 * TR_TEXT];
     snprintf(text, sizeof text, "unknown benchmark '%.*s'", TR_TEXT, what);
     return tr_fail_unknown(err, (tr_where){"bench", 0}, NULL, text, what, names, 4);

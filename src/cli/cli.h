@@ -47,7 +47,7 @@ int tr_options_apply(const tr_options *options, tr_config *config, tr_error *err
 /* The text of `trainer help` and of `trainer help COMMAND`; false for a name that is no command. */
 bool tr_print_usage(FILE *out, const char *command);
 
-/* All options' names, as tr_nearest wants them; what value number i takes ("FILE"), or NULL. */
+/* All options' names, as tr_nearest takes them; what value number i takes ("FILE"), or NULL. */
 const char *const *tr_option_names(int *n);
 const char *tr_option_value(int i);
 /* The option that overrides this key, or NULL; what value it takes to *value. */
@@ -56,14 +56,14 @@ const char *tr_option_of_key(const char *section, const char *key, const char **
 /* Says what was meant by argv[i], an option that is none (unknown.c). TR_ECONFIG. */
 int tr_unknown_option(int argc, char **argv, int i, tr_error *err);
 
-/* ---- commands: they return a code, and print only what was asked for ---- */
+/* ---- commands: they return a code, and print only what was requested ---- */
 int tr_command_train(const tr_options *options, tr_error *err);
 int tr_command_eval(const tr_options *options, tr_error *err);
 int tr_command_predict(const tr_options *options, tr_error *err);
 int tr_command_bench(const tr_options *options, tr_error *err);
 int tr_command_help(const tr_options *options, tr_error *err);
 
-/* Says so where fewer threads ran than were asked for (bench.c). */
+/* A line where fewer threads ran than were requested (bench.c). */
 void tr_print_fewer(int asked, int ran);
 /* Notes of the calls with this configuration, on standard error. */
 void tr_print_notes(const tr_config *config);

@@ -1,4 +1,4 @@
-/* The table of contents: which command, and how its failure is told. */
+/* The table of contents: which command, and how its failure is reported. */
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     tr_use_one_heap();
     fill_standard_descriptors();
     tr_ignore_write_signals();           /* `trainer ... | head` must not end a run in its middle */
-    setenv("HWLOC_HIDE_ERRORS", "2", 0); /* what it complains of, we do without */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0); /* the program works without what it misses */
     if (argc <= 1) {
         tr_print_usage(stderr, NULL);
         return 2;

@@ -48,7 +48,7 @@ static const struct {
     {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH, "run",
      "threads", "threads of the team (bench scaling: a list, 1,2,4)"},
     {"--workers", "N|auto", offsetof(tr_options, workers), TRAIN | EVAL | BENCH, "loader",
-     "workers", "loader threads; 0: the team loads its own images"},
+     "workers", "loader threads; 0: the team decodes the images"},
     {"--epochs", "N", offsetof(tr_options, epochs), TRAIN, "train", "epochs",
      "times through the training set"},
     {"--seed", "N", offsetof(tr_options, seed), TRAIN | PREDICT, "train", "seed",
@@ -147,7 +147,7 @@ static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[
                         : *i + 1 < argc && is_value(argv[*i + 1]) ? argv[++*i]
                                                                   : NULL;
     if (value == NULL || *value == '\0')
-        return tr_fail(err, TR_ECONFIG, "%s: wants a value: %s %s", table[k].name, table[k].name,
+        return tr_fail(err, TR_ECONFIG, "%s: needs a value: %s %s", table[k].name, table[k].name,
                        table[k].value);
     if (table[k].commands & REPEATS) {
         tr_words *words = at;
@@ -161,8 +161,8 @@ static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[
     return TR_OK;
 }
 
-/* Whoever asks for help gets it, whatever else is wrong. */
-static bool asks_for_help(int argc, char **argv) {
+/* Help is shown whatever else is wrong. */
+static bool requests_help(int argc, char **argv) {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) return true;
     return false;
@@ -190,7 +190,7 @@ static bool has_odd_dash(const char *word) {
 }
 
 int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
-    bool seen[N_OPTIONS] = {false}, help = asks_for_help(argc, argv), only_words = false;
+    bool seen[N_OPTIONS] = {false}, help = requests_help(argc, argv), only_words = false;
     int found = 0, code;
     *o = (tr_options){.help = help};
     for (int i = 1; i < argc; i++) {
@@ -199,8 +199,8 @@ int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
         if (option && strcmp(word, "--") == 0) {
             only_words = true;
         } else if (option) {
-            tr_error *fault = help ? NULL : err;
-            if ((code = parse_option(argc, argv, &i, o, seen, fault)) && !help) return code;
+            tr_error *report = help ? NULL : err;
+            if ((code = parse_option(argc, argv, &i, o, seen, report)) && !help) return code;
         } else if (o->n_positional < TR_MAX_POSITIONALS) {
             o->positional[o->n_positional++] = word;
         } else if (!help) {

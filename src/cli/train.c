@@ -85,7 +85,7 @@ static void show_progress(console *c, const tr_event *e) {
     const tr_plan_info *p = e->plan;
     char label[96], tail[64], loss[32];
     int n = snprintf(label, sizeof label, "epoch %d/%d", e->epoch, p->epochs);
-    if (!c->progress.on) /* a log has room */
+    if (!c->progress.on) /* a log has space */
         snprintf(label + n, sizeof label - (size_t)n, ", step %lld/%lld", (long long)e->step,
                  (long long)p->steps);
     if (e->testing)
@@ -103,7 +103,8 @@ static void print_speed(const tr_summary *s) {
     printf("\n%s images/s, %s of training, waited for data %.1f %% of it",
            tr_format_rate(s->images_per_second, rate), tr_format_seconds(s->train_seconds, time),
            100 * s->data_wait_fraction);
-    if (s->workers) printf(" (loader threads waited for room %.1f s)", s->loader_wait_seconds);
+    if (s->workers)
+        printf(" (loader threads waited for a free slot %.1f s)", s->loader_wait_seconds);
     printf("\n");
 }
 

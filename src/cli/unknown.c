@@ -175,7 +175,7 @@ static const char *value_of(int argc, char **argv, int i, bool flag) {
     return next && (next[0] != '-' || number) ? next : NULL;
 }
 
-/* As a shell wants it. */
+/* Quoted for a shell. */
 static const char *quote(const char *word, char out[TEXT]) {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                "_-+=.,:/@%";
@@ -220,14 +220,14 @@ static int say_key(const char *word, const match *m, const char *value, tr_error
                    more ? ")" : "", *m->arguments ? "; also an argument of " : "", m->arguments);
 }
 
-/* An option of ours in another spelling. */
+/* An option in another spelling. */
 static int find_option(const char *name) {
     int n;
     const char *const *names = tr_option_names(&n);
     for (int i = 0; i < n; i++) {
-        char own[TR_TEXT];
-        normalize(names[i], own);
-        if (strcmp(own, name) == 0) return i;
+        char spelling[TR_TEXT];
+        normalize(names[i], spelling);
+        if (strcmp(spelling, name) == 0) return i;
     }
     return -1;
 }
@@ -265,7 +265,7 @@ static int say_nearest(const char *word, const char *name, int argc, char **argv
                    quote(assignment, quoted));
 }
 
-/* What the option table and the keys say of a word; 0 where they do not know it. */
+/* What the option table and the keys say of a word; 0 where it is in neither. */
 static int say_known(const char *word, const char *name, int argc, char **argv, int i,
                      tr_error *err) {
     match m;

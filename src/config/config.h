@@ -1,6 +1,6 @@
 /* The module `config`: an INI document as it was written, with the line of every word.
  *
- * A document knows sections, keys, values and places; it does not know what they mean. Meaning
+ * A document holds sections, keys, values and their lines, not what they mean. Meaning
  * comes from schemas (base/base.h) held by the modules that use the values. Not thread-safe while
  * changed.
  *
@@ -27,9 +27,9 @@
 typedef struct tr_doc tr_doc;
 
 /* Read a file and what it includes. A file's own values win over those of what it includes, a later
- * include over an earlier one. Fails with file and line on what is none of the above, a key outside
- * a section, a section or key twice in one file, files that include each other, a file that is not
- * there or not text. */
+ * include over an earlier one. Fails with file and line on what is none of the above, a key before
+ * the first section, a section or key twice in one file, files that include each other, a file that
+ * is not there or not text. */
 int tr_doc_read(const char *path, tr_doc **out, tr_error *err);
 /* The same from memory; `name` stands for the file in messages. It cannot include files. */
 int tr_doc_parse(const char *name, const char *text, size_t bytes, tr_doc **out, tr_error *err);

@@ -13,7 +13,7 @@
 /* Numbers of elements by the hash of their names; open addressing, at most half full. */
 typedef struct hash_table {
     int *slots; /* number + 1; 0: free */
-    size_t room;
+    size_t capacity;
 } hash_table;
 
 typedef struct doc_section {
@@ -21,14 +21,14 @@ typedef struct doc_section {
     tr_piece id;      /* its first words */
     tr_where where;
     tr_pair *pairs;
-    int n, room;
+    int n, capacity;
     hash_table keys;
 } doc_section;
 
 struct tr_doc {
     const char *name;
     doc_section *sections;
-    int n, room;
+    int n, capacity;
     hash_table ids;
     tr_arena strings; /* everything that names, values and places point at */
 };
@@ -77,27 +77,27 @@ static tr_piece key_of(const void *owner, int number) {
 }
 
 static int look_up(const hash_table *t, const void *owner, name_of name, tr_piece word) {
-    if (t->room == 0) return -1;
-    for (size_t i = hash_of(word) % t->room; t->slots[i]; i = (i + 1) % t->room)
+    if (t->capacity == 0) return -1;
+    for (size_t i = hash_of(word) % t->capacity; t->slots[i]; i = (i + 1) % t->capacity)
         if (is_equal(name(owner, t->slots[i] - 1), word)) return t->slots[i] - 1;
     return -1;
 }
 
 static void enter(hash_table *t, const void *owner, name_of name, int number) {
-    size_t i = hash_of(name(owner, number)) % t->room;
-    while (t->slots[i]) i = (i + 1) % t->room;
+    size_t i = hash_of(name(owner, number)) % t->capacity;
+    while (t->slots[i]) i = (i + 1) % t->capacity;
     t->slots[i] = number + 1;
 }
 
 static void enter_all(hash_table *t, const void *owner, name_of name, int n) {
-    memset(t->slots, 0, t->room * sizeof *t->slots);
+    memset(t->slots, 0, t->capacity * sizeof *t->slots);
     for (int i = 0; i < n; i++) enter(t, owner, name, i);
 }
 
 /* Room for element n, of which the name need not be there yet. */
 static int reserve_slot(hash_table *t, const void *owner, name_of name, int n, tr_error *err) {
     size_t needed = 2 * ((size_t)n + 1);
-    if (needed <= t->room) return TR_OK;
+    if (needed <= t->capacity) return TR_OK;
     int *slots = tr_alloc(2 * needed + 16, sizeof *slots, err);
     if (!slots) return TR_ENOMEM;
     tr_free(t->slots);
@@ -109,18 +109,18 @@ static int reserve_slot(hash_table *t, const void *owner, name_of name, int n, t
 /* ---- filling it ---- */
 
 /* Room for one more element: the array, moved where it was full, or NULL. */
-static void *grow(void *array, int n, int *room, size_t size, tr_error *err) {
-    if (n < *room) return array;
+static void *grow(void *array, int n, int *capacity, size_t size, tr_error *err) {
+    if (n < *capacity) return array;
     if (n > INT32_MAX / 4) {
         tr_fail(err, TR_ENOMEM, "out of memory: more than %d lines", n);
         return NULL;
     }
-    int more = *room ? 2 * *room : 8;
+    int more = *capacity ? 2 * *capacity : 8;
     void *moved = tr_alloc((size_t)more, size, err);
     if (!moved) return NULL;
     if (n > 0) memcpy(moved, array, (size_t)n * size);
     tr_free(array);
-    *room = more;
+    *capacity = more;
     return moved;
 }
 
@@ -167,7 +167,7 @@ static char *tidy(tr_doc *doc, tr_piece name, tr_error *err) {
 
 int tr_doc_add_section(tr_doc *doc, tr_piece name, tr_where where, int *section, tr_error *err) {
     doc_section new = {.where = where};
-    doc_section *sections = grow(doc->sections, doc->n, &doc->room, sizeof *sections, err);
+    doc_section *sections = grow(doc->sections, doc->n, &doc->capacity, sizeof *sections, err);
     if (!sections) return TR_ENOMEM;
     doc->sections = sections;
     new.name = tidy(doc, name, err);
@@ -175,8 +175,8 @@ int tr_doc_add_section(tr_doc *doc, tr_piece name, tr_where where, int *section,
     new.id = first_words(piece_of(new.name));
     *section = look_up(&doc->ids, doc, id_of, new.id);
     if (*section >= 0) return 1;
-    /* An empty section still has an array: that tells it from one that is not there. */
-    new.pairs = grow(NULL, 0, &new.room, sizeof *new.pairs, err);
+    /* An empty section still has an array: that distinguishes it from one that is not there. */
+    new.pairs = grow(NULL, 0, &new.capacity, sizeof *new.pairs, err);
     if (!new.pairs) return TR_ENOMEM;
     doc->sections[doc->n] = new;
     enter(&doc->ids, doc, id_of, doc->n);
@@ -195,7 +195,7 @@ int tr_doc_put_pair(tr_doc *doc, int section, tr_piece key, tr_piece value, tr_w
         s->pairs[there].where = where;
         return TR_OK;
     }
-    tr_pair *pairs = grow(s->pairs, s->n, &s->room, sizeof *pairs, err);
+    tr_pair *pairs = grow(s->pairs, s->n, &s->capacity, sizeof *pairs, err);
     if (!pairs) return TR_ENOMEM;
     s->pairs = pairs;
     const char *kept_key = tr_arena_copy(&doc->strings, key.at, key.n, err);

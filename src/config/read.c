@@ -1,7 +1,7 @@
 /* From text to a document: lines, what goes on in the next, headings, pairs, includes.
  *
- * The grammar stands in config.h. A file becomes a document of its own, so that what stands in it
- * twice is told; then it goes over what it includes.
+ * The grammar is in config.h. A file becomes a document first, so that what is in it twice is an
+ * error; then it overrides what it includes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -283,33 +283,36 @@ static int read_included(reader *r, const char *value) {
 
 static int parse(const char *name, const open_file *file, const char *text, size_t bytes,
                  tr_doc **out, tr_error *err) {
-    tr_error own = {0};
-    reader r = {
-        .file = file, .next = text, .end = bytes ? text + bytes : text, .err = &own, .section = -1};
-    int code = tr_doc_create(name, &r.doc, &own);
-    if (code == TR_OK) code = tr_doc_create(name, &r.base, &own);
+    tr_error inner = {0};
+    reader r = {.file = file,
+                .next = text,
+                .end = bytes ? text + bytes : text,
+                .err = &inner,
+                .section = -1};
+    int code = tr_doc_create(name, &r.doc, &inner);
+    if (code == TR_OK) code = tr_doc_create(name, &r.base, &inner);
     if (code == TR_OK) {
         r.name = tr_doc_name(r.doc);
         code = read_all(&r);
     }
-    if (code == TR_OK && r.includes) code = tr_doc_merge(r.base, r.doc, &own);
+    if (code == TR_OK && r.includes) code = tr_doc_merge(r.base, r.doc, &inner);
     *out = code ? NULL : r.includes ? r.base : r.doc;
     if (*out != r.doc) tr_doc_free(r.doc);
     if (*out != r.base) tr_doc_free(r.base);
-    return code ? tr_fail(err, code, "%s", own.text) : TR_OK;
+    return code ? tr_fail(err, code, "%s", inner.text) : TR_OK;
 }
 
 static int read_file(const open_file *file, tr_doc **out, tr_error *err) {
-    tr_error own = {0};
+    tr_error inner = {0};
     char *text;
     size_t bytes;
     *out = NULL;
-    if (tr_read_file(file->path, MAX_BYTES, &text, &bytes, &own)) {
-        if (own.code == TR_ENOMEM) return tr_fail(err, own.code, "%s", own.text);
+    if (tr_read_file(file->path, MAX_BYTES, &text, &bytes, &inner)) {
+        if (inner.code == TR_ENOMEM) return tr_fail(err, inner.code, "%s", inner.text);
         /* Naming a file that cannot be read is an error of the command line, or of a line. */
-        if (!file->from) return tr_fail(err, TR_ECONFIG, "%s", own.text);
+        if (!file->from) return tr_fail(err, TR_ECONFIG, "%s", inner.text);
         return tr_fail_at(err, (tr_where){file->from->path, file->line}, include_key, "%s",
-                          own.text);
+                          inner.text);
     }
     int code = parse(file->path, file, text, bytes, out, err);
     tr_free(text);

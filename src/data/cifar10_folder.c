@@ -1,6 +1,6 @@
 /* What a folder that should hold CIFAR-10 holds instead: another version, an archive, nothing.
  *
- * Everything is told by the names of files, which are the same in every copy of an archive. No
+ * Everything follows from the names of files, which are the same in every copy of an archive. No
  * state: thread-safe.
  */
 #include "data/cifar10.h"
@@ -11,11 +11,11 @@
 #define BINARY_FOLDER "cifar-10-batches-bin"
 #define HOW_TO_FETCH  "fetch it with tools/fetch-cifar10.sh"
 
-/* Names that give something away, the most helpful first. `archive`: a packed file. */
+/* Names that identify a version, the most helpful first. `archive`: a packed file. */
 static const struct sign {
     const char *name;
     tr_path_kind kind;
-    bool archive, binary; /* binary: what is wanted, only not here */
+    bool archive, binary; /* binary: the right version, at another path */
     const char *what;
 } signs[] = {
     {BINARY_FOLDER, TR_PATH_FOLDER, false, true, "the binary version of CIFAR-10"},

@@ -1,6 +1,6 @@
-/* The module `data`: data sets, transforms, and the loader that feeds training.
+/* The module `data`: data sets, transforms, and the loader.
  *
- * dataset (bytes, planar) -> transforms -> loader (own thread pool, ring of ready batches) -> exec.
+ * dataset (bytes, planar) -> transforms -> loader (thread pool, ring of ready batches) -> exec.
  * Batch k of epoch e is a pure function of (seed, e, k), whatever the workers do.
  */
 #ifndef TR_DATA_H
@@ -36,7 +36,7 @@ struct tr_dataset {
      * of range is reported as a failure, too, by the loader. */
     int (*sample)(const tr_dataset *dataset, int i, const unsigned char **pixels, int *label,
                   tr_error *err);
-    /* A hint that sample i is wanted soon: its bytes are not in the cache yet. May be NULL. */
+    /* Prefetch: sample i will be read soon. A hint only. May be NULL. */
     void (*prefetch)(const tr_dataset *dataset, int i);
     void (*close)(tr_dataset *dataset);
     void *state;
@@ -46,8 +46,8 @@ struct tr_dataset {
 typedef struct tr_dataset_class {
     tr_schema schema;
     /* Everything but `load`: sizes are known and checked, so that what else a run needs can be held
-     * against the memory there is before any of it is taken. A size that no memory holds is refused
-     * with the key that asks for it (tr_check_room). */
+     * against the available memory before any is allocated. A size that exceeds memory is refused
+     * at the key that sets it (tr_check_room). */
     int (*open)(const tr_dataset_request *request, tr_dataset *out, tr_error *err);
     bool from_files; /* that may be mixed up: repeated images are looked for */
 } tr_dataset_class;
@@ -97,7 +97,7 @@ extern const int tr_n_transform_classes;
 
 enum { TR_MAX_TRANSFORMS = 16, TR_MAX_CHANNELS = 8 };
 
-/* A chain of transforms folded into one table: what byte b of channel c becomes. */
+/* A chain of transforms composed into one table: what byte b of channel c becomes. */
 typedef struct tr_pipeline {
     int channels;
     float table[TR_MAX_CHANNELS][256];
@@ -138,7 +138,7 @@ typedef struct tr_loader_options {
     uint64_t seed;
     int64_t n_before; /* TR_TORCH: numbers drawn before the first epoch, for the weights */
     int64_t stride;   /* floats from one sample of a batch to the next, >= h*w*c */
-    /* workers = 0 only: leave batches undecoded, for the team to decode its own samples. */
+    /* workers = 0 only: leave batches undecoded, for the team to decode. */
     bool lazy;
     /* Called once at the start of each worker, for binding; may be NULL. */
     void (*worker_start)(void *arg);
@@ -147,7 +147,7 @@ typedef struct tr_loader_options {
 
 typedef struct tr_loader_stats {  /* since the loader was made */
     double consumer_wait_seconds; /* tr_loader_next waited for data (decoding, for workers = 0) */
-    double worker_wait_seconds;   /* workers waited for room, summed over workers */
+    double worker_wait_seconds;   /* workers waited for a free slot, summed over workers */
     int64_t batches, samples;
 } tr_loader_stats;
 

@@ -22,7 +22,7 @@ enum {
     AUTO_SAMPLES = 256,
     AUTO_BYTES = 4 << 20,
     MIN_SLOTS = 2, /* one batch in use while the next is made */
-    /* Samples that a worker asks for early: memory takes about as long as decoding one. */
+    /* Samples that a worker prefetches: memory takes about as long as decoding one. */
     AHEAD = 2,
 };
 
@@ -34,14 +34,14 @@ static const tr_key loader_keys[] = {
     {"drop_last", TR_KEY_BOOL, offsetof(tr_loader_args, drop_last), "false", 0, 0, NULL,
      "leave out the last batch of an epoch where it is not full"},
     {"workers", TR_KEY_INT, offsetof(tr_loader_args, workers), "auto", 0, MAX_WORKERS, "auto",
-     "threads that prepare batches; 0 prepares them in the training threads"},
+     "threads that make batches ahead; 0: the training threads decode them"},
     {"prefetch", TR_KEY_INT, offsetof(tr_loader_args, prefetch), "auto", 1, MAX_PREFETCH, "auto",
-     "batches prepared ahead by each worker"},
+     "batches made ahead by each worker"},
 };
 
 const tr_schema tr_loader_schema = {
     .name = "loader",
-    .help = "How batches are put together and who prepares them.",
+    .help = "How batches are put together, and by which threads.",
     .keys = loader_keys,
     .n_keys = sizeof loader_keys / sizeof loader_keys[0],
     .args_bytes = sizeof(tr_loader_args),
@@ -76,13 +76,13 @@ struct tr_loader {
     int64_t n_batches, n_samples; /* handed out */
 };
 
-/* The bytes of the sample at this place of the epoch will be wanted soon. */
-static void prefetch_sample(const tr_loader *loader, int64_t place) {
+/* Prefetch the sample at this position of the epoch. */
+static void prefetch_sample(const tr_loader *loader, int64_t position) {
     const tr_dataset *set = loader->dataset;
-    if (set->prefetch && place < set->n) set->prefetch(set, (int)loader->order[place]);
+    if (set->prefetch && position < set->n) set->prefetch(set, (int)loader->order[position]);
 }
 
-/* Samples n0..n1-1 of a slot, the first of them to x. `ahead`: how far ahead to ask for more, or
+/* Samples n0..n1-1 of a slot, the first of them to x. `ahead`: how far ahead to prefetch, or
  * 0. */
 static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x,
                   int64_t stride, int ahead, const atomic_bool *canceled, tr_error *err) {
@@ -137,7 +137,7 @@ static int64_t count_slots(const tr_loader *loader, const tr_loader_args *args) 
     return tr_min(tr_max(MIN_SLOTS, args->workers * prefetch), loader->length);
 }
 
-/* What a loader will be, without memory of its own. */
+/* The options of a loader, without its memory. */
 static void set_up(tr_loader *loader, const tr_dataset *dataset, const tr_loader_options *options) {
     const tr_loader_args *args = &options->args;
     loader->dataset = dataset;
@@ -347,7 +347,7 @@ int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, fl
     if (n0 < 0 || n0 > n1 || n1 > batch->n || batch->decoded)
         return tr_fail(err, TR_ECONFIG, "loader: no samples %d to %d to decode in batch %lld", n0,
                        n1, (long long)batch->index);
-    /* The same thread will probably want the same places of the next batch. */
+    /* The same thread will probably decode the same positions of the next batch. */
     int64_t next = (batch->index + 1) * loader->batch_size;
     for (int i = n0; i < n1; i++) prefetch_sample(loader, next + i);
     return decode(loader, (struct slot *)batch, n0, n1, x, stride, 0, NULL, err);

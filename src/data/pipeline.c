@@ -1,4 +1,4 @@
-/* The registries of data sets and transforms, and the transforms folded into one table.
+/* The registries of data sets and transforms, and the transforms composed into one table.
  *
  * A byte has 256 values, so the chain ToTensor, transform, transform, ... is run once for every
  * byte and channel, in float arithmetic exactly as torchvision does it per pixel; decoding is a

@@ -18,10 +18,10 @@
 
 enum {
     SPIN_NS = 20000, /* the consumer spins no longer than this, then sleeps */
-    SPIN_PAUSES = 32 /* pauses between two looks at the clock: some 1 us */
+    SPIN_PAUSES = 32 /* pauses between two readings of the clock: some 1 us */
 };
 
-/* A line of its own: workers and consumer write neighbouring slots at the same time. */
+/* On its own cache line: workers and consumer write neighbouring slots at the same time. */
 struct sequence {
     _Alignas(TR_ALIGN) _Atomic int64_t value;
 };
@@ -35,22 +35,22 @@ struct tr_ring {
     bool have_mutex, have_wake, have_ready;
 
     pthread_mutex_t mutex;
-    pthread_cond_t wake;  /* workers wait: for an epoch, for room */
+    pthread_cond_t wake;  /* workers wait: for an epoch, for a free slot */
     pthread_cond_t ready; /* the consumer waits: for an item, for idle workers */
 
     /* Under mutex. */
     bool quit;
     uint64_t serial; /* counts epochs, so that a worker joins each once */
-    int n_busy;      /* workers inside an epoch */
+    int n_busy;      /* workers in an epoch */
     uint64_t worker_wait_ns;
 
     int64_t n_items;    /* changed only while no worker is busy */
-    int64_t n_released; /* the consumer's own */
+    int64_t n_released; /* the consumer's */
 
     _Alignas(TR_ALIGN) _Atomic int64_t next_claim;
     atomic_bool canceled;
     _Alignas(TR_ALIGN) _Atomic int64_t awaited; /* the item the consumer sleeps for, or -1 */
-    atomic_int n_sleeping; /* workers that wait for room; changed under mutex */
+    atomic_int n_sleeping; /* workers that wait for a free slot; changed under mutex */
 };
 
 static bool is_free(tr_ring *ring, int64_t number) {
@@ -131,7 +131,7 @@ static void *worker_main(void *arg) {
         pthread_mutex_lock(&ring->mutex);
         ring->n_busy--;
         if (ring->n_busy == 0) pthread_cond_signal(&ring->ready);
-        /* No item is left to claim: whoever waits for room goes to wait for an epoch instead. */
+        /* No item is left to claim: workers that wait for a free slot wait for an epoch instead. */
         if (atomic_load(&ring->n_sleeping) > 0) pthread_cond_broadcast(&ring->wake);
     }
     pthread_mutex_unlock(&ring->mutex);
@@ -199,7 +199,7 @@ void tr_ring_stop(tr_ring *ring) {
     pthread_mutex_unlock(&ring->mutex);
 }
 
-/* The consumer is about to wait: no worker may sleep while there is room. */
+/* The consumer is about to wait: no worker may sleep while a slot is free. */
 static void wake_sleepers(tr_ring *ring) {
     if (atomic_load(&ring->n_sleeping) > 0 && has_work(ring)) wake_workers(ring);
 }

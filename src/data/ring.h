@@ -1,6 +1,6 @@
 /* A bounded ring of numbered items, made ahead of time by a pool of threads and taken in order.
  *
- * Private to the module `data`. The ring knows sequence and waiting only; what an item is, is the
+ * Private to the module `data`. The ring handles order and waiting only; what an item is, is the
  * business of `make`. Every function is called by one thread, the consumer; `make` runs in the
  * workers.
  */
@@ -34,7 +34,7 @@ void tr_ring_stop(tr_ring *ring);
 uint64_t tr_ring_await(tr_ring *ring, int64_t number);
 /* Give the slot of an awaited item back. */
 void tr_ring_release(tr_ring *ring, int64_t number);
-/* Nanoseconds that workers waited for room, summed over workers. */
+/* Nanoseconds that workers waited for a free slot, summed over workers. */
 uint64_t tr_ring_worker_wait(tr_ring *ring);
 /* Stop, end and join the workers. NULL is fine. */
 void tr_ring_free(tr_ring *ring);

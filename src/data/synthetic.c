@@ -40,7 +40,7 @@ static size_t image_bytes(const tr_dataset *set) {
     return (size_t)set->c * (size_t)set->h * (size_t)set->w;
 }
 
-/* Classes take turns: any run of samples holds them evenly. */
+/* Classes alternate: any run of samples holds them evenly. */
 static int sample(const tr_dataset *set, int i, const unsigned char **pixels, int *label,
                   tr_error *err) {
     (void)err;
@@ -78,9 +78,9 @@ static void add_noise(const int noise[511], uint64_t seed, uint32_t purpose, uin
                       const unsigned char *prototype, size_t n, unsigned char *out) {
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     for (size_t i = 0; i < n; i += 8) {
-        const uint32_t place[4] = {(uint32_t)(i / 8), index, purpose, TR_STREAM_SYNTHETIC};
+        const uint32_t counter[4] = {(uint32_t)(i / 8), index, purpose, TR_STREAM_SYNTHETIC};
         uint32_t bits[4];
-        tr_philox(place, key, bits);
+        tr_philox(counter, key, bits);
         for (size_t j = 0; j < 8 && i + j < n; j++) {
             uint32_t two = bits[j / 2] >> (j % 2 * 16);
             int value = prototype[i + j] + noise[(two & 255) + (two >> 8 & 255)];
@@ -204,8 +204,9 @@ const tr_dataset_class tr_dataset_synthetic = {
     .schema =
         {
             .name = "synthetic",
-            .help = "Made-up images, one noisy pattern per class, the same for the same seed. For "
-                    "tests and benchmarks.",
+            .help =
+                "Synthetic images, one noisy pattern per class, the same for the same seed. For "
+                "tests and benchmarks.",
             .keys = keys,
             .n_keys = sizeof keys / sizeof keys[0],
             .args_bytes = sizeof(struct args),

@@ -1,4 +1,4 @@
-/* Formats that are given to us in the place of safetensors, told by how they begin. No state. */
+/* Other formats than safetensors, recognised by their first bytes. No state. */
 #include <string.h>
 
 #include "io/safetensors.h"
@@ -33,7 +33,7 @@ static bool contains(const unsigned char *text, size_t n, const char *word) {
     return memmem(text, n, word, strlen(word)) != NULL;
 }
 
-/* The name of a zip archive's first entry tells whose it is. */
+/* The name of a zip archive's first entry identifies its format. */
 static const char *zip_format(const unsigned char *p, size_t n) {
     enum { HEAD = 30 };
     size_t length = n > HEAD ? (size_t)p[26] | (size_t)p[27] << 8 : 0;

@@ -1,4 +1,4 @@
-/* The module `io`: file formats. It knows bytes and names, not layers. Nothing here keeps state. */
+/* The module `io`: file formats. It handles bytes and names, not layers. No state. */
 #ifndef TR_IO_H
 #define TR_IO_H
 

@@ -1,6 +1,6 @@
 /* JSON files, written and read with jansson.
  *
- * Numbers in files are written with 9 significant digits: enough to tell any two floats apart, and
+ * Numbers in files are written with 9 significant digits: enough to distinguish any two floats, and
  * 0.1 stays "0.1" where the 17 digits of a double would make it "0.10000000000000001". Text that is
  * written here can be read back by any JSON parser: JSON has no NaN or infinity, so numbers enter
  * an object through tr_json_number, which makes them null. Safe from any number of threads on
@@ -30,8 +30,8 @@ static char *dump(const char *path, json_t *object, size_t flags, int digits, si
     }
     flags |= JSON_REAL_PRECISION((size_t)digits) | JSON_ENCODE_ANY;
     size_t length = json_dumpb(object, NULL, 0, flags);
-    size_t room;
-    if (length == 0 || !tr_add(length, 2, &room) || !(text = malloc(room))) {
+    size_t capacity;
+    if (length == 0 || !tr_add(length, 2, &capacity) || !(text = malloc(capacity))) {
         tr_fail(err, TR_ENOMEM, "%s: no memory for the JSON text", path);
         goto end;
     }
@@ -86,9 +86,10 @@ int tr_json_load(const char *path, json_t **out, tr_error *err) {
         rc = tr_fail(err, TR_EIO, "%s: the file is empty, a JSON value is needed", path);
         goto fail;
     }
-    json_error_t fault;
-    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
-    if (!*out) rc = tr_fail(err, TR_EIO, "%s:%d: not JSON: %s", path, fault.line, fault.text);
+    json_error_t parse_error;
+    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse_error);
+    if (!*out)
+        rc = tr_fail(err, TR_EIO, "%s:%d: not JSON: %s", path, parse_error.line, parse_error.text);
 fail:
     tr_free(text);
     return rc;

@@ -132,12 +132,12 @@ static int read_header(tr_safetensors *f, tr_error *err) {
         code = tr_fail(err, TR_EIO,
                        "%s: the header does not start with '{': not a safetensors file", path);
     if (code == TR_OK) {
-        json_error_t fault;
-        f->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &fault);
+        json_error_t parse_error;
+        f->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &parse_error);
         f->data_begin = TR_ST_LENGTH + (int64_t)length;
         if (!f->header)
             code = tr_fail(err, TR_EIO, "%s: the header is not valid JSON (byte %d): %s", path,
-                           fault.position, fault.text);
+                           parse_error.position, parse_error.text);
     }
     tr_free(text);
     return code;

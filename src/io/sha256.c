@@ -1,7 +1,7 @@
 /* SHA-256 as in FIPS 180-4, for the fingerprint of a model.
  *
- * `bytes` counts what was added; the first bytes % 64 of `block` are what waits for a full block.
- * No tables are built and nothing is kept outside the struct: any number may run at once.
+ * `bytes` counts what was added; the first bytes % 64 of `block` are not hashed yet.
+ * No tables are built and all state is in the struct: any number may run at once.
  */
 #include "io/io.h"
 

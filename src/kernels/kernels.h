@@ -1,15 +1,16 @@
 /* The module `kernels`: inner loops, one table of them per instruction set (ISA).
  *
- * Kernels know no layers, no threads and allocate nothing. reference.c defines each of them in
- * plain C; the *_tmpl.c files are written in terms of vec.h and compiled once per ISA. All
+ * Kernels are independent of layers and threads and allocate nothing. reference.c defines each of
+ * them in plain C; the *_tmpl.c files are written in terms of vec.h and compiled once per ISA. All
  * tables give the same bits: every output element is one chain of fused multiply-adds in the order
  * that reference.c states, and vectors run across outputs. Where a vector must run along a sum
  * (linear_dx) the sum has eight lanes and one fixed tree in every ISA.
  *
  * Shapes: images are [h][w][c]; a row of weights is padded to a multiple of 8 with zeros.
- *   forward layout of convolution weights: [block][kh][kw * c][lane], blocks of 16 output channels,
- * the last of 8 where 8 or fewer are left, so that a block starts at (16 * block) * kh * kw * c;
- *   gather layout: [k][kh][kw * c padded to 8].
+ *   - forward layout of convolution weights (packed): [block][kh][kw * c][lane], blocks of 16
+ *     output channels, the last of 8 where 8 or fewer are left, so that a block starts at
+ *     16 * block * kh * kw * c;
+ *   - gather layout: [k][kh][kw * c padded to 8].
  * Buffers that are written carry TR_LANES elements of slack after their end; kernels may leave
  * anything in it. Inputs carry it too and may be read there.
  */
@@ -84,7 +85,7 @@ typedef struct tr_kernels {
                       const tr_real *w, tr_real *dx, int64_t n_dx);
 
     /* y[n][no] = relu?(bias + x[n][ni] w[ni][no]); no a multiple of 8; the rows of w lie in blocks
-     * of `rows` rows (the last may have fewer) that are `block_stride` elements block_stride; bias
+     * of `rows` rows (the last may have fewer) that begin `block_stride` elements apart; bias
      * NULL: zero; xs, ys: elements between rows. */
     void (*linear)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *w, int rows,
                    int64_t block_stride, const tr_real *bias, bool relu, tr_real *y, int64_t ys);
@@ -95,10 +96,11 @@ typedef struct tr_kernels {
     /* dw[ni][no] = x^T dz, summed over n in order. */
     void (*linear_dw)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz,
                       int64_t zs, tr_real *dw);
-    /* y[n][no] = relu?(part[0] + part[1] + ...), partials [n][no] at `block_stride` elements. */
+    /* y[n][no] = relu?(partials[0] + partials[1] + ...), each [n][no], `block_stride` elements
+     * apart. */
     void (*sum_partials)(int n, int no, const tr_real *partials, int64_t block_stride,
                          int n_partials, bool relu, tr_real *y, int64_t ys);
-    /* sum[k] += the rows of dy[n][k] (`step` elements block_stride); where y is given, only of the
+    /* sum[k] += the rows of dy[n][k] (`step` elements apart); where y is given, only of the
      * elements with y > 0. */
     void (*row_sum)(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step,
                     tr_real *sum);

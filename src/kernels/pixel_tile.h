@@ -1,11 +1,11 @@
 /* The register tile of convolutions with few output channels: vectors run along a row of pixels.
- * Private to this room.
+ * Private to this module.
  *
  * The tile of tile.h wastes the lanes that have no channel and loads an input element for each
  * multiply-add. Here a vector is 8 or 16 neighbouring pixels of one channel, and each of up to four
- * such vectors is multiplied with one weight of each of up to eight output channels. That wants an
- * input whose channels are block_stride, so one is made first: planes[c][h][width padded to 8]. A
- * sum's order is that of tile.h: rows of the window, then their elements.
+ * such vectors is multiplied with one weight of each of up to eight output channels. That needs a
+ * planar input, so one is made first: planes[c][h][width padded to 8]. A sum's order is that of
+ * tile.h: rows of the window, then their elements.
  */
 #ifndef TR_PIXEL_TILE_H
 #define TR_PIXEL_TILE_H

@@ -20,8 +20,8 @@ TR_INLINE int even_piece(int n, int most) {
 }
 
 /* How many vectors of each width a tile may accumulate in registers: TR_ACC8 and TR_ACC16, and of
- * rows of two vectors of 16: TR_PAIR_ROWS. The widest vector with instructions of its own: vwide,
- * TR_WIDE(f), TR_WIDTH lanes, TR_WIDE_ACC of them in pixel_tile.h. */
+ * rows of two vectors of 16: TR_PAIR_ROWS. The widest vector that the ISA has instructions for:
+ * vwide, TR_WIDE(f), TR_WIDTH lanes, TR_WIDE_ACC of them in pixel_tile.h. */
 #if defined(TR_ISA_AVX2) || defined(TR_ISA_AVX512)
 #include <immintrin.h>
 typedef __m256 v8;

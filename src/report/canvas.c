@@ -42,7 +42,7 @@ tr_rgb tr_series_colour(int i) {
 }
 
 /* fontconfig keeps live memory behind offsets instead of pointers, which a leak checker cannot
- * follow: builds with AddressSanitizer tell it so, for every program that draws. */
+ * follow: builds with AddressSanitizer exclude it, for every program that draws. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define TR_LEAK_CHECKER 1
@@ -62,7 +62,7 @@ const char *__lsan_default_suppressions(void) {
 #endif
 
 /* cairo and fontconfig may crash where memory ends in their middle, so nothing is begun that may
- * not have room. Of the system's fonts nobody knows what they need; cairo's own font is part of it,
+ * not have room. What the system's fonts need is unknown; cairo's built-in font is part of it,
  * but has only ASCII. */
 static int check_room(tr_canvas *canvas, double w, double h, tr_error *err) {
     int64_t needed = (int64_t)(8 * w * h) + DRAW_ROOM; /* the pixels, and the file at its worst */
@@ -115,20 +115,20 @@ void tr_canvas_close(tr_canvas *canvas) {
 
 typedef struct buffer {
     unsigned char *data;
-    size_t bytes, room;
+    size_t bytes, capacity;
 } buffer;
 
 static cairo_status_t collect(void *closure, const unsigned char *data, unsigned length) {
     buffer *b = closure;
     size_t bytes;
     if (!tr_add(b->bytes, length, &bytes)) return CAIRO_STATUS_NO_MEMORY;
-    if (bytes > b->room) {
-        size_t room;
-        if (!tr_mul(bytes, 2, &room)) return CAIRO_STATUS_NO_MEMORY;
-        unsigned char *grown = realloc(b->data, room);
+    if (bytes > b->capacity) {
+        size_t capacity;
+        if (!tr_mul(bytes, 2, &capacity)) return CAIRO_STATUS_NO_MEMORY;
+        unsigned char *grown = realloc(b->data, capacity);
         if (!grown) return CAIRO_STATUS_NO_MEMORY;
         b->data = grown;
-        b->room = room;
+        b->capacity = capacity;
     }
     memcpy(b->data + b->bytes, data, length);
     b->bytes = bytes;
@@ -245,7 +245,7 @@ static double advance(tr_canvas *canvas, const char *clean_text) {
 /* Cut `text` (of `bytes` bytes, too wide) to the most letters that fit with an ellipsis; the width.
  */
 static double shorten(tr_canvas *canvas, char text[TEXT_BYTES], size_t bytes, double max_width) {
-    char trial[TEXT_BYTES];
+    char candidate[TEXT_BYTES];
     uint16_t start[TEXT_BYTES]; /* of each letter */
     int letters = 0;
     for (size_t i = 0; i < bytes; i++)
@@ -253,9 +253,9 @@ static double shorten(tr_canvas *canvas, char text[TEXT_BYTES], size_t bytes, do
     int fits = 0, too_many = letters;
     while (too_many - fits > 1) {
         int middle = (fits + too_many) / 2;
-        memcpy(trial, text, start[middle]);
-        memcpy(trial + start[middle], ellipsis, sizeof ellipsis);
-        if (advance(canvas, trial) <= max_width)
+        memcpy(candidate, text, start[middle]);
+        memcpy(candidate + start[middle], ellipsis, sizeof ellipsis);
+        if (advance(canvas, candidate) <= max_width)
             fits = middle;
         else
             too_many = middle;

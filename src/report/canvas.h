@@ -2,7 +2,7 @@
  *
  * One unit is two pixels of the file, so that text stays crisp when a picture is enlarged. A canvas
  * belongs to one thread. cairo keeps the first failure of a drawing; tr_canvas_save reports it, so
- * that drawing code needs no checks of its own.
+ * that drawing code needs no checks.
  */
 #ifndef TR_CANVAS_H
 #define TR_CANVAS_H
@@ -15,7 +15,7 @@ typedef struct tr_rgb {
     double r, g, b;
 } tr_rgb;
 
-/* The colours of every picture, picked to be told apart by colour-blind eyes. */
+/* The colours of every picture, distinct for colour-blind readers. */
 extern const double tr_canvas_scale; /* pixels of a unit, unless the picture is huge */
 extern const tr_rgb tr_ink;          /* text */
 extern const tr_rgb tr_muted;        /* text of less weight */
@@ -59,7 +59,7 @@ void tr_canvas_line(tr_canvas *canvas, double x0, double y0, double x1, double y
  * ends in an ellipsis; max_width <= 0: as wide as it is (up to a few hundred letters). */
 void tr_canvas_text(tr_canvas *canvas, tr_font font, double x, double y, double align,
                     double max_width, const char *text);
-/* The same around (x, y), turned by a quarter to the left: it reads from the bottom to the top. */
+/* The same around (x, y), rotated by a quarter to the left: it reads from the bottom to the top. */
 void tr_canvas_text_up(tr_canvas *canvas, tr_font font, double x, double y, double align,
                        double max_width, const char *text);
 double tr_canvas_measure(tr_canvas *canvas, tr_font font, const char *text);

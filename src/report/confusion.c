@@ -31,7 +31,7 @@ typedef struct matrix {
     int n;
     double cell, left, top; /* side of a cell, corner of the matrix */
     double name_w;          /* room for names at the left */
-    bool upright;           /* names of columns are turned */
+    bool upright;           /* names of columns are rotated */
     tr_font name_font;
 } matrix;
 

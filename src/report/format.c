@@ -1,4 +1,4 @@
-/* Numbers as people read them. Every function writes at most 32 bytes and returns its `out`. */
+/* Numbers for display. Every function writes at most 32 bytes and returns its `out`. */
 #include "report/report.h"
 
 #include <inttypes.h>
@@ -45,7 +45,7 @@ char *tr_format_count(int64_t n, char *out) {
 }
 
 char *tr_format_seconds(double seconds, char *out) {
-    static const double most = 359999999; /* 99999:59:59: more is not a time anyone waits for */
+    static const double most = 359999999; /* 99999:59:59: the most that is shown */
     if (!(seconds >= 0) || isinf(seconds)) {
         snprintf(out, OUT_BYTES, "-:--");
         return out;

@@ -80,7 +80,7 @@ static int draw_image(tr_canvas *canvas, const tr_cell *cell, double x, double y
 }
 
 /* A check mark or a cross of about `size` units, left end at x, on the base line y: the verdict for
- * eyes that do not tell red from green. */
+ * readers who cannot distinguish red from green. */
 static void draw_verdict(tr_canvas *canvas, bool right, double x, double y, double size) {
     cairo_t *cr = canvas->cr;
     tr_canvas_colour(canvas, right ? tr_right : tr_wrong);
@@ -132,9 +132,9 @@ int tr_draw_grid(const char *path, const char *title, const tr_cell *cells, int 
     tr_canvas canvas = {0};
     int rc = tr_canvas_open(&canvas, 1, 1, err);
     if (rc) return rc;
-    double wanted = fmin(tr_canvas_measure(&canvas, tr_font_title, title), 4 * IMAGE);
+    double title_w = fmin(tr_canvas_measure(&canvas, tr_font_title, title), 4 * IMAGE);
     tr_canvas_close(&canvas);
-    double inner = fmax(width, wanted + 2 * MARGIN);
+    double inner = fmax(width, title_w + 2 * MARGIN);
     double left = MARGIN + (inner - width) / 2;
     width = inner;
 

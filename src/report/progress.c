@@ -1,7 +1,7 @@
 /* The progress line: one line of a terminal, redrawn in place, or lines in a log.
  *
  * It never takes the last column, so that the cursor stays in the line, and it never leaves more on
- * the screen than it wipes. The terminal's width is asked for at each redraw; where it became less
+ * the screen than it wipes. The terminal's width is read at each redraw; where it became less
  * than what is shown, the terminal has wrapped that, and all its rows are wiped. One thread at a
  * time.
  */

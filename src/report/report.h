@@ -1,5 +1,5 @@
-/* The module `report`: pictures (cairo) and the terminal. It is given numbers and names and shows
- * them to people; it decides nothing. */
+/* The module `report`: pictures (cairo) and the terminal. It displays the numbers and names that it
+ * is given; it decides nothing. */
 #ifndef TR_REPORT_H
 #define TR_REPORT_H
 
@@ -67,7 +67,7 @@ void tr_progress_update(tr_progress *progress, const char *label, int64_t done, 
 /* Wipe the line: other text is about to be printed. */
 void tr_progress_clear(tr_progress *progress);
 
-/* Numbers for people. */
+/* Numbers for display. */
 
 /* With so many decimals, 2.2128 -> "2.213", and with an exponent where these say nothing or there
  * are more than six digits before them: 5.571e22 -> "5.57e+22", 4e-7 -> "4.00e-07". out has 32

@@ -11,7 +11,7 @@ static const tr_key train_keys[] = {
     {"epochs", TR_KEY_INT, offsetof(tr_train_args, epochs), "1", 0, 1000000, NULL,
      "times through the training set"},
     {"seed", TR_KEY_INT, offsetof(tr_train_args, seed), "0", 0,
-     9007199254740991.0 /* doubles tell all of them apart */, NULL,
+     9007199254740991.0 /* exact in double */, NULL,
      "start of all random numbers: weights, order of the data"},
     /* in the order of tr_generator */
     {"generator", TR_KEY_CHOICE, offsetof(tr_train_args, generator), "philox", 0, 0, "philox torch",
@@ -31,7 +31,7 @@ static const tr_key run_keys[] = {
     {"isa", TR_KEY_STRING, offsetof(tr_run_args, isa), "auto", 0, 0, NULL,
      "instruction set of the kernels; never changes the result"},
     {"numa", TR_KEY_CHOICE, offsetof(tr_run_args, numa), "spread", 0, 0, "spread compact",
-     "place neighbouring threads on different NUMA nodes (bandwidth) or on one (short ways)"},
+     "place neighbouring threads on different NUMA nodes (bandwidth) or on one (latency)"},
     {"oversubscribe", TR_KEY_BOOL, offsetof(tr_run_args, oversubscribe), "false", 0, 0, NULL,
      "run all threads even where there are more than CPUs: slow, for tests"},
     {"shard", TR_KEY_INT, offsetof(tr_run_args, shard), "auto", 1, 1 << 20, "auto",
@@ -91,7 +91,7 @@ int tr_sections(tr_section *out, int max) {
          "line does by itself. Its value is that of its last line. In a line called layer1, a "
          "block's conv is layer1.conv."},
         {NULL, loss_schemas, tr_n_losses, "loss", false, "loss",
-         "What the network's output is held against: type = a loss, and its keys."},
+         "What the network's output is compared with: type = a loss, and its keys."},
         {NULL, optimizer_schemas, tr_n_optimizers, "optimizer", false, "optimizer",
          "How gradients change the weights: type = an optimizer, and its keys."},
         {NULL, schedule_schemas, tr_n_schedules, "schedule", false, "schedule",

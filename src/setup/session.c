@@ -1,10 +1,10 @@
-/* Opening what a configuration names, in the order in which its faults should be found. */
+/* Opening what a configuration names, in the order in which its errors should be found. */
 #include "setup/setup.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* A wrong name, or one that this CPU lacks, is told with its place. */
+/* A wrong name, or one that this CPU lacks, is reported at its key. */
 static int choose_kernels(tr_session *s, tr_error *err) {
     enum { MOST = 16 };
     const char *isa = s->experiment.run.isa, *names[MOST] = {"auto"};
@@ -51,7 +51,7 @@ static int open_data(tr_session *s, bool with_training, const tr_watch *watch, t
     return tr_pipeline_create(pairs, n, s->test.c, &s->pipeline, err);
 }
 
-/* What only the data set's size can tell. */
+/* Needs the data set's size. */
 static int check_loader(tr_session *s, tr_error *err) {
     const tr_experiment *e = &s->experiment;
     tr_places keys = tr_doc_places(e->doc, "loader");
@@ -83,7 +83,7 @@ tr_loader_args tr_session_loader(const tr_session *s) {
     return args;
 }
 
-/* The images themselves, when nothing else can be wrong and they are known to have room. */
+/* The images themselves, when everything else is checked and they are known to fit. */
 static int load_data(tr_session *s, bool with_training, const tr_watch *watch, tr_error *err) {
     int code = look(watch);
     if (code == TR_OK && with_training) {

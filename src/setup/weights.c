@@ -1,6 +1,6 @@
 /* Weights to and from model files, and their sum.
  *
- * A file is matched with the network before the first value is read: each parameter wants a tensor
+ * A file is matched with the network before the first value is read: each parameter needs a tensor
  * of its name and shape, and nothing that could be a parameter may be left over. Wrappers of
  * PyTorch put a prefix in front of every name (`module.` of DataParallel, `_orig_mod.` of compile,
  * one inside the other): components that all names share are taken off until the names fit.
@@ -138,7 +138,7 @@ static int check_shape(const char *path, const tr_tensor *has, const tr_tensor *
                           has->name, extents(has, a), extents(wants, b));
 }
 
-/* Names that do not fit: what is wanted, what is there. taken[i]: by a parameter. */
+/* Names that do not fit: what is needed, what is there. taken[i]: by a parameter. */
 static int names_failure(const char *path, const weights *w, const int *match, const names *list,
                          const bool *taken, size_t prefix, tr_error *err) {
     const char *missing = NULL, *left = NULL;

@@ -1,8 +1,8 @@
 /* Binding the calling thread to CPUs, through hwloc so that it is portable.
  *
- * hwloc wants a topology to bind by. One of this machine, as bare as can be, is loaded at the first
- * use (about 4 ms) and kept for the life of the process: it is read-only, so threads share it.
- * Failure to bind is never an error: the thread runs elsewhere and the results are the same.
+ * hwloc needs a topology to bind by. One of this machine, as small as possible, is loaded at the
+ * first use (about 4 ms) and kept for the life of the process: it is read-only, so threads share
+ * it. Failure to bind is never an error: the thread runs elsewhere and the results are the same.
  */
 #include <hwloc.h>
 
@@ -25,7 +25,7 @@ bool tr_sysfs_knows_cpus(void) {
 
 static void load_machine(void) {
     if (!tr_may_ask_hwloc()) return;
-    /* Discovery must not move the thread that happens to come here first. */
+    /* Discovery must not move the thread that calls this first. */
     const unsigned long flags =
         HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM | HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING;
     hwloc_topology_t topology;

@@ -1,9 +1,9 @@
-/* A call's own thread: the library computes there, and its caller's thread waits.
+/* The thread of a call: the library computes there, and its caller's thread waits.
  *
  * Nothing of the caller's thread is changed or relied on: neither its stack, which may be small,
- * nor its floating-point mode, locale, signal mask, binding or OpenMP settings. What main asks of
- * the caller (tr_call_host) runs on the caller's thread as the caller left it. As the thread is
- * new, so are the threads that OpenMP gives it: those of a host's own regions are not touched.
+ * nor its floating-point mode, locale, signal mask, binding or OpenMP settings. What main has
+ * the caller run (tr_call_host) runs on the caller's thread as the caller left it. As the thread
+ * is new, so are the threads that OpenMP gives it: those of the program's regions are not used.
  *
  * Protocol: `function` belongs to main's thread while it is NULL and to the caller's otherwise;
  * both look at it, and at `done`, under the mutex.
@@ -59,7 +59,7 @@ static int run_main(tr_call *call) {
     if (plain == (locale_t)0) return tr_fail(call->err, TR_ENOMEM, "the C locale cannot be loaded");
     locale_t before = uselocale(plain);
     fesetenv(FE_DFL_ENV); /* a new thread has its creator's mode */
-    /* The number of threads is what placement says; these are settings of this thread alone. */
+    /* The number of threads is the placement's; these are settings of this thread alone. */
     omp_set_dynamic(0);
     if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
     int code = call->main(call, call->arg);
@@ -94,10 +94,11 @@ int tr_call_host(tr_call *call, int (*function)(void *arg), void *arg) {
 
 /* Signals are for the caller's threads; those that an instruction causes are for their thread. */
 static void block_signals(sigset_t *before) {
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
     sigset_t set;
     sigfillset(&set);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&set, own[i]);
+    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
+        sigdelset(&set, synchronous[i]);
     pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
@@ -118,9 +119,9 @@ static int start(tr_call *call, pthread_t *thread) {
     return reason;
 }
 
-/* Run what main asks for until it has ended. Where a function forked and returned in the child,
- * too, main's thread is missing there: false. */
-static bool serve(tr_call *call) {
+/* Run the functions that main passes until it has ended. Where a function forked and returned in
+ * the child, too, main's thread is missing there: false. */
+static bool caller_loop(tr_call *call) {
     long self = tr_process_id();
     pthread_mutex_lock(&call->mutex);
     while (!call->done) {
@@ -145,7 +146,7 @@ static int run(tr_call *call) {
     int reason = start(call, &thread);
     if (reason != 0)
         return tr_fail(call->err, TR_ESYSTEM, "a thread cannot be started: %s", strerror(reason));
-    if (!serve(call))
+    if (!caller_loop(call))
         return tr_fail(call->err, TR_ESYSTEM,
                        "this process was forked by the listener, and the thread that computes is "
                        "in its parent only");

@@ -1,5 +1,5 @@
 /* What the environment says about OpenMP's threads, read as libgomp reads it. A value that libgomp
- * calls invalid (with a message of its own) is as good as none here, too. */
+ * reports as invalid counts as not set here, too. */
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -71,7 +71,7 @@ size_t tr_thread_stack(const char **name) {
 }
 
 tr_binder tr_real_binder(void) {
-    /* OMP_PROC_BIND=false cannot be told from no wish at all by OpenMP's own functions. */
+    /* OMP_PROC_BIND=false looks the same as not set to OpenMP's functions. */
     if (omp_get_proc_bind() != omp_proc_bind_false) return TR_BINDER_OPENMP;
     return getenv("OMP_PROC_BIND") != NULL ? TR_BINDER_USER : TR_BINDER_SELF;
 }

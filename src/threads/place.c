@@ -3,8 +3,8 @@
  * CPUs are put in one order of preference and threads take them from the front:
  *   1. the first CPU of every core before any SMT sibling,
  *   2. among those, faster kinds of core before slower ones,
- *   3. among those, NUMA nodes in turn (spread) or one after the other (compact),
- *   4. the machine's own order.
+ *   3. among those, NUMA nodes round-robin (spread) or one after the other (compact),
+ *   4. the machine's order.
  * Example, 2 nodes of 2 cores of 2 CPUs numbered 0-7: spread 0 4 2 6 1 5 3 7, compact 0 2 4 6 1 3
  * 5 7.
  */
@@ -17,14 +17,14 @@
 
 typedef struct seat {
     const tr_cpu *cpu;
-    int turn; /* spread: how many of the same preference its node has before it; compact: 0 */
+    int round; /* spread: how many of the same preference its node has before it; compact: 0 */
 } seat;
 
 static int by_preference(const void *left, const void *right) {
     const seat *a = left, *b = right;
     if (a->cpu->smt != b->cpu->smt) return a->cpu->smt < b->cpu->smt ? -1 : 1;
     if (a->cpu->speed != b->cpu->speed) return a->cpu->speed > b->cpu->speed ? -1 : 1;
-    if (a->turn != b->turn) return a->turn < b->turn ? -1 : 1;
+    if (a->round != b->round) return a->round < b->round ? -1 : 1;
     if (a->cpu->node != b->cpu->node) return a->cpu->node < b->cpu->node ? -1 : 1;
     return a->cpu < b->cpu ? -1 : a->cpu > b->cpu;
 }
@@ -42,7 +42,7 @@ static void order_seats(const tr_topology *t, tr_spread spread, seat *seats) {
     for (int i = 1; i < t->n_cpus; i++) { /* seats of one preference and node now lie together */
         const tr_cpu *a = seats[i - 1].cpu, *b = seats[i].cpu;
         bool same = a->smt == b->smt && a->speed == b->speed && a->node == b->node;
-        seats[i].turn = same ? seats[i - 1].turn + 1 : 0;
+        seats[i].round = same ? seats[i - 1].round + 1 : 0;
     }
     qsort(seats, (size_t)t->n_cpus, sizeof *seats, by_preference);
 }
@@ -133,7 +133,7 @@ int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool 
         out->n_nodes += !seen[t->n_cores + seats[i].cpu->node]++;
     }
 
-    /* A synthetic machine is planned as if it were bound: that is what it is for. */
+    /* A synthetic machine is planned as if it were bound: tests use it so. */
     bool seated = out->n_active <= t->n_cpus &&
                   (t->binder == TR_BINDER_SELF || t->binder == TR_BINDER_SYNTHETIC);
     out->bind = seated && t->binder == TR_BINDER_SELF;

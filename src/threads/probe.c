@@ -1,9 +1,9 @@
-/* Can so many threads be started? Asked before a region is opened, because libgomp ends the process
- * when one of its threads cannot be.
+/* Can so many threads be started? Tested before a region is opened, because libgomp ends the
+ * process when one of its threads cannot be.
  *
- * All are started at once, with the stack that OpenMP will give them, and end again; what then
- * counts in no limit any more is free for OpenMP. Whoever takes it in between, as another process
- * under the same limit can, still makes libgomp end the process.
+ * All are started at once, with the stack that OpenMP will give them, and end again; OpenMP can
+ * then start as many. If another process under the same limit starts threads in between, libgomp
+ * still ends the process.
  */
 #include <errno.h>
 #include <string.h>
@@ -30,7 +30,7 @@ typedef struct probe_thread {
     long id;
 } probe_thread;
 
-/* The bytes of this thread's stack that are still free; SIZE_MAX where the system does not say. */
+/* The bytes of this thread's stack that are still free; SIZE_MAX where unknown. */
 static size_t free_stack(void) {
     pthread_attr_t attributes;
     void *lowest = NULL;
@@ -84,7 +84,7 @@ static void unlock_starting(void) {
     pthread_mutex_unlock(&starting);
 }
 
-/* A fork waits until nobody starts threads: in its child the lock would stay locked. */
+/* A fork waits until no thread is starting others: in its child the lock would stay locked. */
 static void watch_forks(void) {
     (void)pthread_atfork(lock_starting, unlock_starting, unlock_starting);
 }

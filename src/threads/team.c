@@ -1,24 +1,25 @@
-/* The team: one OpenMP region for a whole run, with our own jobs and barriers inside it.
+/* The team: one OpenMP region for a whole run, with its own jobs and barriers.
  *
  * Everything between threads goes through mailboxes: words with one sender and one receiver at a
- * time, each on a cache line of the receiver. A mailbox holds 2 * sequence + asleep.
+ * time, each on a cache line of the receiver. A mailbox holds 2 * sequence number + asleep.
  *
- *   post   exchanges the word for a new sequence. If the old word said `asleep`, it wakes the
- * owner. await  spins until the sequence is there, for a bounded time; then turns `asleep` on with
- * a compare-and-swap (which fails if the sequence came meanwhile) and waits on its condition
- *          variable, looking at the word again under its mutex.
+ *   post:  exchanges the word for a new sequence number. If `asleep` was set in the old word, it
+ *          wakes the owner.
+ *   await: spins until the sequence number is there, for a bounded time; then sets `asleep` with a
+ *          compare-and-swap (which fails if the number came meanwhile) and waits on its condition
+ *          variable, checking the word again under its mutex.
  *
  * No wake-up is lost: exchange and compare-and-swap of one word are ordered, so either the sender
- * sees `asleep` or the owner sees the sequence; and the sender passes through the owner's mutex
- * between exchange and signal, so the owner either looks at the word after the exchange or is
+ * sees `asleep` or the owner sees the number; and the sender passes through the owner's mutex
+ * between exchange and signal, so the owner either checks the word after the exchange or is
  * waiting already. The exchange is a release, the read that ends await an acquire: what was written
  * before post is seen after await, and so, hop by hop, across a barrier, a job's start and its end.
  *
  * Jobs go down a binomial tree from thread 0 (the parent of a thread is the thread without its
  * lowest set bit) and their ends come back up it. The barrier is the dissemination barrier of
  * Hensgen, Finkel and Manber (1988): in round k thread r posts to r + 2^k and awaits r - 2^k,
- * modulo n; ceil(log2 n) rounds, so that two threads pay one crossing of a cache line. One thread
- * pays no atomics at all.
+ * modulo n; ceil(log2 n) rounds, so that two threads cost one transfer of a cache line. One thread
+ * uses no atomics at all.
  */
 #include <assert.h>
 #include <fenv.h>
@@ -52,22 +53,22 @@ typedef struct team_job {
     void (*run)(int thread, void *arg); /* NULL: leave the region */
     void *arg;
     int n;            /* threads 0..n-1 take part */
-    uint64_t barrier; /* sequence of the last barrier before this job */
+    uint64_t barrier; /* sequence number of the last barrier before this job */
 } team_job;
 
 /* What belongs to one thread. */
 typedef struct member {
-    _Alignas(TR_ALIGN) mailbox start; /* sequence: number of the job in `next`, on the same line */
+    _Alignas(TR_ALIGN) mailbox start; /* the number of the job in `next`, on the same line */
     team_job next;            /* written by the parent before it posts, read by the owner after */
     line done[MAX_ROUNDS];    /* from child r + 2^k: number of the job that its sub-tree has done */
-    line arrived[MAX_ROUNDS]; /* from r - 2^k: sequence of the barrier it has reached */
+    line arrived[MAX_ROUNDS]; /* from r - 2^k: number of the barrier it has reached */
 
     /* The owner's alone. */
-    _Alignas(TR_ALIGN) uint64_t barrier; /* sequence of the last barrier: same for all n after it */
+    _Alignas(TR_ALIGN) uint64_t barrier; /* number of the last barrier: same for all n after it */
     uint64_t number;                     /* of the last job (thread 0: given, others: received) */
     int n;                               /* threads of the current job */
 
-    /* For sleep. The mutex protects no data; it orders a look at a mailbox and the wait. */
+    /* For sleep. The mutex protects no data; it orders the check of a mailbox and the wait. */
     bool made; /* the two below */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -89,7 +90,7 @@ static void post(member *owner, mailbox *box, uint64_t sequence) {
     pthread_cond_signal(&owner->wake);
 }
 
-/* "At least": the sender may already be one sequence further. */
+/* "At least": the sender may already be one number further. */
 static bool has(const mailbox *box, uint64_t sequence) {
     return atomic_load_explicit(box, memory_order_acquire) >> 1 >= sequence;
 }
@@ -97,7 +98,7 @@ static bool has(const mailbox *box, uint64_t sequence) {
 static void sleep_until(member *me, mailbox *box, uint64_t sequence) {
     uint64_t seen = atomic_load_explicit(box, memory_order_acquire);
     if (seen >> 1 >= sequence) return;
-    /* On failure the sender came between, and it can only have brought the sequence. */
+    /* On failure the sender came between, and it can only have brought the number. */
     if (!atomic_compare_exchange_strong_explicit(box, &seen, seen | 1, memory_order_acq_rel,
                                                  memory_order_acquire))
         return;
@@ -154,7 +155,7 @@ static void report_done(tr_team *team, int thread, uint64_t number) {
     post(parent, &parent->done[__builtin_ctz((unsigned)thread)].box, number);
 }
 
-/* The life of every thread but 0. */
+/* The jobs of every thread but 0. */
 static void worker_loop(tr_team *team, int thread) {
     member *me = &team->members[thread];
     for (;;) {
@@ -256,7 +257,7 @@ int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void 
     }
 
     /* OpenMP's threads outlive the region and new ones inherit the binding of the thread that opens
-     * it, so each binds itself inside and leaves as it came; so too for the floating-point mode. */
+     * it, so each binds itself in it and restores its binding, and the floating-point mode, too. */
     int n_given = 0;
 #pragma omp parallel num_threads(team.size)
     {

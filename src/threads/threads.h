@@ -1,7 +1,7 @@
-/* The module `threads`: which CPUs there are, who runs where, and the OpenMP team.
+/* The module `threads`: which CPUs there are, which thread runs where, and the OpenMP team.
  *
- * The only room with `#pragma omp`. Results never depend on anything decided here: work is cut by
- * tr_part over units that the configuration fixes, whatever the number of threads.
+ * The only module with `#pragma omp`. Results never depend on anything decided here: work is
+ * divided by tr_part over units that the configuration fixes, whatever the number of threads.
  */
 #ifndef TR_THREADS_H
 #define TR_THREADS_H
@@ -13,8 +13,8 @@
 typedef struct tr_topology tr_topology;
 
 typedef enum tr_spread {
-    TR_SPREAD, /* neighbours in thread go to different NUMA nodes: the most memory bandwidth */
-    TR_COMPACT /* fill one NUMA node before the next: the shortest way between threads */
+    TR_SPREAD, /* neighbouring threads on different NUMA nodes: the most memory bandwidth */
+    TR_COMPACT /* fill one NUMA node before the next: the least latency between threads */
 } tr_spread;
 
 /* The machine as this process may use it (cpuset and quota; synthetic NULL or ""), or a synthetic
@@ -63,14 +63,14 @@ int tr_place(const tr_topology *topology, int n_threads, tr_spread spread, bool 
 /* Bind the calling thread to the CPUs of a cpulist ("" : leave it). Failure is not an error. */
 void tr_bind_self(const char *cpulist);
 
-/* ---- a call's own thread (call.c) ---- */
+/* ---- the thread of a call (call.c) ---- */
 
 typedef struct tr_call tr_call;
 
 /* Run main(call, arg) on a new thread and return what it returns: with round-to-nearest, the C
- * locale, a stack of our own size and signals blocked, so that nothing of the caller's thread is
+ * locale, a stack of known size and signals blocked, so that nothing of the caller's thread is
  * changed and nothing of it changes a result. The caller's thread waits, and runs what
- * tr_call_host asks of it. TR_ESYSTEM where no thread can be started, inside a parallel region of
+ * tr_call_host passes to it. TR_ESYSTEM where no thread can be started, within a parallel region of
  * OpenMP, and in the child of a process that had opened a team. */
 int tr_call_run(int (*main)(tr_call *call, void *arg), void *arg, tr_error *err);
 /* On main's thread: run function(arg) on the caller's and return what it returns. */
@@ -90,11 +90,11 @@ typedef struct tr_team tr_team;
 int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void *arg), void *arg,
                 tr_error *err);
 int tr_team_size(const tr_team *team);
-/* Run job(thread, arg) on threads 0..n-1 (n <= size; the rest stay asleep or waiting) and return
+/* Run job(thread, arg) on threads 0..n-1 (n <= size; the others stay asleep or waiting) and return
  * when all are done. Thread 0 only. Costs about a microsecond when the others are still spinning.
  */
 void tr_team_do(tr_team *team, int n, void (*job)(int thread, void *arg), void *arg);
-/* Inside a job: wait until all n threads of the job are here. Writes before it are seen after it.
+/* In a job: wait until all n threads of the job have called it. Writes before it are seen after it.
  * All n threads must pass the same number of barriers in a job. */
 void tr_team_barrier(tr_team *team, int thread);
 

@@ -18,8 +18,8 @@ int tr_runnable(int n_cpus, double quota) {
     return quota <= 1 ? 1 : (int)ceil(quota);
 }
 
-/* Where OpenMP binds, it has already bound the initial thread to its first place: the thread's own
- * binding says nothing, the places do. */
+/* Where OpenMP binds, it has already bound the initial thread to its first place: the thread's
+ * binding means nothing, the places do. */
 static bool add_places(hwloc_bitmap_t set) {
     int n_places = omp_get_num_places();
     for (int p = 0; p < n_places; p++) {
@@ -35,7 +35,7 @@ static bool add_places(hwloc_bitmap_t set) {
     return true;
 }
 
-/* The CPUs that this process may use. Where the system does not say, as in a sandbox that refuses
+/* The CPUs that this process may use. Where the system refuses to say, as in a sandbox that refuses
  * sched_getaffinity, those that are on, none of which may be bound to. */
 static bool find_cpus(hwloc_bitmap_t set, tr_binder *binder) {
     int n;
@@ -51,9 +51,9 @@ static bool find_cpus(hwloc_bitmap_t set, tr_binder *binder) {
     return hwloc_bitmap_set_range(set, 0, tr_n_online_cpus() - 1) == 0;
 }
 
-/* This machine as hwloc sees it, cut to the CPUs of `set`; false where hwloc cannot say anything
- * about them. hwloc's own flag for the cut is of no use: it asks for the binding of the process,
- * and says nothing where its threads have different ones. */
+/* This machine as hwloc sees it, restricted to the CPUs of `set`; false where hwloc has none of
+ * them. hwloc's flag for that is of no use: it reads the binding of the process, and has no effect
+ * where its threads have different ones. */
 static bool load_real(hwloc_topology_t hw, hwloc_const_bitmap_t set) {
     if (!tr_sysfs_knows_cpus())
         hwloc_topology_set_components(hw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "linux");
@@ -77,7 +77,7 @@ static int load_synthetic(hwloc_topology_t hw, const char *text, tr_error *err) 
     return TR_OK;
 }
 
-/* The rank of a CPU's kind; 0 where hwloc knows no order among kinds. */
+/* The order of a CPU's kind by speed; 0 where hwloc has no order of kinds. */
 static int speed_of(hwloc_topology_t hw, hwloc_obj_t pu) {
     int kind = hwloc_cpukinds_get_by_cpuset(hw, pu->cpuset, 0);
     int efficiency = 0;
@@ -86,8 +86,8 @@ static int speed_of(hwloc_topology_t hw, hwloc_obj_t pu) {
     return efficiency > 0 ? efficiency : 0;
 }
 
-/* What tells a CPU's NUMA node: 1 + the index of the first of its nodes (a machine may give it a
- * fast and a large one), 0 where it has none. */
+/* What identifies a CPU's NUMA node: 1 + the index of the first of its nodes (a machine may give it
+ * a fast and a large one), 0 where it has none. */
 static int node_of(hwloc_obj_t pu) {
     return pu->nodeset != NULL ? hwloc_bitmap_first(pu->nodeset) + 1 : 0;
 }
@@ -111,7 +111,7 @@ static void list_cpus(hwloc_topology_t hw, tr_topology *t) {
     }
 }
 
-/* Each CPU a core of its own, all on one node. */
+/* Each CPU a core, all on one node. */
 static void list_flat(hwloc_const_bitmap_t set, tr_topology *t) {
     int os = -1;
     for (int i = 0; i < t->n_cpus; i++) {
@@ -142,8 +142,8 @@ static int fill_synthetic(const char *text, tr_topology *t, tr_error *err) {
     return code;
 }
 
-/* Without hwloc's help the list is flat. It is not even asked where the system does not say which
- * CPUs are ours: hwloc 2.9 asks the same question again and again until there is an answer. */
+/* Without hwloc the list is flat. It is not called where the system refuses to say which CPUs the
+ * process may use: hwloc 2.9 repeats that call for ever. */
 static int fill_real(tr_topology *t, tr_error *err) {
     hwloc_topology_t hw = NULL;
     hwloc_bitmap_t set = hwloc_bitmap_alloc();

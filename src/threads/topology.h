@@ -13,17 +13,17 @@ typedef struct tr_cpu {
     int core;  /* 0..n_cores-1 */
     int smt;   /* which of its core's usable CPUs: 0 the first, 1 its sibling, ... */
     int node;  /* 0..n_nodes-1; some of these numbers may name no node */
-    int speed; /* rank of its kind: higher is faster; equal where the machine has one kind */
+    int speed; /* order of its kind: higher is faster; equal where the machine has one kind */
 } tr_cpu;
 
-/* Who decides where threads run. */
+/* What decides where threads run. */
 typedef enum tr_binder {
-    TR_BINDER_SELF,      /* we do: each thread binds itself */
-    TR_BINDER_SYNTHETIC, /* nobody: the machine is not this one */
+    TR_BINDER_SELF,      /* the team: each thread binds itself */
+    TR_BINDER_SYNTHETIC, /* nothing: the machine is not this one */
     TR_BINDER_QUOTA,     /* the scheduler: the control group grants fewer CPUs than are visible, and
                             whoever shares them would bind to the same first ones */
     TR_BINDER_USER,      /* the scheduler, by OMP_PROC_BIND=false */
-    TR_BINDER_UNKNOWN,   /* the scheduler: the system does not say which CPUs are ours */
+    TR_BINDER_UNKNOWN,   /* the scheduler: which CPUs the process may use is unknown */
     TR_BINDER_OPENMP     /* OpenMP, by OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY */
 } tr_binder;
 
@@ -48,15 +48,16 @@ size_t tr_parse_stack_size(const char *text);
 /* OMP_NUM_THREADS, or 0; OMP_THREAD_LIMIT, or INT_MAX. */
 int tr_default_threads(void);
 int tr_thread_limit(void);
-/* The stack of OpenMP's threads, and the variable that says so; 0 and NULL: the system's default.
+/* The stack of OpenMP's threads, and the variable that sets it; 0 and NULL: the system's default.
  */
 size_t tr_thread_stack(const char **name);
-/* Who binds on this machine: the user's wish alone. */
+/* What binds on this machine, by the user's variables alone. */
 tr_binder tr_real_binder(void);
 
 /* ---- threads and forks ---- */
 
-/* One thread of the process at a time starts threads: what one has probed no other takes (probe.c).
+/* One thread of the process at a time starts threads: what one has probed no other uses up
+ * (probe.c).
  */
 void tr_start_begin(void);
 void tr_start_end(void);
@@ -68,9 +69,9 @@ int tr_check_fork(tr_error *err);
 
 /* ---- hwloc and binding of the calling thread (bind.c) ---- */
 
-/* May hwloc be asked about this machine? Not where sched_getaffinity is refused: it hangs. */
+/* Can hwloc discover this machine? Not where sched_getaffinity is refused: it hangs. */
 bool tr_may_ask_hwloc(void);
-/* Does /sys tell about CPUs? Where it does not, hwloc's reader of it only prints complaints. */
+/* Does /sys describe CPUs? Where it does not, hwloc's reader of it only prints errors. */
 bool tr_sysfs_knows_cpus(void);
 
 /* Bind to one CPU and return what undoes it, or NULL where the thread stays as it was. */

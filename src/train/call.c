@@ -1,4 +1,4 @@
-/* The public calls that compute, each on a thread of its own: see threads/call.c.
+/* The public calls that compute, each on a new thread: see threads/call.c.
  *
  * A listener runs on the thread of its caller, as the caller left it.
  */

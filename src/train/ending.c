@@ -40,12 +40,12 @@ void tr_training_tested(tr_training *t) {
 
 int tr_training_save(tr_training *t) {
     const tr_event *e = &t->event;
-    char fault[TR_NONFINITE], sha256[65];
-    if (!tr_weights_finite(t->session.graph, fault))
+    char problem[TR_NONFINITE], sha256[65];
+    if (!tr_weights_finite(t->session.graph, problem))
         return tr_fail(t->err, TR_ENONFINITE,
                        "%s after step %lld (epoch %d, step %lld), it is not saved: try a smaller "
                        "optimizer.lr or weight_decay",
-                       fault, (long long)e->global_step, e->epoch, (long long)e->step);
+                       problem, (long long)e->global_step, e->epoch, (long long)e->step);
     int code = tr_session_save(&t->session, t->dir.file[TR_FILE_MODEL], sha256, t->err);
     if (code) return code; /* what the summary says is still true */
     memcpy(t->summary->weights_sha256, sha256, sizeof sha256);
@@ -117,7 +117,7 @@ int tr_training_end(tr_training *t, int code) {
         int saved = save_last_step(t);
         if (saved) code = saved;
     }
-    if (code) { /* whether that can be written or not: the failure is told already */
+    if (code) { /* the failure is reported whether this can be written or not */
         const char *reason = t->err->text[0] ? t->err->text : tr_error_meaning(code);
         write_summary(t, code == TR_ECANCELED ? "stopped" : "failed", reason, NULL);
     }

@@ -1,4 +1,4 @@
-/* What a listener is told while a run goes on, and how it stops one. */
+/* The events that a listener gets during a run, and how it stops one. */
 #include "train/training.h"
 
 enum { PROGRESS_MILLISECONDS = 50 };

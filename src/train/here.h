@@ -1,8 +1,8 @@
 /* Private to this module: the public calls that compute, on the calling thread.
  *
- * Each means what its namesake of trainer.h says. call.c runs them on a thread of the library's
- * own, as the calling one may have any stack, floating-point mode and locale. A listener given to
- * these is called on the thread that runs them.
+ * Each means what its namesake of trainer.h says. call.c runs them on a thread of the
+ * library, as the calling one may have any stack, floating-point mode and locale. A listener given
+ * to these is called on the thread that runs them.
  */
 #ifndef TR_HERE_H
 #define TR_HERE_H

@@ -80,8 +80,8 @@ static int draw_predictions(const char *path, const tr_session *s, const tr_hist
     int code = choose(s, 1, s->test.n, images, &n, err);
     if (code) return code;
     for (int i = 0; i < n; i++) predicted[i] = test->predicted[images[i]];
-    return tr_picture_images(path, "Test images: what they are, and what the network says",
-                             &s->test, images, predicted, n, err);
+    return tr_picture_images(path, "Test images: true and predicted classes", &s->test, images,
+                             predicted, n, err);
 }
 
 static int draw_confusion(const char *path, const tr_session *s, const tr_history *history,

@@ -1,7 +1,7 @@
 /* Chosen images through a trained network: tr_predict.
  *
  * Batches are as large as those of tr_evaluate, so that a prediction has the same bits there and
- * here, however many are asked for.
+ * here, however many are requested.
  */
 #include <math.h>
 

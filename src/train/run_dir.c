@@ -46,9 +46,9 @@ static int name_files(const char *path, tr_run_dir *out, tr_error *err) {
     return TR_ENOMEM;
 }
 
-/* Files of all names can be made and none is there; `lock` is looked at unless it is ours. */
-static int check_free(const tr_run_dir *dir, bool ours, tr_error *err) {
-    for (int i = ours ? TR_FILE_LOCK + 1 : TR_FILE_LOCK; i < TR_N_RUN_FILES; i++) {
+/* Files of all names can be made and none is there; `lock` is checked unless this run made it. */
+static int check_free(const tr_run_dir *dir, bool locked, tr_error *err) {
+    for (int i = locked ? TR_FILE_LOCK + 1 : TR_FILE_LOCK; i < TR_N_RUN_FILES; i++) {
         int found = tr_look(dir->file[i], err);
         if (found < 0) return found;
         if (found && i == TR_FILE_LOCK)
@@ -87,7 +87,7 @@ static int write_config(const tr_run_dir *dir, const tr_session *s, tr_error *er
     return code;
 }
 
-/* With the lock, which is ours from here on. */
+/* With the lock, which this run holds from here on. */
 static int settle(const tr_run_dir *dir, const tr_session *s, tr_error *err) {
     int code = check_free(dir, true, err);
     return code ? code : write_config(dir, s, err);
@@ -126,7 +126,7 @@ static int take_named(const char *path, const tr_session *s, tr_run_dir *dir, tr
                     : code;
 }
 
-/* The same for a name of our own; 1 for one that is another run's. */
+/* The same for an automatic name; 1 for one that is another run's. */
 static int take_new(const char *path, const tr_session *s, tr_run_dir *dir, tr_error *err) {
     tr_error inner = {0};
     int code = tr_make_new_folder(path, err);

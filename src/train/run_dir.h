@@ -27,12 +27,12 @@ typedef struct tr_run_dir {
 } tr_run_dir;
 
 /* Take the folder `run.out`, which must be new or without any of the names above, or the next free
- * runs/NAME. Of several runs that want one folder, also at the same moment, one gets it. Writes
+ * runs/NAME. Of several runs that try to take one folder at the same moment, one gets it. Writes
  * config.ini. After a failure nothing is left behind but folders above it. */
 int tr_run_dir_take(const tr_session *session, tr_run_dir *out, tr_error *err);
-/* The run is over: others are told so. An empty one is fine. */
+/* The run is over: remove `lock`. An empty one is fine. */
 void tr_run_dir_release(tr_run_dir *dir);
-/* Fails where tr_run_dir_take would, as far as that can be told without making anything. */
+/* Fails where tr_run_dir_take would, as far as that is known without making anything. */
 int tr_run_dir_check(const tr_session *session, tr_error *err);
 
 /* Open a finished run (finished.c): its test set, and its network with its weights and their sum.

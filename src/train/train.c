@@ -76,7 +76,7 @@ static int run_epochs(tr_training *t, tr_team *team) {
     for (int64_t epoch = 0; code == TR_OK && epoch < epochs; epoch++) {
         t->event.epoch = (int)epoch + 1;
         if ((code = train_epoch(t, team))) return code;
-        /* The loader prepares the next epoch during the test. */
+        /* The loader begins the next epoch during the test. */
         if (epoch + 1 < epochs && (code = tr_loop_begin(&t->loop, epoch + 1, t->err))) return code;
         if ((code = test_and_save(t, team))) return code;
         t->summary->epochs_done = t->event.epoch;
@@ -85,7 +85,7 @@ static int run_epochs(tr_training *t, tr_team *team) {
     return code;
 }
 
-/* With a folder: from here on it says how the run ended. */
+/* With a folder: from here on its summary records how the run ended. */
 static int run(tr_training *t, tr_team *team) {
     tr_training_describe(t);
     int code = tr_tell_plan(t);

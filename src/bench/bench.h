@@ -57,7 +57,7 @@ double tr_bench_flops(const tr_session *session);
 double tr_bench_measure_peak(tr_team *team, const tr_kernels *kernels, int n, int runs);
 
 /* ---- the public calls, on the calling thread ----
- * call.c runs them on a thread of the library's own. */
+ * call.c runs them on a thread of the library. */
 
 int tr_bench_peak_here(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 int tr_bench_step_here(tr_config *config, double seconds, tr_bench_step_result *out, tr_error *err);

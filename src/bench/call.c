@@ -1,4 +1,4 @@
-/* The public measuring calls, each on a thread of its own: see threads/call.c. */
+/* The public measuring calls, each on a new thread: see threads/call.c. */
 #include "bench/bench.h"
 
 typedef struct bench_call {

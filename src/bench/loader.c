@@ -1,12 +1,12 @@
-/* `bench loader`: the loader alone against what training consumes, in turns. */
+/* `bench loader`: the loader alone against what training consumes, alternately. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 
 enum {
-    ROUNDS = 3,       /* turns of each side; the median counts */
-    FEWEST_STEPS = 3, /* of a turn, where steps are long */
+    ROUNDS = 3,       /* rounds of each side; the median counts */
+    FEWEST_STEPS = 3, /* of a round, where steps are long */
 };
 
 static int ascending(const void *a, const void *b) {
@@ -36,7 +36,7 @@ static tr_loader_args args_of(const loader_run *r) {
 }
 
 /* Elements that a batch takes, where there is no worker to decode it. */
-static size_t room_of(const loader_run *r) {
+static size_t decoded_size(const loader_run *r) {
     const tr_dataset *d = &r->session.train;
     int64_t images = tr_min(r->session.experiment.loader.batch_size, d->n);
     return r->workers ? 0 : (size_t)images * (size_t)(d->h * d->w * d->c);
@@ -50,14 +50,14 @@ static int drain(const loader_run *r, double seconds, double *images_per_second,
     tr_input input;
     int64_t images = 0, epoch = 0;
     int64_t stride = (int64_t)s->train.h * s->train.w * s->train.c;
-    tr_real *room = tr_alloc(room_of(r), sizeof *room, err);
-    int code = room ? tr_batch_source_open(s, &s->train, &args, &source, err) : TR_ENOMEM;
+    tr_real *decoded = tr_alloc(decoded_size(r), sizeof *decoded, err);
+    int code = decoded ? tr_batch_source_open(s, &s->train, &args, &source, err) : TR_ENOMEM;
     if (code == TR_OK) code = tr_loader_begin(source.loader, epoch, err);
     double start = tr_now(), now = start;
     while (code == TR_OK && (images == 0 || now - start < seconds)) {
         int more = tr_batch_source_next(&source, &input, err);
         if (more > 0 && input.load) {
-            code = input.load(input.arg, 0, input.n, room, stride);
+            code = input.load(input.arg, 0, input.n, decoded, stride);
             if (code) code = tr_batch_source_failure(&source, code, err);
         }
         if (more > 0)
@@ -68,7 +68,7 @@ static int drain(const loader_run *r, double seconds, double *images_per_second,
     }
     *images_per_second = (double)images / (now - start);
     tr_batch_source_close(&source);
-    tr_free(room);
+    tr_free(decoded);
     return code;
 }
 
@@ -80,7 +80,8 @@ static int bench_loader(loader_run *r, tr_team *team) {
     double alone[ROUNDS], training[ROUNDS];
     int64_t loader = tr_batch_source_bytes(&r->session, &r->session.train, &args);
     tr_account_add(&more, TR_MEMORY_LOADER, loader);
-    tr_account_add(&more, TR_MEMORY_LOADER, tr_alloc_bytes((int64_t)room_of(r), sizeof(tr_real)));
+    tr_account_add(&more, TR_MEMORY_LOADER,
+                   tr_alloc_bytes((int64_t)decoded_size(r), sizeof(tr_real)));
     int code = tr_bench_open(&r->session, &more, team, &t, r->err);
     if (code == TR_OK)
         code = tr_bench_train(&t, team, 0.1 * r->seconds, FEWEST_STEPS, &time, r->err);

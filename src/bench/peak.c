@@ -43,8 +43,8 @@ static void peak_main(tr_team *team, void *arg) {
     p->gflops = tr_bench_measure_peak(team, p->kernels, tr_team_size(team), p->runs);
 }
 
-/* What count says of the machine, 1 where that is unknown. */
-static int ask_topology(int (*count)(const tr_topology *topology)) {
+/* What `count` counts of the machine, 1 where that is unknown. */
+static int count_topology(int (*count)(const tr_topology *topology)) {
     tr_topology *topology;
     if (tr_topology_load(NULL, &topology, NULL)) return 1;
     int n = count(topology);
@@ -57,11 +57,11 @@ static int auto_threads(const tr_topology *topology) {
 }
 
 int tr_bench_cores(void) {
-    return ask_topology(auto_threads);
+    return count_topology(auto_threads);
 }
 
 int tr_bench_runnable(void) {
-    return ask_topology(tr_topology_n_team);
+    return count_topology(tr_topology_n_team);
 }
 
 /* `auto` is never wrong, but the variable TRAINER_ISA may be. */

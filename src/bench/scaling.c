@@ -1,4 +1,4 @@
-/* `bench scaling`: numbers of threads against each other, in turns. */
+/* `bench scaling`: numbers of threads against each other, alternately. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,9 +6,9 @@
 #include "report/report.h"
 
 enum {
-    TURNS = 7, /* of each number of threads */
+    ROUNDS = 7, /* of each number of threads */
     PEAK_RUNS = 9,
-    FEWEST_STEPS = 3, /* of a turn, where steps are long */
+    FEWEST_STEPS = 3, /* of a round, where steps are long */
 };
 
 typedef struct scaling_side { /* a number of threads */
@@ -19,8 +19,8 @@ typedef struct scaling_side { /* a number of threads */
 
 typedef struct scaling_run {
     tr_session session;
-    double seconds;     /* of a turn */
-    scaling_side *side; /* whose turn it is */
+    double seconds;     /* of a round */
+    scaling_side *side; /* the one that runs */
     tr_error *err;
     int code;
 } scaling_run;
@@ -135,7 +135,7 @@ static int check_scaling(const tr_config *config, const int *threads, int n, dou
 
 int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double seconds,
                           tr_bench_scaling_row *out, const char *picture, tr_error *err) {
-    scaling_run run = {.seconds = seconds / TURNS, .err = err};
+    scaling_run run = {.seconds = seconds / ROUNDS, .err = err};
     int code = check_scaling(config, threads, n, seconds, out, err), workers, n_sides = 0;
     if (code == TR_OK) code = tr_session_open(config->doc, true, NULL, &run.session, err);
     if (code) return code;
@@ -147,7 +147,7 @@ int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double s
                                   : TR_ENOMEM;
     if (code == TR_OK)
         code = list_sides(&run.session, threads, n, seconds, sides, &n_sides, which, err);
-    for (int t = 0; code == TR_OK && t < TURNS; t++) {
+    for (int t = 0; code == TR_OK && t < ROUNDS; t++) {
         for (int i = 0; code == TR_OK && i < n_sides; i++) {
             run.side = &sides[i];
             code = tr_session_place(&run.session, sides[i].threads, err);

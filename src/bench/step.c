@@ -36,7 +36,7 @@ static int open_side(step_run *r, tr_loop *run, bool timers, side *s) {
     int code = tr_windows_create(&s->windows, r->seconds, r->err);
     if (code) return code;
     s->n_rows = timers ? tr_exec_profile(run->exec, rows, TR_BENCH_ROWS) : 0;
-    if (s->n_rows == TR_BENCH_ROWS) /* no room for the last, "next batch" */
+    if (s->n_rows == TR_BENCH_ROWS) /* no row left for the last, "next batch" */
         return tr_fail(r->err, TR_ECONFIG, "bench step: the network has more than %d phases",
                        TR_BENCH_ROWS - 2);
     s->rows = tr_alloc((size_t)s->n_rows * (size_t)s->windows.max, sizeof *s->rows, r->err);

@@ -9,7 +9,7 @@ typedef struct console {
     const tr_options *options;
     tr_progress progress;
     bool warned;
-    int code; /* of writing what --json asks for */
+    int code; /* of writing the file of --json */
     tr_error *err;
 } console;
 

@@ -1,5 +1,5 @@
 /* The network and how it is trained, as JSON: every layer with every argument, so that a program
- * which knows no configuration can build the same (tools/torch_net.py). */
+ * which reads no configuration can build the same (tools/torch_net.py). */
 #include "setup/setup.h"
 
 /* A constructor of jansson answers NULL where it fails, and all that take one pass it on. */

@@ -73,7 +73,7 @@ struct tr_config {
 /* Keep a copy of `text` in *place instead of what is there; returns it, or "" where there is no
  * memory for one. */
 const char *tr_config_keep(char **place, const char *text);
-/* Add what a session noted to what tr_config_notes tells. */
+/* Add a session's notes to those of tr_config_notes. */
 void tr_config_keep_notes(tr_config *config, const tr_notes *notes);
 /* Copy the names of a data set's classes into config->class_names. */
 int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
@@ -82,7 +82,7 @@ int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_erro
 
 typedef struct tr_session {
     tr_experiment experiment;
-    tr_dataset train, test; /* train is empty where only the test set was asked for */
+    tr_dataset train, test; /* train is empty where only the test set was requested */
     tr_pipeline pipeline;
     tr_graph *graph;
     const tr_kernels *kernels;
@@ -132,7 +132,7 @@ bool tr_weights_finite(const tr_graph *graph, char text[TR_NONFINITE]);
 /* "not a number" or "infinite". */
 const char *tr_nonfinite_name(double value);
 
-/* ---- batches of a data set as a step wants them (source.c) ----
+/* ---- batches of a data set as a step takes them (source.c) ----
  * args->workers is a number, never auto; 0: the team decodes. */
 
 typedef struct tr_batch_source {
@@ -143,10 +143,10 @@ typedef struct tr_batch_source {
 } tr_batch_source;
 int tr_batch_source_open(const tr_session *session, const tr_dataset *dataset,
                          const tr_loader_args *args, tr_batch_source *out, tr_error *err);
-/* Fails at its key where the batches have no room. */
+/* Fails at its key where the batches do not fit in memory. */
 int tr_batch_source_check(const tr_session *session, const tr_dataset *dataset,
                           const tr_loader_args *args, tr_error *err);
-/* Batches that loader threads have room for; 0 without them. */
+/* Batches that the loader's ring holds; 0 without loader threads. */
 int tr_batch_source_slots(const tr_session *session, const tr_dataset *dataset,
                           const tr_loader_args *args);
 /* What it will hold, bytes. */

@@ -1,5 +1,5 @@
 /* Batches from the loader to a step. With workers they come decoded; without, a step's threads
- * decode their own samples, and a failure of any of them is kept until the step is over. */
+ * decode their samples, and a failure of any of them is kept until the step is over. */
 #include "setup/setup.h"
 
 static void bind_worker(void *arg) {

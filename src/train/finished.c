@@ -17,10 +17,10 @@ int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err) {
 
 /* The weights in the file, finite ones only. */
 static int load_finite(tr_session *s, const char *path, tr_error *err) {
-    char fault[TR_NONFINITE];
+    char problem[TR_NONFINITE];
     int code = tr_session_load(s, path, err);
-    if (code || tr_weights_finite(s->graph, fault)) return code;
-    return tr_fail(err, TR_ENONFINITE, "%s: %s", path, fault);
+    if (code || tr_weights_finite(s->graph, problem)) return code;
+    return tr_fail(err, TR_ENONFINITE, "%s: %s", path, problem);
 }
 
 static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_error *err) {

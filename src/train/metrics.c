@@ -3,10 +3,10 @@
 
 #include "train/run_dir.h"
 
-/* Room for one more in n arrays that have `n` entries each. */
-static int grow(double **arrays[], int n_arrays, int n, int *room, tr_error *err) {
-    if (n < *room) return TR_OK;
-    int more = *room ? 2 * *room : 64;
+/* Space for one more in n arrays that have `n` entries each. */
+static int grow(double **arrays[], int n_arrays, int n, int *capacity, tr_error *err) {
+    if (n < *capacity) return TR_OK;
+    int more = *capacity ? 2 * *capacity : 64;
     for (int i = 0; i < n_arrays; i++) {
         double *larger = tr_alloc((size_t)more, sizeof *larger, err);
         if (larger == NULL) return TR_ENOMEM;
@@ -14,7 +14,7 @@ static int grow(double **arrays[], int n_arrays, int n, int *room, tr_error *err
         tr_free(*arrays[i]);
         *arrays[i] = larger;
     }
-    *room = more;
+    *capacity = more;
     return TR_OK;
 }
 

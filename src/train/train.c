@@ -5,7 +5,7 @@
 #include "train/here.h"
 #include "train/training.h"
 
-/* One step, and what the listener is told of it; 0: the epoch has no more. */
+/* One step, and the listener's events of it; 0: the epoch has no more. */
 static int train_step(tr_training *t, tr_team *team) {
     const tr_loop *loop = &t->loop;
     int code = tr_loop_step(&t->loop, team, t->err);

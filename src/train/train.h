@@ -24,7 +24,8 @@ typedef struct tr_loop {
     tr_running_mean loss;      /* of the epoch */
     tr_input input;            /* the last step's; from tr_loop_step on */
     tr_result result;
-    double step_start, step_end; /* tr_now() around the last step without the way to its batch */
+    double step_start,
+        step_end; /* tr_now() around the last step, the wait for its batch excluded */
 } tr_loop;
 
 /* In two steps, as an executor: what it will hold is known after tr_loop_plan, and allocated by
@@ -37,7 +38,7 @@ void tr_loop_account(const tr_loop *loop, tr_account *account);
 int tr_loop_allocate(tr_loop *loop, tr_team *team, tr_error *err);
 void tr_loop_close(tr_loop *loop);
 
-/* Have batches of an epoch prepared: the steps that follow are its. */
+/* Begin an epoch's batches: the steps that follow are its. */
 int tr_loop_begin(tr_loop *loop, int64_t epoch, tr_error *err);
 /* Train on the next batch. Returns 1; 0 where the epoch has no more; or a failure, TR_ENONFINITE
  * where the loss is not finite. Behind the configured number of steps the learning rate stays. */

@@ -1,4 +1,4 @@
-/* The one main of every Check test: TAP for Meson, the usual text for people.
+/* The one main of every Check test: TAP for Meson, the usual text for display.
  *
  * Check forks each test, so no test may start an OpenMP region before the fork; the tests of the
  * team run with CK_FORK=no, which Meson sets for them.

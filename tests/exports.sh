@@ -13,7 +13,7 @@ export LC_ALL
 case $library in
 *.a)
     nm -g --defined-only "$library" | awk '
-        NF == 3 { n++; if ($3 !~ /^(tr_|__)/) { print "not a name of ours: " $3; bad = 1 } }
+        NF == 3 { n++; if ($3 !~ /^(tr_|__)/) { print "not a name of the library: " $3; bad = 1 } }
         END { if (n < 100) { print n + 0 " names only"; bad = 1 } exit bad }'
     ;;
 *)

@@ -1,5 +1,5 @@
 /* A host that loads the library, trains, unloads it and goes on, several times: LIBRARY is its
- * argument. Linked with nothing of ours, not even OpenMP, so that all of it would go. */
+ * argument. Not linked with the library or OpenMP, so that dlclose could unload all of it. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

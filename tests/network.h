@@ -102,8 +102,8 @@ static inline tr_real *samples(int n, tr_shape shape, uint32_t seed) {
     return x;
 }
 
-/* Element i of PyTorch's order (c, h, w) inside. */
-static inline int64_t inside(tr_shape s, int64_t i) {
+/* Where element i of PyTorch's order (c, h, w) is in the internal layout. */
+static inline int64_t internal_index(tr_shape s, int64_t i) {
     int64_t area = (int64_t)s.h * s.w;
     return i % area * s.c + i / area;
 }
@@ -117,7 +117,7 @@ typedef struct trial {
     double lr;
     /* What came out of the last step: memory of the caller's, or NULL where it is not wanted. */
     tr_real *gradients;      /* in PyTorch's order, one parameter after the other */
-    tr_real *input_gradient; /* [n][size], as inside */
+    tr_real *input_gradient; /* [n][size], internal layout */
     double *losses;          /* [n_steps] */
     tr_error err;            /* what failed */
 } trial;

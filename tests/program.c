@@ -115,10 +115,10 @@ void cut_mini(const char *to, int train, int test) {
 
 json_t *load_json(const char *folder, const char *name) {
     char path[PATH_MAX];
-    json_error_t fault;
+    json_error_t parse_error;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &fault);
-    ck_assert_msg(object != NULL, "%s:%d: %s", path, fault.line, fault.text);
+    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &parse_error);
+    ck_assert_msg(object != NULL, "%s:%d: %s", path, parse_error.line, parse_error.text);
     return object;
 }
 
@@ -136,7 +136,7 @@ bool has_isa(const char *isa) {
     return p.code == 0;
 }
 
-/* A configuration without a fault. */
+/* A configuration without an error. */
 static const char *const base[] = {
     "[data]",
     "type = synthetic",

@@ -1,4 +1,4 @@
-/* Starting the built `trainer` as a person would: arguments in; exit code, output and files out.
+/* Starting the built `trainer` as a user would: arguments in; exit code, output and files out.
  *
  * program_main is the main of a test that does so: it makes a fresh folder, makes it the current
  * one, with the link `mini` to the small CIFAR-10 of the tests in it, runs the suite, and removes

@@ -8,9 +8,9 @@
 enum { N = 64 };
 static float shared[N];
 
-static void job(int rank, void *arg) {
+static void job(int thread, void *arg) {
     (void)arg;
-    for (int i = 0; i < N; i++) shared[i] += (float)rank;
+    for (int i = 0; i < N; i++) shared[i] += (float)thread;
 }
 
 static void start(tr_team *team, void *arg) {

@@ -82,7 +82,7 @@ static char *after(char *line, const char *word) {
     return strncmp(line, word, n) == 0 && line[n] == ' ' ? line + n + 1 : NULL;
 }
 
-/* "NAME DIM..." and, on the lines below, as many values as the dimensions ask for. */
+/* "NAME DIM..." and, on the lines below, as many values as the dimensions require. */
 static tr_reference_tensor read_tensor(reader *r, char *head) {
     tr_reference_tensor t = {.name = head, .n = 1};
     char *end = strchr(head, ' ');

@@ -15,8 +15,8 @@ START_TEST(first_failure_wins) {
     ck_assert_int_eq(tr_fail_at(&err, (tr_where){"f", 1}, "k", "third"), TR_ECONFIG);
     ck_assert_int_eq(err.code, TR_EIO);
     ck_assert_str_eq(err.text, "first 1");
-    ck_assert_int_eq(tr_fail(NULL, TR_EDATA, "nobody listens"), TR_EDATA);
-    ck_assert_int_eq(tr_fail_at(NULL, (tr_where){"f", 1}, "k", "nobody listens"), TR_ECONFIG);
+    ck_assert_int_eq(tr_fail(NULL, TR_EDATA, "no receiver"), TR_EDATA);
+    ck_assert_int_eq(tr_fail_at(NULL, (tr_where){"f", 1}, "k", "no receiver"), TR_ECONFIG);
 }
 END_TEST
 
@@ -257,7 +257,7 @@ START_TEST(notes_are_lines) {
     char longer[2 * TR_ERROR_TEXT];
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
-    tr_note(NULL, "nobody listens");
+    tr_note(NULL, "no receiver");
     tr_note(&notes, "%s has %d images", "a", 1);
     tr_note(&notes, "b has 1 image");
     tr_note(&notes, "a has 1 images"); /* known */
@@ -333,7 +333,7 @@ START_TEST(memory_is_aligned_zero_and_slack) {
         unsigned char any = 0;
         for (size_t i = 0; i < n + TR_ALIGN; i++) any |= p[i];
         ck_assert_uint_eq(any, 0);
-        memset(p, 0xa5, n + TR_ALIGN); /* under a sanitizer: the slack is ours */
+        memset(p, 0xa5, n + TR_ALIGN); /* under a sanitizer: the slack may be written */
         tr_free(p);
     }
     tr_free(NULL);

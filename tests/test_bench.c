@@ -124,7 +124,7 @@ START_TEST(bad_arguments) {
 }
 END_TEST
 
-/* What the configuration says wrong is told as training tells it. */
+/* An error in the configuration is reported as in training. */
 START_TEST(bad_configuration) {
     tr_config *config = new_config();
     tr_bench_loader_result loader;
@@ -310,7 +310,7 @@ START_TEST(bench_scaling) {
     ck_assert_int_eq(sscanf(line, "%d %*s %lfx %lf%%", &threads, &speedup, &efficiency), 3);
     ck_assert_int_eq(threads, 1);
     ck_assert_double_eq(efficiency, 100);
-    /* The picture that was there is nobody's to replace. */
+    /* The picture that was there is not replaced. */
     ck_assert_ptr_nonnull(strstr(p.out, "picture: scaling-2.png\n"));
     ck_assert_int_eq(access("scaling-2.png", R_OK), 0);
     size_t bytes;

@@ -49,7 +49,7 @@ static const char wide_ini[] = "[data]\n"
 typedef struct job {
     int threads, workers;
     const char *isa;
-    bool oversubscribe; /* as many threads as asked for, however many CPUs there are */
+    bool oversubscribe; /* as many threads as requested, however many CPUs there are */
 } job;
 
 typedef struct batch_of_runs {

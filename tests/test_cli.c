@@ -1,4 +1,4 @@
-/* The program's faults from outside: every fault of a configuration or a command line is one line
+/* The program's error messages: every error in a configuration or a command line is one line
  * on standard error and exit code 2, every failure of a run one line and exit code 1.
  */
 #include <stdio.h>
@@ -168,7 +168,7 @@ static const call wrong_calls[] = {
     {{"--config", "good.ini", "--config", "nowhere.ini"},
      "nowhere.ini: cannot open: No such file or directory"},
     {{"--config", "good.ini", "--epochs", "1", "--epochs", "1"}, "--epochs: given twice"},
-    /* what the command line broke is told there */
+    /* an error from the command line is reported there */
     {{"--config", "good.ini", "--config", "over.ini", "--set", "optimizer.momentum=0"},
      "--set: optimizer.momentum: nesterov=true needs a momentum above 0 and a dampening of 0, not "
      "0 "
@@ -425,7 +425,7 @@ START_TEST(wrong_call) {
 }
 END_TEST
 
-/* Sizes that no machine's memory holds: told at their key, at once. */
+/* Sizes that no machine's memory holds: reported at their key, at once. */
 START_TEST(no_room) {
     static const struct {
         const char *first, *second, *start;
@@ -578,8 +578,8 @@ START_TEST(lost_output) {
 }
 END_TEST
 
-/* What is noticed about the data reaches who uses a model or measures, too; and the threads that
- * are told are those that ran. */
+/* Notes on the data are printed by eval, predict and bench, too; and the number of threads is that
+ * of those that ran. */
 START_TEST(notes_and_threads) {
     static const char note[] = "few: 8 test images, a subset: all of CIFAR-10 has 10000\n";
     static const char config[] =

@@ -1,4 +1,4 @@
-/* The configuration: the INI grammar, and every fault by the exact text that a person sees.
+/* The configuration: the INI grammar, and every error by its exact text.
  *
  * The messages are part of what the program promises: a change of one shows here, and is made here.
  */

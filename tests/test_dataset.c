@@ -1,4 +1,4 @@
-/* Data sets and transforms: the small CIFAR-10, every fault of its files, synthetic images, and the
+/* Data sets and transforms: the small CIFAR-10, every error in its files, synthetic images, and the
  * values that a pipeline decodes to.
  *
  * The environment variable TR_TEST_ROOT, or the macro of that name, says where the folder tests is.
@@ -174,7 +174,7 @@ static int open_folder(tr_split split, tr_dataset *set, tr_error *err) {
     return open_set("cifar10", args, split, 0, set, err);
 }
 
-static void expect_fault(tr_split split, int code, const char *after_folder) {
+static void expect_error(tr_split split, int code, const char *after_folder) {
     tr_dataset set;
     tr_error err = {0};
     char expected[1024];
@@ -200,8 +200,8 @@ START_TEST(test_files_in_order) {
 }
 END_TEST
 
-/* What is told about a root, when the files of `split` are wanted: without the place. */
-static const char *root_fault(const char *root, tr_split split) {
+/* The message about a root when the files of `split` are needed, without file and line. */
+static const char *root_error(const char *root, tr_split split) {
     static tr_error err;
     tr_dataset set;
     char args[PATH_MAX];
@@ -231,16 +231,16 @@ static const char *with_folder(const char *format) {
 
 START_TEST(test_missing_files) {
     remove(in_folder("data_batch_3.bin"));
-    ck_assert_str_eq(root_fault(folder, TR_TRAIN),
+    ck_assert_str_eq(root_error(folder, TR_TRAIN),
                      with_folder("'@' holds 4 of the 5 files that are needed, but no "
                                  "data_batch_3.bin; fetch it with tools/fetch-cifar10.sh"));
     remove(in_folder("test_batch.bin"));
-    ck_assert_str_eq(root_fault(folder, TR_TEST),
+    ck_assert_str_eq(root_error(folder, TR_TEST),
                      with_folder("'@' holds no test_batch.bin, it is not CIFAR-10's binary "
                                  "version; fetch it with tools/fetch-cifar10.sh"));
     /* a link to nowhere is no file */
     ck_assert_int_eq(symlink("nowhere", in_folder("data_batch_3.bin")), 0);
-    ck_assert_ptr_nonnull(strstr(root_fault(folder, TR_TRAIN), "no data_batch_3.bin"));
+    ck_assert_ptr_nonnull(strstr(root_error(folder, TR_TRAIN), "no data_batch_3.bin"));
 }
 END_TEST
 
@@ -251,20 +251,20 @@ START_TEST(test_missing_folder) {
              "no folder 'no/where' in the current folder '%s' with CIFAR-10's files "
              "(data_batch_1.bin ...); fetch it with tools/fetch-cifar10.sh",
              current);
-    ck_assert_str_eq(root_fault("no/where", TR_TRAIN), expected);
-    ck_assert_str_eq(root_fault("/no/where", TR_TEST),
+    ck_assert_str_eq(root_error("no/where", TR_TRAIN), expected);
+    ck_assert_str_eq(root_error("/no/where", TR_TEST),
                      "no folder '/no/where' with CIFAR-10's files (test_batch.bin ...); fetch it "
                      "with tools/fetch-cifar10.sh");
     ck_assert_str_eq(
-        root_fault("", TR_TRAIN),
+        root_error("", TR_TRAIN),
         "is empty, it should name the folder with CIFAR-10's files (data_batch_1.bin ...)");
-    ck_assert_str_eq(root_fault("/dev/null", TR_TRAIN),
+    ck_assert_str_eq(root_error("/dev/null", TR_TRAIN),
                      "'/dev/null' is a device or pipe, not a folder");
-    ck_assert_str_eq(root_fault(in_folder("data_batch_2.bin"), TR_TRAIN),
+    ck_assert_str_eq(root_error(in_folder("data_batch_2.bin"), TR_TRAIN),
                      with_folder("'@/data_batch_2.bin' is a file: name the folder that it is in, "
                                  "'@'"));
     write_file("notes", 5, 9, -1, 0);
-    ck_assert_str_eq(root_fault(in_folder("notes"), TR_TRAIN),
+    ck_assert_str_eq(root_error(in_folder("notes"), TR_TRAIN),
                      with_folder("'@/notes' is a file, not a folder with CIFAR-10's files "
                                  "(data_batch_1.bin ...); fetch it with tools/fetch-cifar10.sh"));
     static const char *const archives[] = {"cifar-10-binary.tar.gz", "cifar", NULL};
@@ -272,25 +272,25 @@ START_TEST(test_missing_folder) {
         FILE *file = fopen(in_folder(archives[i]), "wb");
         fputs("\x1f\x8b\x08", file);
         fclose(file);
-        ck_assert_ptr_nonnull(strstr(root_fault(in_folder(archives[i]), TR_TRAIN),
+        ck_assert_ptr_nonnull(strstr(root_error(in_folder(archives[i]), TR_TRAIN),
                                      "' is an archive, not a folder: unpack it and name the "
                                      "folder cifar-10-batches-bin that it holds"));
     }
     write_file("cifar-10-python.tar.gz", 1, 0, -1, 0);
-    ck_assert_str_eq(root_fault(in_folder("cifar-10-python.tar.gz"), TR_TRAIN),
+    ck_assert_str_eq(root_error(in_folder("cifar-10-python.tar.gz"), TR_TRAIN),
                      with_folder("'@/cifar-10-python.tar.gz' is a file, of the Python version of "
                                  "CIFAR-10; a folder with the binary version of CIFAR-10 is "
                                  "needed, fetch it with tools/fetch-cifar10.sh"));
     char loop[128];
     snprintf(loop, sizeof loop, "%s", in_folder("loop"));
     ck_assert_int_eq(symlink("loop", loop), 0);
-    ck_assert_str_eq(root_fault(loop, TR_TRAIN),
+    ck_assert_str_eq(root_error(loop, TR_TRAIN),
                      with_folder("'@/loop' cannot be opened: Too many levels of symbolic links"));
 }
 END_TEST
 
-/* A folder with one thing in it: what is said about the folder itself and, where the name alone
- * tells, about a folder beside that thing. */
+/* A folder with one thing in it: what is said about the folder itself and, where the name
+ * alone shows it, about a folder beside that thing. */
 static const struct {
     const char *name; /* "/" behind: a folder */
     const char *inside, *beside;
@@ -327,7 +327,7 @@ START_TEST(test_other_versions) {
     } else {
         write_file(name, 1, 0, -1, 0);
     }
-    const char *text = root_fault(folder, TR_TRAIN);
+    const char *text = root_error(folder, TR_TRAIN);
     ck_assert_msg(strstr(text, with_folder("'@' holds no data_batch_1.bin, but ")) == text, "%s",
                   text);
     ck_assert_msg(strstr(text, with_folder(others[_i].inside)) != NULL, "%s", text);
@@ -336,7 +336,7 @@ START_TEST(test_other_versions) {
                                       "tools/fetch-cifar10.sh"));
 
     snprintf(beside, sizeof beside, "%s", in_folder("data"));
-    text = root_fault(beside, TR_TRAIN);
+    text = root_error(beside, TR_TRAIN);
     const char *start =
         with_folder(others[_i].beside ? "no folder '@/data', but " : "no folder '@/data' with");
     ck_assert_msg(strstr(text, start) == text, "%s", text);
@@ -347,19 +347,19 @@ END_TEST
 
 START_TEST(test_wrong_size) {
     write_file("data_batch_2.bin", 2 * RECORD + 27, 1, -1, 0);
-    expect_fault(TR_TRAIN, TR_EDATA,
+    expect_error(TR_TRAIN, TR_EDATA,
                  "/data_batch_2.bin: offset 6146: 27 stray bytes at the end: the size, 6173 bytes, "
                  "is not a multiple of 3073");
     write_file("data_batch_2.bin", RECORD + 1, 1, -1, 0);
-    expect_fault(TR_TRAIN, TR_EDATA,
+    expect_error(TR_TRAIN, TR_EDATA,
                  "/data_batch_2.bin: offset 3073: 1 stray byte at the end: the size, 3074 bytes, "
                  "is not a multiple of 3073");
     write_file("data_batch_2.bin", RECORD - 1, 1, -1, 0);
-    expect_fault(TR_TRAIN, TR_EDATA,
+    expect_error(TR_TRAIN, TR_EDATA,
                  "/data_batch_2.bin: offset 0: 3072 stray bytes at the end: the size, 3072 bytes, "
                  "is not a multiple of 3073");
     write_file("test_batch.bin", 0, 0, -1, 0);
-    expect_fault(TR_TEST, TR_EDATA,
+    expect_error(TR_TEST, TR_EDATA,
                  "/test_batch.bin: offset 0: the file is empty, it should hold records of 3073 "
                  "bytes");
 }
@@ -367,16 +367,16 @@ END_TEST
 
 START_TEST(test_wrong_label) {
     write_file("data_batch_5.bin", 9 * RECORD, 9, 8, 10);
-    expect_fault(TR_TRAIN, TR_EDATA,
+    expect_error(TR_TRAIN, TR_EDATA,
                  "/data_batch_5.bin: offset 24584: label 10 of record 8 is not in the range 0 to "
                  "9");
     write_file("test_batch.bin", 2 * RECORD, 0, 0, 255);
-    expect_fault(TR_TEST, TR_EDATA,
+    expect_error(TR_TEST, TR_EDATA,
                  "/test_batch.bin: offset 0: label 255 of record 0 is not in the range 0 to 9");
 }
 END_TEST
 
-/* What the first bytes, or the size, tell about a file that cannot be right. */
+/* The message about a wrong file by its first bytes or its size. */
 START_TEST(test_wrong_content) {
     static const struct {
         const char *head, *end;
@@ -566,7 +566,7 @@ START_TEST(test_read_files) {
             for (int k = 0; k < UNIT; k++)
                 if (out[(f * N_UNITS + i) * UNIT + k] != (k ? f : i % 251)) ck_abort_msg("bytes");
 
-    /* The first failure of several, whoever comes first. */
+    /* The first failure in file order, whichever thread fails first. */
     reading.fail_from = 1;
     ck_assert_int_eq(read_two(out, &err), TR_EDATA);
     ck_assert_str_eq(err.text, "byte 2097000");
@@ -681,13 +681,13 @@ END_TEST
 START_TEST(test_not_a_file) {
     remove(in_folder("data_batch_4.bin"));
     ck_assert_int_eq(mkdir(in_folder("data_batch_4.bin"), 0755), 0);
-    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a folder, not a file");
+    expect_error(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a folder, not a file");
     ck_assert_int_eq(rmdir(in_folder("data_batch_4.bin")), 0);
-    ck_assert_int_eq(mkfifo(in_folder("data_batch_4.bin"), 0666), 0); /* nobody writes to it */
-    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a device or pipe, not a file");
+    ck_assert_int_eq(mkfifo(in_folder("data_batch_4.bin"), 0666), 0); /* without a writer */
+    expect_error(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a device or pipe, not a file");
     remove(in_folder("data_batch_4.bin"));
     ck_assert_int_eq(symlink("/dev/zero", in_folder("data_batch_4.bin")), 0);
-    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a device or pipe, not a file");
+    expect_error(TR_TRAIN, TR_EIO, "/data_batch_4.bin: is a device or pipe, not a file");
 }
 END_TEST
 
@@ -695,7 +695,7 @@ START_TEST(test_no_permission) {
     ck_assert_int_eq(chmod(in_folder("data_batch_1.bin"), 0), 0);
     bool root = geteuid() == 0;
     if (root) ck_assert_int_eq(seteuid(65534), 0); /* to root nothing is forbidden */
-    expect_fault(TR_TRAIN, TR_EIO, "/data_batch_1.bin: cannot open: Permission denied");
+    expect_error(TR_TRAIN, TR_EIO, "/data_batch_1.bin: cannot open: Permission denied");
     if (root) ck_assert_int_eq(seteuid(0), 0);
 }
 END_TEST
@@ -718,7 +718,7 @@ END_TEST
 /* A file without content, as large as a set that no machine's memory holds. */
 START_TEST(test_no_room) {
     ck_assert_int_eq(truncate(in_folder("data_batch_5.bin"), (off_t)RECORD << 30), 0);
-    const char *text = root_fault(folder, TR_TRAIN);
+    const char *text = root_error(folder, TR_TRAIN);
     ck_assert_msg(strstr(text, "1073741834 images need 3.0 TiB of memory; ") == text, "%s", text);
 }
 END_TEST
@@ -767,7 +767,7 @@ START_TEST(test_synthetic_shares_prototypes) {
 }
 END_TEST
 
-/* The noise has the standard deviation that was asked for, and the nearest prototype is nearly
+/* The noise has the standard deviation that was requested, and the nearest prototype is nearly
  * always the right one: the set can be learned. */
 START_TEST(test_synthetic_noise) {
     tr_dataset clean, noisy;
@@ -921,7 +921,7 @@ START_TEST(test_decode) {
 }
 END_TEST
 
-static void expect_pipeline_fault(const char *key, const char *value, int channels,
+static void expect_pipeline_error(const char *key, const char *value, int channels,
                                   const char *text) {
     tr_pipeline p;
     tr_error err = {0};
@@ -930,16 +930,16 @@ static void expect_pipeline_fault(const char *key, const char *value, int channe
     ck_assert_str_eq(err.text, text);
 }
 
-START_TEST(test_pipeline_faults) {
-    expect_pipeline_fault("normalise", "mean=0.5 std=0.5", 3,
+START_TEST(test_pipeline_errors) {
+    expect_pipeline_error("normalise", "mean=0.5 std=0.5", 3,
                           "test.ini:1: unknown transform 'normalise' (did you mean 'normalize'?)");
-    expect_pipeline_fault("normalize", "mean=0.5,0.5 std=0.5", 3,
+    expect_pipeline_error("normalize", "mean=0.5,0.5 std=0.5", 3,
                           "test.ini:1: normalize.mean: 2 values for images of 3 channels, give "
                           "one or 3");
-    expect_pipeline_fault("normalize", "mean=0.5 std=0.5,1,1", 1,
+    expect_pipeline_error("normalize", "mean=0.5 std=0.5,1,1", 1,
                           "test.ini:1: normalize.std: 3 values for images of 1 channel, one is "
                           "needed");
-    expect_pipeline_fault("normalize", "half mean=0.5", 3,
+    expect_pipeline_error("normalize", "half mean=0.5", 3,
                           "test.ini:1: normalize: 'half' is not of the form key=value");
 
     /* The schema's own words are tested with the schema; here: that its rules are in force. */
@@ -1022,7 +1022,7 @@ static Suite *dataset_suite(void) {
     TCase *pipeline = tcase_create("pipeline");
     tcase_add_test(pipeline, test_pipeline_values);
     tcase_add_test(pipeline, test_decode);
-    tcase_add_test(pipeline, test_pipeline_faults);
+    tcase_add_test(pipeline, test_pipeline_errors);
     tcase_add_test(pipeline, test_pipeline_out_of_memory);
     suite_add_tcase(suite, pipeline);
     return suite;

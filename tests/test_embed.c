@@ -385,7 +385,7 @@ static int host_refused(void) {
 }
 
 /* Again and again where just so many threads are allowed: those of one call are gone, for the
- * system, too, when the next wants its own. */
+ * system, too, when the next starts its own. */
 static int host_again(void) {
     for (int i = 0; i < 4; i++) train_and_say("run.oversubscribe=true", NULL, NULL);
     return 0;
@@ -574,8 +574,8 @@ START_TEST(wrong_stacks) {
 }
 END_TEST
 
-/* A user of its own for each host, where root may make one: nobody else's threads count then, and
- * root's own never do. */
+/* A user of its own for each host, where root may make one: no other process's threads count then,
+ * and root's own never do. */
 static void allow_threads(rlim_t n) {
     struct rlimit limit = {n, n};
     const uid_t nobody = 100000 + (uid_t)getpid();
@@ -744,7 +744,7 @@ START_TEST(no_thread) {
 }
 END_TEST
 
-/* What hwloc is told to believe, sense or nonsense. */
+/* Variables that override what hwloc finds, valid or not. */
 START_TEST(strange_machines) {
     static const char *const set[] = {
         "HWLOC_SYNTHETIC=core:64 pu:2", "HWLOC_SYNTHETIC=core:1 pu:1(indexes=77)",

@@ -84,7 +84,7 @@ static const net nets[] = {
         "a = linear out_features=17\n"
         "r = relu\n"
         "b = linear out_features=7 bias=false\n"),
-    NET("linear by rows", 3, 3, 8, 4, 1, 2, 23,
+    NET("linear split-K", 3, 3, 8, 4, 1, 2, 23,
         "f = flatten\n"
         "a = linear out_features=65\n"
         "r = relu\n"
@@ -128,7 +128,7 @@ static const net nets[] = {
         "b = conv2d out_channels=3 kernel_size=3 padding=1 from=input\n"
         "s = add from=input,a,b\n"
         "f = flatten\n"),
-    NET("branches of features by rows", 2, 4, 8, 4, 2, 3, 41,
+    NET("branches of features, split-K", 2, 4, 8, 4, 2, 3, 41,
         "f = flatten\n"
         "a = linear out_features=70\n"
         "b = linear out_features=70 from=f\n"
@@ -167,7 +167,7 @@ typedef struct check {
     tr_exec *exec;
     tr_team *team;
     int64_t n_checked, n_kinks;
-    char fault[256]; /* the first */
+    char mismatch[256]; /* the first */
     tr_error err;
 } check;
 
@@ -195,8 +195,8 @@ static void check_element(check *c, const char *what, int64_t i, tr_real *place,
         return;
     }
     if (fabs(gradient - wide) <= 1e-6 * fmax(fabs(gradient), fabs(wide)) + 2e-11) return;
-    if (c->fault[0] == '\0')
-        snprintf(c->fault, sizeof c->fault,
+    if (c->mismatch[0] == '\0')
+        snprintf(c->mismatch, sizeof c->mismatch,
                  "%s: the gradient of element %lld is %.12g, the difference %.12g", what,
                  (long long)i, gradient, wide);
 }
@@ -269,7 +269,7 @@ START_TEST(gradients) {
     tr_graph_init(graph, TR_PHILOX, 100 + (uint64_t)_i);
     on_team(n->threads, run_check, &c);
     ck_assert_msg(c.err.code == TR_OK, "%s: %s", n->name, c.err.text);
-    ck_assert_msg(c.fault[0] == '\0', "%s: %s", n->name, c.fault);
+    ck_assert_msg(c.mismatch[0] == '\0', "%s: %s", n->name, c.mismatch);
     ck_assert_int_ge(c.n_checked, 50);
     ck_assert_msg(c.n_kinks * 25 <= c.n_checked, "%s: %lld of %lld elements lie at kinks", n->name,
                   (long long)c.n_kinks, (long long)c.n_checked);

@@ -1,5 +1,5 @@
-/* The loader: what a batch holds whoever makes it, and that it starts, stops and fails at any
- * moment.
+/* The loader: what a batch holds whichever thread makes it, and that it starts, stops and fails at
+ * any moment.
  *
  * The data set is made up: sample i has bytes that only i has, and a call may be slow or fail.
  * Times in here are bounds on hanging or burning CPU, wide enough for a machine that is busy
@@ -245,7 +245,7 @@ START_TEST(test_batches_are_pure) {
 }
 END_TEST
 
-/* Each sample but the first ones of an epoch is asked for once, before it is read. */
+/* Each sample but the first ones of an epoch is prefetched once, before it is read. */
 START_TEST(test_hints) {
     static uint32_t seen[MOST];
     for (int way = 0; way < 3; way++) { /* lazy, no workers, one worker */
@@ -358,7 +358,8 @@ START_TEST(test_errors_reach_the_consumer) {
                     }
                 }
                 ck_assert_ptr_null(next(loader));
-                /* A failure leaves nothing behind, nor does one under way that nobody sees. */
+                /* A failure leaves nothing behind, nor does one under way that is never reported.
+                 */
                 begin(loader, 0);
                 atomic_store(&source.fail_at, -1);
                 ck_assert_int_eq(read_epoch(loader, epoch, seen), 103);
@@ -407,7 +408,7 @@ START_TEST(test_consumer_holds_several) {
 END_TEST
 
 /* A full ring of four batches and a sleeping worker: it is woken by half of the ring, without
- * anyone waiting, and by a consumer that waits, however little room there is. */
+ * a waiting consumer, and by a consumer that waits, however few slots are free. */
 START_TEST(test_sleeping_worker_is_woken) {
     tr_batch *held[4];
     make_set(103);
@@ -492,7 +493,7 @@ START_TEST(test_stats) {
         ck_assert_int_eq(stats.batches, 10); /* since it was made, not since the epoch */
         tr_loader_free(loader);
     }
-    /* A slow consumer: two workers wait for room for most of the 50 ms. */
+    /* A slow consumer: two workers wait for a free slot for most of the 50 ms. */
     make_set(100);
     tr_loader *loader = simple(4, false, 2, 2);
     begin(loader, 0);

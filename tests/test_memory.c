@@ -1,7 +1,7 @@
 /* Memory of a run: all of it is there before the first step, the sum that is printed is what the
  * process holds at its peak, and a run whose sum is above a limit is refused before it starts.
  *
- * Sanitizers hold memory of their own, many times ours: built with one, only what needs no numbers
+ * Sanitizers hold memory, many times the program's: built with one, only what needs no numbers
  * is tested.
  */
 #include <math.h>
@@ -92,7 +92,7 @@ static int look(const tr_event *event, void *arg) {
 }
 
 /* All but the buffers for files and pictures, which are not kept, is resident when the plan is
- * told. */
+ * printed. */
 START_TEST(all_is_there) {
     tr_config *config;
     tr_error err = {0};
@@ -110,7 +110,7 @@ START_TEST(all_is_there) {
 }
 END_TEST
 
-/* A dry run tells the same sum and holds none of it. */
+/* A dry run prints the same sum and allocates none of it. */
 START_TEST(a_dry_run_holds_nothing) {
     tr_config *config;
     tr_error err = {0};
@@ -213,7 +213,7 @@ START_TEST(above_a_limit_it_is_refused) {
         ck_assert_msg(strstr(p.err, names[_i]) != NULL, "no '%s': %s", names[_i], p.err);
         ck_assert_ptr_eq(strchr(p.err, '\n'), p.err + strlen(p.err) - 1);
         ck_assert(!tr_exists("refused"));
-        if (dry) /* the plan is told all the same */
+        if (dry) /* the plan is printed all the same */
             ck_assert_msg(strstr(p.out, "more than what the limit on ") != NULL, "%s", p.out);
         else
             ck_assert_str_eq(p.out, "");
@@ -269,7 +269,7 @@ START_TEST(a_smaller_batch_is_advised) {
 }
 END_TEST
 
-/* Under any limit on addresses the program tells what is wrong or trains and draws; and where it
+/* Under any limit on addresses the program reports an error or trains and draws; and where it
  * trains, it does so with more, too. */
 START_TEST(under_any_limit_it_ends_well) {
     char command[4096];

@@ -15,7 +15,7 @@
 /* ---- the op in place of the loss ---- */
 
 static struct {
-    const tr_real *cotangent; /* [n][size], as inside */
+    const tr_real *cotangent; /* [n][size], internal layout */
     tr_real *seen;            /* [n][size]: the output */
     int64_t size;
 } probe;
@@ -67,10 +67,10 @@ static void set_parameters(const tr_graph *graph, const tr_reference_case *c) {
     }
 }
 
-/* Sample i of a tensor whose first dimension is the batch, in the order inside. */
+/* Sample i of a tensor whose first dimension is the batch, in the internal layout. */
 static void to_inside(const tr_reference_tensor *t, int64_t i, tr_shape shape, tr_real *out) {
     int64_t size = tr_shape_size(shape);
-    for (int64_t j = 0; j < size; j++) out[inside(shape, j)] = (tr_real)t->v[i * size + j];
+    for (int64_t j = 0; j < size; j++) out[internal_index(shape, j)] = (tr_real)t->v[i * size + j];
 }
 
 /* Check writes a record for each of its assertions: not one for each element, then. */
@@ -143,10 +143,10 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
         int from = (i + n * batch - s->extra) % n;
         bool ours = i >= s->extra && i < s->extra + n;
         for (int64_t j = 0; j < out_size; j++)
-            same(what, "output", (double)probe.seen[i * out_size + inside(out, j)],
+            same(what, "output", (double)probe.seen[i * out_size + internal_index(out, j)],
                  y->v[from * out_size + j], i * out_size + j);
         for (int64_t j = 0; j < in_size; j++)
-            same(what, "grad_input", (double)t.input_gradient[i * in_size + inside(in, j)],
+            same(what, "grad_input", (double)t.input_gradient[i * in_size + internal_index(in, j)],
                  ours ? dx->v[from * in_size + j] : 0, i * in_size + j);
     }
     check_gradients(graph, c, t.gradients);
@@ -179,7 +179,7 @@ START_TEST(layers_are_pytorch) {
 END_TEST
 
 /* ---- linear, both of its ways ----
- * The files' matrices are small; here are some that are cut by rows in a small batch. Values are
+ * The files' matrices are small; here are some that are split-K in a small batch. Values are
  * multiples of 1/4 up to 1, so sums of 4100 products are integers below 2^20 in units of 1/16:
  * exact. */
 

@@ -30,7 +30,7 @@ START_TEST(unwritable_folder) {
     ck_assert_int_eq(chmod(closed, 0555), 0);
     const char *file = in_folder("closed/file");
 
-    bool root = geteuid() == 0; /* root writes everywhere: be somebody else for a moment */
+    bool root = geteuid() == 0; /* root writes everywhere: be another user for a moment */
     if (root) ck_assert_int_eq(seteuid(65534), 0);
     tr_error save = {0}, append = {0}, check = {0}, make = {0};
     tr_save(file, "x", 1, &save);

@@ -1,7 +1,7 @@
 /* Random numbers: the published answers of Philox4x32-10, and what is built on it.
  *
  * All draws have fixed seeds, so a statistical test here passes always or never; its bounds say how
- * unlikely a correct generator was to miss them with a seed nobody had tried.
+ * unlikely a correct generator was to miss them with a seed not tried before.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -545,7 +545,7 @@ START_TEST(names_that_are_there) {
 }
 END_TEST
 
-/* Places where no folder can be made are told by a dry run, too, which makes nothing. */
+/* Paths where no folder can be made are reported by a dry run, too, which makes nothing. */
 START_TEST(places_that_cannot_be) {
     static const char *const places[] = {"file", "file/run", "file/a/b", "dangling",
                                          "dangling/run"};

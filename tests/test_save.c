@@ -122,7 +122,7 @@ START_TEST(permissions_are_kept) {
     save(path, "b");
     ck_assert_int_eq(permissions_of(path), 0606);
 
-    bool root = geteuid() == 0; /* who may write every file: be somebody else for a moment */
+    bool root = geteuid() == 0; /* who may write every file: be another user for a moment */
     ck_assert_int_eq(chmod(path, 0444), 0);
     ck_assert_int_eq(chmod(folder, 0777), 0);
     if (root) ck_assert_int_eq(seteuid(65534), 0);
@@ -370,7 +370,7 @@ static void expect_read(pid_t pid) {
 START_TEST(pipes_and_sockets_are_written_into) {
     const char *fifo = in_folder("pipe");
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-    pid_t reader = start_reader(-1, fifo, false, "into a pipe"); /* whoever opens first waits */
+    pid_t reader = start_reader(-1, fifo, false, "into a pipe"); /* the first to open it waits */
     save(fifo, "into a pipe");
     expect_read(reader);
     ck_assert(S_ISFIFO(type_of(fifo)));
@@ -454,8 +454,8 @@ START_TEST(descriptors_that_do_not_block) {
 }
 END_TEST
 
-/* A link of somebody else's in a folder that everybody may write, as /tmp: the system does not let
- * it be followed where fs.protected_symlinks is 1, and neither do we. */
+/* Another user's link in a folder that all users may write, as /tmp: the system does not let
+ * it be followed where fs.protected_symlinks is 1, and neither does the program. */
 START_TEST(links_of_others) {
     int protects = 0;
     FILE *file = fopen("/proc/sys/fs/protected_symlinks", "r");
@@ -496,7 +496,7 @@ START_TEST(killed_writers_are_cleared) {
     tr_output mine;
     const char *path = in_folder("model"), *other = in_folder("mine");
     save(path, "old");
-    save(in_folder(".trainer"), "no temporary file of ours");
+    save(in_folder(".trainer"), "not a temporary file of the program");
     for (int round = 0; round < 2; round++) {
         pid_t writer = fork();
         ck_assert_int_ge(writer, 0);

@@ -1,5 +1,5 @@
-/* Argument schemas: values that survive being written and read, and every fault in an argument by
- * the exact text that a person sees. The messages are part of what the program promises: a change
+/* Argument schemas: values that survive being written and read, and every error in an argument by
+ * its exact text. The messages are part of what the program promises: a change
  * of one shows here, and is made here.
  */
 #include <float.h>
@@ -423,7 +423,7 @@ START_TEST(faults_between_keys) {
                              {"d", "3", {"a.ini", 9}, "data"}};
     const tr_places places = {pairs, 3, {"a.ini", 2}, "data"};
     static const char *const cases[][3] = {
-        {"a", "d", "a.ini:3: data.a: is 7"}, /* both in the file: the one that asks for it */
+        {"a", "d", "a.ini:3: data.a: is 7"}, /* both in the file: the one that requires the other */
         {"d", "a", "a.ini:9: data.d: is 7"},
         {"a", "b", "--set: data.b: is 7"}, /* the command line broke it */
         {"b", "a", "--set: data.b: is 7"},

@@ -274,7 +274,7 @@ static void see_bindings(tr_team *team, void *arg) {
     tr_team_do(team, tr_team_size(team), see_binding, b);
 }
 
-/* Bound inside; outside, the caller is as it was, and so are OpenMP's own threads: a run that does
+/* Bound in the run; after it the caller is as it was, and so are OpenMP's threads: a run that does
  * not bind finds none of them still bound. */
 START_TEST(bound_and_back) {
     cpu_set_t before, after;
@@ -314,7 +314,7 @@ START_TEST(failures) {
     ck_assert_int_eq(tr_place(machine, 4, TR_SPREAD, true, p, &err), TR_OK);
 
     int levels = omp_get_max_active_levels();
-    omp_set_max_active_levels(0); /* OpenMP gives one thread, whatever is asked */
+    omp_set_max_active_levels(0); /* OpenMP gives one thread, whatever is requested */
     ck_assert_int_eq(tr_team_run(p, never, &called, &err), TR_ESYSTEM);
     omp_set_max_active_levels(levels);
     ck_assert_str_eq(err.text, "OpenMP gives 1 of 4 threads: OMP_THREAD_LIMIT or a parallel region "

@@ -202,7 +202,7 @@ static void check_placement(const machine *m, const view *v, const tr_placement 
     int n_loaders = hwloc_bitmap_weight(loaders);
     for (int cpu = 0; cpu < MAX_CPUS; cpu++)
         if (hwloc_bitmap_isset(loaders, (unsigned)cpu) && (v->core[cpu] < 0 || cpu_used[cpu]))
-            ck_abort_msg("loader on CPU %d, which a thread has or nobody may use", cpu);
+            ck_abort_msg("loader on CPU %d, which a thread has or none may use", cpu);
     /* A list too long for its text is cut after an integer, of 4 bytes with its comma at most;
      * on these machines it then holds 50 CPUs at least. */
     if (strlen(p->loaders) < TR_TEXT - 10)
@@ -211,7 +211,7 @@ static void check_placement(const machine *m, const view *v, const tr_placement 
         ck_assert_int_gt(n_loaders, 50);
     hwloc_bitmap_free(loaders);
 
-    /* A line for people that begins with the number they gave. */
+    /* A line for display that begins with the number that was given. */
     ck_assert_int_eq(atoi(p->text), n_threads);
     ck_assert_ptr_eq(strchr(p->text, '\n'), NULL);
 }
@@ -409,7 +409,7 @@ START_TEST(environment) {
 }
 END_TEST
 
-/* Who binds: we on this machine, nobody where the user or OpenMP has decided. */
+/* What binds: the team on this machine, unless the user or OpenMP has decided. */
 START_TEST(binders) {
     static tr_placement p;
     tr_error err = {0};
@@ -422,7 +422,7 @@ START_TEST(binders) {
         ck_assert_int_eq(p.cpu[1], seated ? 1 : -1);
         ck_assert_str_eq(p.loaders, seated ? "2-3" : "");
     }
-    t->binder = TR_BINDER_SELF; /* more threads than CPUs: nobody, either */
+    t->binder = TR_BINDER_SELF; /* more threads than CPUs: not bound, either */
     ck_assert_int_eq(tr_place(t, 5, TR_SPREAD, true, &p, &err), TR_OK);
     ck_assert(!p.bind);
     tr_topology_free(t);

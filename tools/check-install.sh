@@ -18,7 +18,7 @@ for file in bin/trainer lib/libtrainer.so lib/libtrainer.a include/trainer/train
     [ -e "$prefix/$file" ] || { echo "check-install: $file is not installed" >&2; exit 1; }
 done
 
-# What the example wants to find where it runs.
+# What the example needs where it runs.
 cd "$scratch"
 mkdir data
 cp -r "$prefix/share/trainer/configs" .
@@ -66,7 +66,7 @@ cmake --build cmake/build >>"$scratch/log"
 check "CMake's pkg-config module" cmake/build/first
 
 # The static library alone: its pkg-config file names what it needs. (Beside a shared one that is for
-# pkg-config --static, which also wants the static libraries' own dependencies, as libudev-dev.)
+# pkg-config --static, which also needs the static libraries' own dependencies, as libudev-dev.)
 rm -r "$prefix/lib"
 meson configure "$scratch/build" -Ddefault_library=static
 meson install -C "$scratch/build" >>"$scratch/log"

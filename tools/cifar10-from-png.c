@@ -69,7 +69,7 @@ static bool read_labels(const char *folder, const char *name, unsigned char *lab
     return ok;
 }
 
-/* libpng wants this not to return; the pointer is the sheet's path. */
+/* libpng requires that this does not return; the pointer is the sheet's path. */
 static void on_png_error(png_structp png, png_const_charp text) {
     complain("%s: %s", (const char *)png_get_error_ptr(png), text);
     png_longjmp(png, 1);

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# How much faster than PyTorch is it? Trains LeNet in both on this machine, taking turns in one run.
+# How much faster than PyTorch is it? Trains LeNet in both on this machine, alternately in one run.
 #
 #   tools/compare-pytorch.sh [--batch N] [--rounds N] [--seconds N] [--threads "1 2"] [--data DIR]
 #
 # In a round each side trains on 1, 2, 4, ... threads up to the CPUs. The median over the rounds
 # counts, and of each side the better number of threads. trainer runs as it always does, for the two
-# epochs of configs/lenet.ini with the batch asked for (default 4): shuffling, decoding and logging
+# epochs of configs/lenet.ini with the given batch (default 4): shuffling, decoding and logging
 # are in its time. PyTorch gets tensors that lie ready in memory (tools/compare_pytorch.py), for
-# --seconds a turn (default 5). Leave the machine alone meanwhile.
+# --seconds a round (default 5). Run nothing else on the machine meanwhile.
 #
 # Needs PyTorch (Debian: python3-torch) and CIFAR-10 (tools/fetch-cifar10.sh). TRAINER names another
 # program than build/trainer, PYTHON another Python.

@@ -3,7 +3,7 @@
 
     python3 tools/compare_pytorch.py DATA_DIR BATCH THREADS SECONDS
 
-tools/compare-pytorch.sh calls it, in turns with build/trainer. This is PyTorch at its fastest: the
+tools/compare-pytorch.sh calls it, alternately with build/trainer. This is PyTorch at its fastest: the
 images lie in memory as normalised tensors and batches are slices of them. There is no DataLoader,
 no shuffling and no decoding, and the first steps are not counted. DATA_DIR holds CIFAR-10 in its
 binary format; a step is the tutorial's, the running loss included.

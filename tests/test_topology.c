@@ -283,8 +283,8 @@ START_TEST(texts) {
     expect_text("node:2 core:2 pu:2", 3, false, "1,3,5-7",
                 "3 threads on 3 cores (CPUs 0,2,4), 2 NUMA nodes");
     expect_text("core:2 pu:1", 8, false, "",
-                "8 threads asked, 2 run: 2 cores (CPUs 0-1), 1 NUMA node");
-    expect_text("pu:1", 2, false, "", "2 threads asked, 1 runs: 1 core (CPU 0), 1 NUMA node");
+                "8 threads requested, 2 run: 2 cores (CPUs 0-1), 1 NUMA node");
+    expect_text("pu:1", 2, false, "", "2 threads requested, 1 runs: 1 core (CPU 0), 1 NUMA node");
     expect_text("core:2 pu:1", 8, true, "",
                 "8 threads on 2 cores (CPUs 0-1), 1 NUMA node; not bound: more threads than CPUs");
 }
@@ -330,8 +330,9 @@ START_TEST(quota) {
     ck_assert_int_eq(p.cpu[0], -1);
     ck_assert_str_eq(p.loaders, "");
     ck_assert(!p.bind);
-    ck_assert_str_eq(p.text, "5 threads asked, 2 run: 2 cores (CPUs 0,2), 1 NUMA node; not bound: "
-                             "the control group grants 2 of 16 CPUs");
+    ck_assert_str_eq(p.text,
+                     "5 threads requested, 2 run: 2 cores (CPUs 0,2), 1 NUMA node; not bound: "
+                     "the control group grants 2 of 16 CPUs");
     ck_assert_int_eq(tr_place(t, 5, TR_SPREAD, true, &p, &err), TR_OK);
     ck_assert_int_eq(p.n_active, 5);
     ck_assert_int_eq(p.n_runnable, 2);
@@ -399,7 +400,7 @@ START_TEST(environment) {
     ck_assert_int_eq(p.n_threads, 20);
     ck_assert_int_eq(p.n_active, 3);
     ck_assert_str_eq(p.loaders, "1,3,5-7"); /* the loader's threads are none of OpenMP's */
-    ck_assert_str_eq(p.text, "20 threads asked, 3 run: 3 cores (CPUs 0,2,4), 1 NUMA node; "
+    ck_assert_str_eq(p.text, "20 threads requested, 3 run: 3 cores (CPUs 0,2,4), 1 NUMA node; "
                              "OMP_THREAD_LIMIT=3");
     t->limit = 5000;
     t->n_default = TR_MAX_THREADS;

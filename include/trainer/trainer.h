@@ -181,13 +181,13 @@ typedef struct tr_event {
 typedef int (*tr_listener)(const tr_event *event, void *arg);
 
 /* Train as configured and write the run directory, which is taken exclusively: of two runs that
- * want one folder at the same moment, one gets it, and no file that is there is replaced. All
- * errors in the configuration and the data are found before the first step. listener and summary
- * may be NULL. A call that fails fills the summary with what is known up to there, and so is
- * summary.json where there is a folder. A loss or weight that is not finite ends the run; such a
- * model is not saved. Installs no signal handlers: a program that wants to stop at a signal answers
- * so in its listener. Errors: TR_ECONFIG, TR_EDATA, TR_EIO, TR_ENOMEM, TR_ENONFINITE (with the
- * step), TR_ECANCELED, TR_ESYSTEM. */
+ * try to take one folder at the same moment, one gets it, and no file that is there is replaced.
+ * All errors in the configuration and the data are found before the first step. listener and
+ * summary may be NULL. A call that fails fills the summary with what is known up to there, and so
+ * is summary.json where there is a folder. A loss or weight that is not finite ends the run; such a
+ * model is not saved. Installs no signal handlers: a program that is to stop at a signal returns
+ * non-zero from its listener then. Errors: TR_ECONFIG, TR_EDATA, TR_EIO, TR_ENOMEM, TR_ENONFINITE
+ * (with the step), TR_ECANCELED, TR_ESYSTEM. */
 TR_API int tr_train(tr_config *config, tr_listener listener, void *arg, tr_summary *summary,
                     tr_error *err);
 /* Everything up to the first step, without a run directory and without the memory of a run: one
@@ -202,8 +202,8 @@ TR_API int tr_dry_run(tr_config *config, tr_listener listener, void *arg, tr_err
 TR_API int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err);
 
 /* Notes of calls with this configuration: what is valid but may be a mistake, such as a data set
- * that is a subset. *n lines, each once. They are valid until the next call with it. (A listener is
- * told them as TR_EVENT_NOTE, too.) */
+ * that is a subset. *n lines, each once. They are valid until the next call with it. (A listener
+ * gets them as TR_EVENT_NOTE, too.) */
 TR_API const char *const *tr_config_notes(const tr_config *config, int *n);
 
 /* Test the weights in RUN_DIR/model.safetensors, which may be another program's: F32, F16, BF16 or
@@ -243,7 +243,7 @@ TR_API int tr_predict_top(tr_config *config, const char *run_dir, int count, uin
  * Arguments that make no sense give TR_ECONFIG and change nothing: NULL for a configuration or a
  * result, numbers of threads outside 1 to 1024, times that are not above 0 and at most a day. Other
  * errors as tr_train; after one the result is not to be read. Time is spent in steps: few of them
- * are run, however little is asked for. */
+ * are run, however short the time. */
 
 /* Threads that `threads = auto` runs: OMP_NUM_THREADS, else the physical cores this process may
  * use; no more than CPUs and OMP_THREAD_LIMIT allow. 1 where unknown. */
@@ -264,8 +264,8 @@ typedef struct tr_bench_row {
 typedef struct tr_bench_step_result {
     int threads, n_rows;
     tr_bench_row rows[TR_BENCH_ROWS];
-    /* Of the fastest decile of all steps, in windows of half a millisecond, those that whoever
-     * shares the machine disturbed least: */
+    /* Of the fastest decile of all steps, in windows of half a millisecond (other processes make
+     * the rest longer): */
     double step_microseconds;     /* wall clock with the profile's timers off */
     double profiled_microseconds; /* with them on: the rows add up to this */
     double overhead_fraction;     /* rows with `overhead`, of the rows' sum */
@@ -282,7 +282,7 @@ typedef struct tr_bench_loader_result {
     int workers;
     double loader_images_per_second;   /* the loader alone */
     double training_images_per_second; /* training on all threads, data already there */
-    int threads, threads_asked;        /* those that ran, and that were asked for */
+    int threads, threads_asked;        /* those that ran, and that were requested */
 } tr_bench_loader_result;
 /* The loader alone with `workers` workers (-1: as many as training has), against what training
  * consumes. */

@@ -414,7 +414,7 @@ void tr_remove_empty_folder(const char *path);
 bool tr_exists(const char *path);
 bool tr_is_folder(const char *path);
 /* What is at `path`, links followed. TR_PATH_UNKNOWN: something may be, *reason (may be NULL) says
- * in the system's words why that cannot be told. */
+ * in the system's words why that is unknown. */
 typedef enum tr_path_kind {
     TR_PATH_NOTHING,
     TR_PATH_FILE,

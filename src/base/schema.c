@@ -100,8 +100,8 @@ static bool looks_like_integer(const char *text) {
     return *text == 0;
 }
 
-/* The shortest decimal text that is read back as the same double. Whole numbers are written without
- * an exponent as long as a person can read them. */
+/* The shortest decimal text that is read back as the same double. Integers are written without
+ * an exponent as long as they are readable. */
 static void format_double(double value, char out[32]) {
     locale_t before = (locale_t)0, c = enter_c_locale(&before);
     if (value == floor(value) && fabs(value) < 1e15) {

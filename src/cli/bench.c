@@ -45,7 +45,8 @@ static int read_counts(const char *text, int *counts, int *n, tr_error *err) {
 
 /* As training says it. */
 void tr_print_fewer(int asked, int ran) {
-    if (ran < asked) printf("(%d threads asked, %d run: more would not be faster)\n", asked, ran);
+    if (ran < asked)
+        printf("(%d threads requested, %d run: more would not be faster)\n", asked, ran);
 }
 
 static int save_json(const tr_options *o, json_t *object, tr_error *err) {

@@ -7,9 +7,9 @@
  *
  * Waking costs a system call, so a release wakes sleeping workers only when half of the ring is
  * free. That cannot lose a wake-up: a consumer that finds its item missing wakes them however few
- * slots are free, before it waits itself. Each side sets its sleep flag and then reads the sequence
- * number; the other writes the sequence number and then reads the flags; all four are sequentially
- * consistent, so at least one sees the other's write.
+ * slots are free, before it waits itself. Each side announces that it sleeps and then reads the
+ * sequence number; the other writes the sequence number and then looks for sleepers; all are
+ * sequentially consistent, so at least one sees the other's write.
  */
 #include "data/ring.h"
 

@@ -87,7 +87,7 @@ static void describe(const tr_topology *t, seat *seats, int n, bool by_default, 
     bool whole = write_cpulist(seats, n, cpus, sizeof cpus);
     p->text[0] = '\0';
     if (p->n_active < p->n_threads)
-        append(p->text, "%d threads asked, %d run%s: ", p->n_threads, p->n_active,
+        append(p->text, "%d threads requested, %d run%s: ", p->n_threads, p->n_active,
                p->n_active == 1 ? "s" : "");
     else
         append(p->text, "%d thread%s on ", p->n_threads, plural(p->n_threads));

@@ -36,7 +36,7 @@ int tr_topology_n_auto(const tr_topology *topology);
 enum { TR_MAX_THREADS = 1024, TR_AUTO_THREADS = -1 };
 
 typedef struct tr_placement {
-    int n_threads;           /* asked for */
+    int n_threads;           /* requested */
     int n_active;            /* that run: at most n_runnable, unless oversubscribed, and at most
                                 OMP_THREAD_LIMIT */
     int n_runnable;          /* threads that can really run at once: tr_topology_n_runnable */
@@ -44,13 +44,13 @@ typedef struct tr_placement {
     int n_nodes;             /* NUMA nodes used */
     int n_cores;             /* cores used */
     bool bind;               /* false when OpenMP binds or the user forbids it (OMP_PROC_BIND), a
-                                quota leaves the choice to the scheduler, the system does not say
-                                which CPUs are ours, the machine is synthetic, or there are more
+                                quota leaves the choice to the scheduler, it is unknown which
+                                CPUs the process may use, the machine is synthetic, or there are more
                                 threads than CPUs */
     /* cpulist ("2-3") for loader threads: CPUs no thread uses, as many as fit, else "" (any) */
     char loaders[TR_TEXT];
-    /* for display: "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" and, where fewer run than asked:
-     * "8 threads asked, 2 run: ..." */
+    /* for display: "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" and, where fewer run than
+     * requested: "8 threads requested, 2 run: ..." */
     char text[TR_TEXT];
 } tr_placement;
 
@@ -85,8 +85,8 @@ typedef struct tr_team tr_team;
 /* Open the region with placement->n_active threads (each binds itself, rounds to nearest and
  * flushes subnormals), run main(team, arg) on thread 0, then close it: every thread's binding and
  * floating-point mode are as before. TR_ESYSTEM when the threads cannot be started, OpenMP gives
- * fewer than asked, or the process is the child of one that had opened a team. Not reentrant on one
- * placement; separate calls from separate threads are fine. */
+ * fewer than requested, or the process is the child of one that had opened a team. Not reentrant on
+ * one placement; separate calls from separate threads are fine. */
 int tr_team_run(const tr_placement *placement, void (*main)(tr_team *team, void *arg), void *arg,
                 tr_error *err);
 int tr_team_size(const tr_team *team);

@@ -21,7 +21,7 @@ typedef enum tr_binder {
     TR_BINDER_SELF,      /* the team: each thread binds itself */
     TR_BINDER_SYNTHETIC, /* nothing: the machine is not this one */
     TR_BINDER_QUOTA,     /* the scheduler: the control group grants fewer CPUs than are visible, and
-                            whoever shares them would bind to the same first ones */
+                            other processes in it would bind to the same first ones */
     TR_BINDER_USER,      /* the scheduler, by OMP_PROC_BIND=false */
     TR_BINDER_UNKNOWN,   /* the scheduler: which CPUs the process may use is unknown */
     TR_BINDER_OPENMP     /* OpenMP, by OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY */

@@ -29,7 +29,7 @@ enum { RECORD = 3073 };
 static const tr_where here = {"test.ini", 7};
 
 static const tr_dataset_class *find_class(const char *name) {
-    for (int i = 0; i < tr_n_dataset_classes; i++)
+    for (int i = 0; i < tr_dataset_registry.n; i++)
         if (!strcmp(tr_dataset_classes[i]->schema.name, name)) return tr_dataset_classes[i];
     ck_abort_msg("no data set class %s", name);
 }
@@ -40,26 +40,29 @@ static tr_notes notes; /* of the sets that were opened */
 static int open_set(const char *name, const char *text, tr_split split, uint64_t seed,
                     tr_dataset *out, tr_error *err) {
     const tr_dataset_class *class = find_class(name);
-    char words[PATH_MAX];
-    tr_pair pairs[16];
-    const char *head;
-    int n;
-    snprintf(words, sizeof words, "%s", text);
-    if (!strncmp(words, "root=", 5)) { /* a path, whatever its bytes */
-        pairs[0] = (tr_pair){.key = "root", .value = words + 5, .where = here};
-        n = 1;
-    } else {
-        ck_assert_int_eq(tr_args_split(words, here, "data", &head, pairs, 16, &n, err), TR_OK);
-    }
+    tr_pair root = {.key = "root", .where = here};
+    tr_args_words words = {.pairs = &root, .n = 1};
+    tr_arena memory = {0};
+    int code = TR_OK;
+    if (!strncmp(text, "root=", 5)) /* a path, whatever its bytes */
+        root.value = text + 5;
+    else
+        code = tr_args_split(text, here, "data", &memory, &words, err);
     _Alignas(16) unsigned char args[4096];
     ck_assert_uint_le(class->schema.args_bytes, sizeof args);
-    int code = tr_args_parse(&class->schema, pairs, n, here, "data", args, err);
-    if (code == TR_ENOMEM) return code;
-    ck_assert_int_eq(code, TR_OK);
-    const tr_dataset_request request = {args, {pairs, n, here, "data"}, split, seed, &notes};
+    if (code == TR_OK)
+        code = tr_args_parse(&class->schema, words.pairs, words.n, here, "data", args, err);
+    if (code) {
+        ck_assert_int_eq(code, TR_ENOMEM);
+        tr_arena_free(&memory);
+        return code;
+    }
+    const tr_dataset_request request = {
+        args, {words.pairs, words.n, here, "data"}, split, seed, &notes};
     code = class->open(&request, out, err);
     if (code == TR_OK && (code = tr_dataset_load(out, err))) tr_dataset_close(out);
     tr_args_clear(&class->schema, args);
+    tr_arena_free(&memory);
     return code;
 }
 

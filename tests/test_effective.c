@@ -233,14 +233,16 @@ static void draw_layers(draws *d, tr_text *out, int lines, const char *names, co
 static void draw_network(draws *d, tr_text *out) {
     int n = below(d, 4);
     bool blocks = one_in(d, 2), before = one_in(d, 2);
-    const char *heading = PICK(d, "[block basic width act=relu kernel=3]",
-                               "[ block  basic\twidth act=relu  kernel=3 ]");
+    const char *heading = PICK(d, "[block basic width act=relu kernel=3 kind=identity]",
+                               "[ block  basic\twidth act=relu  kernel=3\tkind=identity ]");
     tr_text text = {0};
     tr_text_print(&text, "%s\n", heading);
     int parts = 1 + below(d, 4);
     draw_layers(d, &text, parts, "part", PICK(d, "$width", "${width}"), "$kernel");
     if (one_in(d, 2)) tr_text_print(&text, "sum = add from=part%d,in\n", parts - 1);
+    tr_text_print(&text, "mid = $kind n=%s\n", PICK(d, "${width*2-3}", "\"${ 12 / (7-width) }\""));
     tr_text_print(&text, "last = $act\n");
+    tr_text_print(&text, "[block pair n]\n0 = conv2d out_channels=$n kernel_size=1\n1 = relu\n");
     tr_text_print(&text, "[block deep act=relu]\none = basic%swidth=3\ntwo = $act\n", gap(d));
     if (blocks && before) tr_text_add(out, text.at, text.n);
     tr_text_print(out, "[network]\n");
@@ -249,9 +251,14 @@ static void draw_network(draws *d, tr_text *out) {
         int uses = 1 + below(d, 3);
         for (int i = 0; i < uses; i++) {
             tr_text_print(out, "layer%d.%d = %s", i, below(d, 3), one_in(d, 3) ? "deep" : "basic");
-            bool deep = out->at[out->n - 1] == 'p';
+            bool deep = out->at[out->n - 1] == 'p', repeated = one_in(d, 3);
+            if (repeated) tr_text_print(out, "%sx%d", gap(d), 2 + below(d, 2));
             if (!deep) add_arg(d, out, "width", "3");
-            if (one_in(d, 2)) add_arg(d, out, "act", PICK(d, "relu", "identity"));
+            if (!deep && one_in(d, 2)) add_arg(d, out, "kind", PICK(d, "pair", "identity"));
+            if (one_in(d, 2))
+                add_arg(d, out, "act",
+                        repeated ? PICK(d, "relu,identity", "identity")
+                                 : PICK(d, "relu", "identity"));
             end_line(d, out);
         }
     }

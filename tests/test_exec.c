@@ -65,22 +65,16 @@ static uint64_t mix(uint64_t hash, const void *data, size_t bytes) {
     return hash;
 }
 
-typedef struct sgd_args_text {
-    char text[64];
-    tr_pair pairs[8];
-    int n;
-} sgd_args_text;
-
 static void *sgd_args(const char *arguments) {
     const tr_optimizer *sgd = tr_optimizers[0];
-    sgd_args_text t;
-    const char *head;
+    tr_args_words w;
+    tr_arena memory = {0};
     tr_where where = {"test", 0};
     tr_error err = {0};
-    snprintf(t.text, sizeof t.text, "%s", arguments);
     void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
-    ck_assert_int_eq(tr_args_split(t.text, where, "sgd", &head, t.pairs, 8, &t.n, &err), TR_OK);
-    ck_assert_int_eq(tr_args_parse(&sgd->schema, t.pairs, t.n, where, "sgd", args, &err), TR_OK);
+    ck_assert_int_eq(tr_args_split(arguments, where, "sgd", &memory, &w, &err), TR_OK);
+    ck_assert_int_eq(tr_args_parse(&sgd->schema, w.pairs, w.n, where, "sgd", args, &err), TR_OK);
+    tr_arena_free(&memory);
     return args;
 }
 

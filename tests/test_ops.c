@@ -355,20 +355,17 @@ START_TEST(sgd_is_pytorch) {
             const tr_reference_tensor *param = tr_reference_get(c, "param"),
                                       *grads = tr_reference_get(c, "grads"),
                                       *params = tr_reference_get(c, "params");
-            char text[256];
-            tr_pair pairs[8];
             tr_where where = {"sgd.txt", 0};
-            const char *head;
-            int n_pairs;
+            tr_args_words w;
+            tr_arena memory = {0};
             tr_error err = {0};
-            snprintf(text, sizeof text, "%s", c->optimizer);
             void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
-            ck_assert_int_eq(tr_args_split(text, where, "sgd", &head, pairs, 8, &n_pairs, &err),
-                             TR_OK);
+            ck_assert_int_eq(tr_args_split(c->optimizer, where, "sgd", &memory, &w, &err), TR_OK);
             ck_assert_msg(
-                tr_args_parse(&sgd->schema, pairs, n_pairs, where, "sgd", args, &err) == TR_OK &&
-                    sgd->check(args, &(tr_places){pairs, n_pairs, where, "sgd"}, &err) == TR_OK,
+                tr_args_parse(&sgd->schema, w.pairs, w.n, where, "sgd", args, &err) == TR_OK &&
+                    sgd->check(args, &(tr_places){w.pairs, w.n, where, "sgd"}, &err) == TR_OK,
                 "%s", err.text);
+            tr_arena_free(&memory);
             tr_real *p = tr_alloc(param->n, sizeof *p, NULL),
                     *g = tr_alloc(param->n, sizeof *g, NULL),
                     *state = tr_alloc(param->n, sizeof *state, NULL);
@@ -514,18 +511,17 @@ START_TEST(sgd_faults_are_named) {
     };
     const tr_optimizer *sgd = tr_optimizers[0];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char text[256];
-        tr_pair pairs[8];
         tr_where where = {"net.ini", 7};
-        const char *head;
-        int n;
+        tr_args_words w;
+        tr_arena memory = {0};
         tr_error err = {0};
-        snprintf(text, sizeof text, "%s", cases[i].text);
         void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
-        ck_assert_int_eq(tr_args_split(text, where, "optimizer", &head, pairs, 8, &n, &err), TR_OK);
-        if (tr_args_parse(&sgd->schema, pairs, n, where, "optimizer", args, &err) == TR_OK)
-            sgd->check(args, &(tr_places){pairs, n, where, "optimizer"}, &err);
+        ck_assert_int_eq(tr_args_split(cases[i].text, where, "optimizer", &memory, &w, &err),
+                         TR_OK);
+        if (tr_args_parse(&sgd->schema, w.pairs, w.n, where, "optimizer", args, &err) == TR_OK)
+            sgd->check(args, &(tr_places){w.pairs, w.n, where, "optimizer"}, &err);
         ck_assert_str_eq(err.text, cases[i].message);
+        tr_arena_free(&memory);
         tr_free(args);
     }
 }

@@ -254,7 +254,7 @@ uint32_t tr_mt19937_next(tr_mt19937 *g);
 void tr_torch_permutation(uint64_t seed, int64_t n_before, uint32_t epoch, uint32_t *order,
                           uint32_t n);
 
-/* ---- argument schemas (schema.c) ----
+/* ---- argument schemas (schema.c, args.c) ----
  * A table of keys describes the arguments of a layer, optimizer, data set or section. From it come
  * parsing, defaults, error messages, `trainer help` and the effective configuration. */
 
@@ -266,6 +266,7 @@ typedef enum tr_key_type {
     TR_KEY_STRING, /* const char *, never NULL */
     TR_KEY_PATH,   /* the same; a file or folder, relative to the folder that the program runs in */
     TR_KEY_FLOATS, /* tr_floats: numbers separated by commas */
+    TR_KEY_ANY,    /* all keys that the schema has not: ignored, kept nowhere, not written */
 } tr_key_type;
 
 typedef struct tr_floats {
@@ -306,6 +307,8 @@ typedef struct tr_places {
     tr_where where;      /* of a key that was not written: the section's heading, the line */
     const char *context; /* as in tr_pair: "data" */
 } tr_places;
+/* Where a key was written, or places->where. */
+tr_where tr_place_of(const tr_places *places, const char *key);
 /* tr_fail_at for a key: at its line, called "CONTEXT.KEY". */
 int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -319,14 +322,21 @@ int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where
                   const char *context, void *args, tr_error *err);
 /* Free what the arguments hold, but not `args` itself; args that are all zero are fine. */
 void tr_args_clear(const tr_schema *schema, void *args);
-/* "a=1 b="x y"" -> pairs. Splits `text` in place at white space; a value may be quoted. The first
- * word without '=' may be a class name: it is returned in *head (NULL where there is none). At
- * most max pairs. */
-int tr_args_split(char *text, tr_where where, const char *context, const char **head,
-                  tr_pair *pairs, int max, int *n, tr_error *err);
+/* A line `CLASS xN key=value ...` as words, each but the arguments NULL where it is not there. */
+typedef struct tr_args_words {
+    const char *class; /* the first word, where it has no '=' */
+    const char *times; /* the word right behind it where that is x and a digit or '$': "x2" */
+    tr_pair *pairs;
+    int n;
+} tr_args_words;
+/* Splits at white space; a value may be quoted. What is in *out lives in `memory`, like `context`
+ * that the pairs point to. */
+int tr_args_split(const char *text, tr_where where, const char *context, tr_arena *memory,
+                  tr_args_words *out, tr_error *err);
 /* The value that `args` holds for `key`, as one would write it, without quotes. */
 void tr_args_format(const tr_key *key, const void *args, tr_text *out);
-/* " key=value" for each key, quoted where it must be: what tr_args_split takes apart again. */
+/* " key=value" for each key but TR_KEY_ANY, quoted where it must be: what tr_args_split takes apart
+ * again. */
 void tr_args_write(const tr_schema *schema, const void *args, tr_text *out);
 
 /* tr_fail_key for an error between the values of two keys, at the one that must change: `key`; but
@@ -334,10 +344,21 @@ void tr_args_write(const tr_schema *schema, const void *args, tr_text *out);
 int tr_fail_between(tr_error *err, const tr_places *places, const char *key, const char *other,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* The schema called `name` in list[0..n), or NULL with an error that names the nearest. `kind` is
- * what the thing is called in the message ("layer"). */
-const tr_schema *tr_schema_find(const tr_schema *const *list, int n, const char *name,
-                                const char *kind, tr_where where, const char *key, tr_error *err);
+/* The classes that a configuration can name in one place. */
+typedef struct tr_registry {
+    const char *kind; /* what one is called in messages: "layer" */
+    const tr_schema *const *schemas;
+    int n;
+} tr_registry;
+/* The number of a class, or -1. */
+int tr_registry_find(const tr_registry *registry, const char *name);
+/* A class and its arguments: class->value names it (NULL: nothing does), the pairs of `given`
+ * without `class` itself are the arguments. *index is its number in the registry and *args what
+ * tr_args_parse makes of them, to be freed by tr_args_clear and tr_free. Fails as tr_args_parse
+ * does, and where there is no such class, naming the nearest. In messages the class is
+ * "CONTEXT.KEY" of the pair, or its context where the key is NULL. */
+int tr_class_parse(const tr_registry *registry, const tr_pair *class, const tr_places *given,
+                   int *index, void **args, tr_error *err);
 
 /* ---- operating system (os.c, os_*.c) ---- */
 

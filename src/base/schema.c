@@ -18,7 +18,7 @@
 
 enum {
     MAX_CHOICES = 32,
-    MAX_NAMES = 256, /* classes or keys of one kind that a message looks through */
+    MAX_NAMES = 256, /* keys of one schema that a message looks through */
     CHOICES_BYTES = 512,
     FULL_KEY_BYTES = TR_ERROR_TEXT /* "context.key" */
 };
@@ -241,7 +241,8 @@ static bool is_string(const tr_key *key) {
 static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_error *err) {
     const spot s = {key, pair, err};
     void *place = (char *)args + key->offset;
-    if (!*pair->value && !is_string(key)) return reject(&s, "the value is missing");
+    if (!*pair->value && !is_string(key) && key->type != TR_KEY_ANY)
+        return reject(&s, "the value is missing");
     switch (key->type) {
     case TR_KEY_INT:
         return read_int(&s, pair->value, place);
@@ -271,6 +272,8 @@ static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_erro
         *(int *)place = word;
         return TR_OK;
     }
+    case TR_KEY_ANY:
+        return TR_OK;
     }
     return reject(&s, "has a type that is not known");
 }
@@ -278,8 +281,17 @@ static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_erro
 /* ---- all values ---- */
 
 static const tr_key *find_key(const tr_schema *schema, const char *name) {
-    for (int i = 0; i < schema->n_keys; i++)
+    const tr_key *any = NULL;
+    for (int i = 0; i < schema->n_keys; i++) {
         if (!strcmp(schema->keys[i].name, name)) return &schema->keys[i];
+        if (schema->keys[i].type == TR_KEY_ANY) any = &schema->keys[i];
+    }
+    return any;
+}
+
+static const tr_pair *find_pair(const tr_places *places, const char *key) {
+    for (int i = 0; i < places->n; i++)
+        if (!strcmp(places->pairs[i].key, key)) return &places->pairs[i];
     return NULL;
 }
 
@@ -301,9 +313,12 @@ static int given_twice(const tr_pair *pair, const tr_pair *first, tr_error *err)
     return tr_fail_at(err, pair->where, full, "given twice");
 }
 
-static int parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
-                 const char *context, void *args, tr_error *err) {
-    for (int i = 0; i < n; i++) {
+/* `class`: the one of the pairs that is no argument, or NULL. */
+static int parse(const tr_schema *schema, const tr_places *given, const tr_pair *class, void *args,
+                 tr_error *err) {
+    const tr_pair *pairs = given->pairs;
+    for (int i = 0; i < given->n; i++) {
+        if (&pairs[i] == class) continue;
         const tr_key *key = find_key(schema, pairs[i].key);
         if (!key) return unknown_key(schema, &pairs[i], err);
         for (int j = 0; j < i; j++)
@@ -313,26 +328,30 @@ static int parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where 
     }
     for (int k = 0; k < schema->n_keys; k++) {
         const tr_key *key = &schema->keys[k];
-        bool given = false;
-        for (int i = 0; i < n && !given; i++) given = !strcmp(pairs[i].key, key->name);
-        if (given) continue;
+        if (find_pair(given, key->name)) continue;
         char full[FULL_KEY_BYTES];
         if (!key->fallback)
-            return tr_fail_at(err, where, full_key(context, key->name, full),
+            return tr_fail_at(err, given->where, full_key(given->context, key->name, full),
                               "missing, it must be given (%s)", key->help ? key->help : key->name);
-        const tr_pair implied = {key->name, key->fallback, where, context};
+        const tr_pair implied = {key->name, key->fallback, given->where, given->context};
         int code = set_value(key, &implied, args, err);
         if (code) return code;
     }
     return TR_OK;
 }
 
-int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
-                  const char *context, void *args, tr_error *err) {
+static int parse_or_clear(const tr_schema *schema, const tr_places *given, const tr_pair *class,
+                          void *args, tr_error *err) {
     memset(args, 0, schema->args_bytes);
-    int code = parse(schema, pairs, n, where, context, args, err);
+    int code = parse(schema, given, class, args, err);
     if (code) tr_args_clear(schema, args);
     return code;
+}
+
+int tr_args_parse(const tr_schema *schema, const tr_pair *pairs, int n, tr_where where,
+                  const char *context, void *args, tr_error *err) {
+    const tr_places given = {pairs, n, where, context};
+    return parse_or_clear(schema, &given, NULL, args, err);
 }
 
 void tr_args_clear(const tr_schema *schema, void *args) {
@@ -353,21 +372,19 @@ void tr_args_clear(const tr_schema *schema, void *args) {
 
 /* ---- conflicts of keys ---- */
 
-static const tr_pair *find_pair(const tr_places *places, const char *key) {
-    for (int i = 0; i < places->n; i++)
-        if (!strcmp(places->pairs[i].key, key)) return &places->pairs[i];
-    return NULL;
+tr_where tr_place_of(const tr_places *places, const char *key) {
+    const tr_pair *pair = find_pair(places, key);
+    return pair ? pair->where : places->where;
 }
 
 int tr_fail_key(tr_error *err, const tr_places *places, const char *key, const char *format, ...) {
     char name[FULL_KEY_BYTES], text[TR_ERROR_TEXT];
-    const tr_pair *pair = find_pair(places, key);
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return tr_fail_at(err, pair ? pair->where : places->where, full_key(places->context, key, name),
-                      "%s", text);
+    return tr_fail_at(err, tr_place_of(places, key), full_key(places->context, key, name), "%s",
+                      text);
 }
 
 int tr_fail_between(tr_error *err, const tr_places *places, const char *key, const char *other,
@@ -382,69 +399,7 @@ int tr_fail_between(tr_error *err, const tr_places *places, const char *key, con
     return tr_fail_key(err, places, is_other ? other : key, "%s", text);
 }
 
-/* ---- a line of arguments ---- */
-
-/* Take the quotes off the value at `at`, which ends at white space; *after is what follows. */
-static int unquote_value(char *at, const char *word, tr_where where, const char *context,
-                         char **after, tr_error *err) {
-    size_t length;
-    const char *problem;
-    size_t used = tr_unquote(at, strlen(at), at, &length, &problem);
-    if (used == 0) return tr_fail_at(err, where, context, "%s: %s", word, problem);
-    *after = at + used;
-    if (**after && !is_space(**after))
-        return tr_fail_at(err, where, context, "text after the closing quote: '%s'", *after);
-    if (**after) ++*after;
-    at[length] = '\0';
-    return TR_OK;
-}
-
-int tr_args_split(char *text, tr_where where, const char *context, const char **head,
-                  tr_pair *pairs, int max, int *n, tr_error *err) {
-    *head = NULL;
-    *n = 0;
-    for (char *at = text; *at;) {
-        while (is_space(*at)) at++;
-        if (!*at) break;
-        char *word = at, *equals = NULL;
-        while (*at && !is_space(*at) && !(*at == '"' && at > word && at[-1] == '=')) {
-            if (*at == '=' && !equals) equals = at;
-            at++;
-        }
-        bool quoted = *at == '"';
-        if (quoted) {
-            if (at - 1 != equals)
-                return tr_fail_at(err, where, context, "'%s' has more than one '='", word);
-            *equals = '\0';
-            int code = unquote_value(equals + 1, word, where, context, &at, err);
-            if (code) return code;
-        } else {
-            if (*at) *at++ = '\0';
-            if (strchr(word, '"'))
-                return tr_fail_at(err, where, context, "a quote within '%s': write key=\"...\"",
-                                  word);
-        }
-        if (!equals) {
-            if (!*head && *n == 0) {
-                *head = word;
-                continue;
-            }
-            return tr_fail_at(err, where, context,
-                              "'%s' is not of the form key=value (without white space)", word);
-        }
-        if (equals == word)
-            return tr_fail_at(err, where, context, "'%s' has no key before the '='",
-                              quoted ? equals + 1 : word);
-        if (!quoted && equals[1] == '=')
-            return tr_fail_at(err, where, context, "'%s' has more than one '='", word);
-        if (*n == max)
-            return tr_fail_at(err, where, context, "too many arguments at '%s', at most %d", word,
-                              max);
-        *equals = 0;
-        pairs[(*n)++] = (tr_pair){word, equals + 1, where, context};
-    }
-    return TR_OK;
-}
+/* ---- and back ---- */
 
 void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     const void *place = (const char *)args + key->offset;
@@ -487,45 +442,51 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
         tr_text_add(out, text, strlen(text));
         return;
     }
+    case TR_KEY_ANY:
+        return;
     }
 }
 
-/* Would tr_args_split read it as it stands? */
-static bool is_plain_word(const char *text) {
-    size_t n = strlen(text);
-    if (n && (text[0] == '=' || text[n - 1] == '\\')) return false;
-    for (size_t i = 0; i < n;) {
-        size_t length = tr_plain_length(text + i, n - i);
-        if (length == 0 || is_space(text[i]) || text[i] == '"') return false;
-        i += length;
-    }
-    return true;
+/* ---- a class with its arguments ---- */
+
+int tr_registry_find(const tr_registry *registry, const char *name) {
+    for (int i = 0; i < registry->n; i++)
+        if (!strcmp(registry->schemas[i]->name, name)) return i;
+    return -1;
 }
 
-void tr_args_write(const tr_schema *schema, const void *args, tr_text *out) {
-    for (int k = 0; k < schema->n_keys; k++) {
-        tr_text value = {0};
-        tr_args_format(&schema->keys[k], args, &value);
-        tr_text_print(out, " %s=", schema->keys[k].name);
-        if (value.failed)
-            out->failed = true;
-        else if (is_plain_word(value.at))
-            tr_text_add(out, value.at, value.n);
-        else
-            tr_text_quote(out, value.at);
-        tr_text_free(&value);
-    }
-}
-
-const tr_schema *tr_schema_find(const tr_schema *const *list, int n, const char *name,
-                                const char *kind, tr_where where, const char *key, tr_error *err) {
-    const char *names[MAX_NAMES];
+static int unknown_class(const tr_registry *registry, const tr_pair *class, const char *key,
+                         tr_error *err) {
     char text[TR_ERROR_TEXT];
-    for (int i = 0; i < n; i++)
-        if (!strcmp(list[i]->name, name)) return list[i];
-    n = (int)tr_min(n, MAX_NAMES);
-    for (int i = 0; i < n; i++) names[i] = list[i]->name;
-    snprintf(text, sizeof text, "unknown %s '%s'", kind, name);
-    tr_fail_unknown(err, where, key, text, name, names, n);
-    return NULL;
+    const char **names = tr_alloc((size_t)registry->n, sizeof *names, err);
+    if (!names) return TR_ENOMEM;
+    for (int i = 0; i < registry->n; i++) names[i] = registry->schemas[i]->name;
+    snprintf(text, sizeof text, "unknown %s '%s'", registry->kind, class->value);
+    int code = tr_fail_unknown(err, class->where, key, text, class->value, names, registry->n);
+    tr_free(names);
+    return code;
+}
+
+int tr_class_parse(const tr_registry *registry, const tr_pair *class, const tr_places *given,
+                   int *index, void **args, tr_error *err) {
+    char full[FULL_KEY_BYTES];
+    const char *key = class->key ? full_key(class->context, class->key, full) : class->context;
+    *args = NULL;
+    if (!class->value && class->key)
+        return tr_fail_at(err, class->where, key, "is missing, as in %s = %s", class->key,
+                          registry->schemas[0]->name);
+    if (!class->value)
+        return tr_fail_at(err, class->where, key, "no %s is named, as in '%s = %s ...'",
+                          registry->kind, key, registry->schemas[0]->name);
+    *index = tr_registry_find(registry, class->value);
+    if (*index < 0) return unknown_class(registry, class, key, err);
+    const tr_schema *schema = registry->schemas[*index];
+    void *values = tr_alloc(1, schema->args_bytes, err);
+    if (!values) return TR_ENOMEM;
+    int code = parse_or_clear(schema, given, class, values, err);
+    if (code)
+        tr_free(values);
+    else
+        *args = values;
+    return code;
 }

@@ -61,6 +61,10 @@ const tr_pair *tr_doc_section(const tr_doc *doc, const char *section, int *n, tr
 tr_places tr_doc_places(const tr_doc *doc, const char *section);
 /* One value of a section, or NULL. */
 const tr_pair *tr_doc_find(const tr_doc *doc, const char *section, const char *key);
+/* A section whose key `type` names a class of the registry and whose other keys are its arguments:
+ * tr_class_parse. fallback: the class where there is no type, or NULL: that is an error. */
+int tr_doc_parse_class(const tr_doc *doc, const char *section, const tr_registry *registry,
+                       const char *fallback, int *index, void **args, tr_error *err);
 /* The (first) file's name as given. */
 const char *tr_doc_name(const tr_doc *doc);
 /* Fails, naming the nearest, when the document has a section that is not in names[0..n). One of

@@ -298,6 +298,14 @@ const tr_pair *tr_doc_find(const tr_doc *doc, const char *name, const char *key)
     return i < 0 ? NULL : tr_doc_pair(doc, section, i);
 }
 
+int tr_doc_parse_class(const tr_doc *doc, const char *section, const tr_registry *registry,
+                       const char *fallback, int *index, void **args, tr_error *err) {
+    const tr_places given = tr_doc_places(doc, section);
+    const tr_pair *type = tr_doc_find(doc, section, "type");
+    const tr_pair implied = {"type", fallback, given.where, section};
+    return tr_class_parse(registry, type ? type : &implied, &given, index, args, err);
+}
+
 const char *tr_doc_name(const tr_doc *doc) {
     return doc->name;
 }

@@ -109,6 +109,7 @@ void tr_doc_write_value(tr_text *out, const char *value) {
 int tr_doc_write_args(tr_text *out, const tr_schema *schema, const void *args, tr_error *err) {
     for (int k = 0; k < schema->n_keys; k++) {
         const tr_key *key = &schema->keys[k];
+        if (key->type == TR_KEY_ANY) continue;
         tr_text value = {0};
         tr_args_format(key, args, &value);
         if (key->type == TR_KEY_PATH && value.n) {

@@ -53,7 +53,8 @@ typedef struct tr_dataset_class {
 } tr_dataset_class;
 
 extern const tr_dataset_class *const tr_dataset_classes[];
-extern const int tr_n_dataset_classes;
+/* Their schemas under the same numbers, and how many there are. */
+extern const tr_registry tr_dataset_registry;
 
 /* Load a data set that was opened. */
 int tr_dataset_load(tr_dataset *dataset, tr_error *err);
@@ -93,7 +94,7 @@ typedef struct tr_transform_class {
 } tr_transform_class;
 
 extern const tr_transform_class *const tr_transform_classes[];
-extern const int tr_n_transform_classes;
+extern const tr_registry tr_transform_registry;
 
 enum { TR_MAX_TRANSFORMS = 16, TR_MAX_CHANNELS = 8 };
 

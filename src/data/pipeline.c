@@ -23,60 +23,54 @@ const tr_dataset_class *const tr_dataset_classes[] = {TR_DATASETS(X)};
 const tr_transform_class *const tr_transform_classes[] = {TR_TRANSFORMS(X)};
 #undef X
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-enum { N_TRANSFORMS = COUNT(tr_transform_classes), MAX_PAIRS = 16 };
-
-const int tr_n_dataset_classes = COUNT(tr_dataset_classes);
-const int tr_n_transform_classes = N_TRANSFORMS;
-
-static const tr_transform_class *find_transform(const tr_pair *line, tr_error *err) {
-    const tr_schema *schemas[N_TRANSFORMS];
-    for (int i = 0; i < N_TRANSFORMS; i++) schemas[i] = &tr_transform_classes[i]->schema;
-    const tr_schema *found = tr_schema_find(schemas, N_TRANSFORMS, line->key, "transform",
-                                            line->where, line->context, err);
-    for (int i = 0; i < N_TRANSFORMS; i++)
-        if (schemas[i] == found) return tr_transform_classes[i];
-    return NULL;
-}
+#define X(name) &tr_dataset_##name.schema,
+static const tr_schema *const dataset_schemas[] = {TR_DATASETS(X)};
+#undef X
+#define X(name) &tr_transform_##name.schema,
+static const tr_schema *const transform_schemas[] = {TR_TRANSFORMS(X)};
+#undef X
+const tr_registry tr_dataset_registry = {"data set", dataset_schemas,
+                                         sizeof dataset_schemas / sizeof *dataset_schemas};
+const tr_registry tr_transform_registry = {"transform", transform_schemas,
+                                           sizeof transform_schemas / sizeof *transform_schemas};
 
 /* A line of [transforms] with its arguments. */
 typedef struct line_args {
-    const tr_transform_class *class;
-    char *text; /* what the pairs point into */
-    tr_pair pairs[MAX_PAIRS];
-    int n;
+    const tr_transform_class *class; /* NULL: not read */
     void *args;
+    tr_places given; /* the arguments as written, in `memory` */
+    tr_arena memory;
 } line_args;
 
 static void free_line(line_args *line) {
-    if (line->class && line->args) tr_args_clear(&line->class->schema, line->args);
+    if (line->class) tr_args_clear(&line->class->schema, line->args);
     tr_free(line->args);
-    tr_free(line->text);
+    tr_arena_free(&line->memory);
 }
 
 /* Whatever it returns, free_line follows. */
 static int read_line(const tr_pair *line, line_args *out, tr_error *err) {
-    const char *head = NULL;
-    *out = (line_args){.class = find_transform(line, err)};
-    if (!out->class) return TR_ECONFIG;
-    out->args = tr_alloc(1, out->class->schema.args_bytes, err);
-    out->text = tr_strdup(line->value, err);
-    if (!out->args || !out->text) return TR_ENOMEM;
-    int code = tr_args_split(out->text, line->where, line->key, &head, out->pairs, MAX_PAIRS,
-                             &out->n, err);
-    if (code < 0) return code;
-    if (head)
-        return tr_fail_at(err, line->where, line->key, "'%s' is not of the form key=value", head);
-    return tr_args_parse(&out->class->schema, out->pairs, out->n, line->where, line->key, out->args,
-                         err);
+    /* The key of the line names the class. */
+    const tr_pair class = {NULL, line->key, line->where, line->context};
+    tr_args_words words;
+    int index;
+    *out = (line_args){0};
+    int code = tr_args_split(line->value, line->where, line->key, &out->memory, &words, err);
+    if (code == TR_OK && words.class)
+        code = tr_fail_at(err, line->where, line->key, "'%s' is not of the form key=value",
+                          words.class);
+    if (code) return code;
+    out->given = (tr_places){words.pairs, words.n, line->where, line->key};
+    code = tr_class_parse(&tr_transform_registry, &class, &out->given, &index, &out->args, err);
+    if (code == TR_OK) out->class = tr_transform_classes[index];
+    return code;
 }
 
 /* Run one line of [transforms] over the table. */
 static int apply(const tr_pair *pair, tr_pipeline *pipeline, tr_error *err) {
     line_args line;
     int code = read_line(pair, &line, err);
-    tr_places given = {line.pairs, line.n, pair->where, pair->key};
-    if (code == TR_OK) code = line.class->check(line.args, pipeline->channels, &given, err);
+    if (code == TR_OK) code = line.class->check(line.args, pipeline->channels, &line.given, err);
     for (int c = 0; code == TR_OK && c < pipeline->channels; c++)
         for (int b = 0; b < 256; b++)
             pipeline->table[c][b] = line.class->pixel(line.args, c, pipeline->table[c][b]);

@@ -1,51 +1,79 @@
-/* Blocks written out: from `layer1.0 = basic width=16` to the lines of [block basic ...], each with
- * its full name (`layer1.0.conv1`), its arguments in the place of $width, and its from= in full.
+/* Blocks expanded: from `layer1 = basic x2 width=16` to the lines of [block basic ...], each with
+ * its full name (`layer1.0.conv1`), its arguments, and the numbers of the lines that it reads.
  *
- * What the words mean is graph.c's affair. A block reads one value, which its lines call `in`, and
- * its value is that of its last line. A line is split into words before $width is replaced, so a
- * value never becomes more than one word.
+ * A block reads one value, which its lines call `in`, and its value is that of its last line. To
+ * the line that names it a block is a class like a layer, with its keys as schema: one parser
+ * reads both. A line is split into words before $width is replaced, so a value never becomes more
+ * than one word; what a layer ignores may hold anything, but a $key in it must be there.
  */
 #include "graph/blocks.h"
 
-#include <ctype.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-#include "ops/ops.h"
+#include "graph/fill.h"
+#include "graph/names.h"
 
 enum {
-    MAX_BLOCKS = 256,
-    MAX_DEPTH = 16,       /* of blocks within blocks */
-    MAX_BYTES = 64 << 20, /* of a network written out */
+    /* Blocks within blocks multiply: an end before the memory is full. */
+    MAX_LINES = 1 << 16,
+    MAX_DEPTH = 32,
+    MAX_BYTES = 64 << 20, /* of names and arguments */
 };
 
-typedef struct block { /* a heading: [block NAME key key=fallback ...] */
-    const char *section, *name;
+typedef struct block { /* [block NAME key key=fallback ...] */
+    tr_schema schema;  /* its keys are texts */
+    const char *section;
     tr_where where;
-    int n_keys;
-    tr_pair key[TR_MAX_LINE_ARGS]; /* value "": must be given */
 } block;
 
-typedef struct alias { /* a line, and the layer whose value is its own */
-    const char *name, *layer;
-} alias;
-
-typedef struct writer {
+typedef struct expansion {
     const tr_doc *doc;
+    tr_registry classes; /* layers, then blocks */
     const block *blocks;
-    int n_blocks;
+    tr_names names; /* of the lines above, and of those that blocks or repeats stand for: with the
+                       number of the line whose value it is; -1 while that is not there */
     tr_lines *out;
+    int room; /* of out->line */
     tr_error *err;
-} writer;
+} expansion;
 
-typedef struct scope {    /* the lines of one section as they are used in one place */
-    const block *block;   /* NULL: [network] */
-    const char *prefix;   /* full name of the line that uses it */
-    const char *input;    /* layer whose value it reads */
-    const tr_pair *args;  /* [block->n_keys] */
-    const alias *aliases; /* of the lines above */
-    int n_aliases, depth;
+typedef struct scope {       /* the lines of one section as they are used in one place */
+    const tr_values *values; /* NULL: [network] */
+    const char *prefix;      /* full name of the line that uses it */
+    const tr_pair *lines;
+    int n, at;       /* lines; the one that is being read */
+    int input, last; /* the value that the section reads; that of the line above, or the same */
+    int depth;
 } scope;
+
+typedef struct words { /* of a line, with $key filled in */
+    const char *name;  /* in full */
+    tr_pair class;     /* value NULL: none is named */
+    tr_pair *pairs;    /* arguments without from= */
+    int n;
+    const int *input; /* of from= */
+    int n_inputs;     /* 0: there is none */
+    int64_t times;    /* of xN; 0: there is none */
+} words;
+
+static void *allocate(expansion *x, size_t count, size_t size) {
+    size_t bytes;
+    if (tr_mul(count, size, &bytes)) return tr_arena_alloc(&x->out->memory, bytes, x->err);
+    tr_fail(x->err, TR_ENOMEM, "out of memory");
+    return NULL;
+}
+
+/* What was put together, as a string of the result's; NULL with an error. */
+static const char *keep(expansion *x, tr_text *text) {
+    const char *kept = NULL;
+    if (text->failed)
+        tr_fail(x->err, TR_ENOMEM, "out of memory");
+    else
+        kept = tr_arena_copy(&x->out->memory, text->n ? text->at : "", text->n, x->err);
+    tr_text_free(text);
+    return kept;
+}
 
 /* ---- headings ---- */
 
@@ -53,353 +81,401 @@ static bool is_block(const char *section) {
     return strncmp(section, "block", 5) == 0 && strchr(" ", section[5]) != NULL;
 }
 
-static int check_name(const block *b, tr_error *err) {
-    for (int i = 0; i < tr_n_layers; i++) {
-        if (strcmp(b->name, tr_layers[i]->schema.name) == 0)
-            return tr_fail_at(err, b->where, b->section, "'%s' is the name of a layer", b->name);
-    }
-    return TR_OK;
-}
-
 static bool is_word(const char *text) {
-    for (const char *p = text; *p; p++) {
-        if (!isalnum((unsigned char)*p) && *p != '_') return false;
-    }
-    return text[0] != '\0';
+    return text[0] != '\0' && text[tr_word_length(text)] == '\0';
 }
 
-static int read_heading(writer *w, block *b) {
-    const char *section = b->section + strlen("block");
-    char *rest = tr_arena_copy(&w->out->memory, section, strlen(section), w->err), *word;
-    if (rest == NULL) return TR_ENOMEM;
+static int read_heading(expansion *x, block *b) {
+    const char *text = b->section + strlen("block");
+    size_t n_words = 0;
+    for (const char *c = text; *c; c++) n_words += *c == ' ';
+    char *rest = tr_arena_copy(&x->out->memory, text, strlen(text), x->err), *word;
+    tr_key *keys = allocate(x, n_words, sizeof *keys);
+    tr_text help = {0};
+    tr_text_print(&help, "as [%s] says", b->section);
+    const char *says = keep(x, &help);
+    if (rest == NULL || keys == NULL || says == NULL) return TR_ENOMEM;
     while ((word = strsep(&rest, " ")) != NULL) {
         if (word[0] == '\0') continue;
         char *value = strchr(word, '=');
         if (value) *value++ = '\0';
-        if (!is_word(word) || (value && (b->name == NULL || value[0] == '\0')))
-            return tr_fail_at(w->err, b->where, b->section,
+        if (!is_word(word) || (value && (b->schema.name == NULL || value[0] == '\0')))
+            return tr_fail_at(x->err, b->where, b->section,
                               "a heading is [block NAME key key=default ...], of letters, digits "
                               "and '_'");
-        if (b->name == NULL) {
-            b->name = word;
+        if (b->schema.name == NULL) {
+            b->schema.name = word;
             continue;
         }
         if (strcmp(word, "from") == 0)
-            return tr_fail_at(w->err, b->where, b->section, "'from' cannot be a block's key");
-        for (int i = 0; i < b->n_keys; i++) {
-            if (strcmp(word, b->key[i].key) == 0)
-                return tr_fail_at(w->err, b->where, b->section, "the key '%s' stands there twice",
+            return tr_fail_at(x->err, b->where, b->section, "'from' cannot be a block's key");
+        int n = b->schema.n_keys;
+        for (int i = 0; i < n; i++) {
+            if (strcmp(word, keys[i].name) == 0)
+                return tr_fail_at(x->err, b->where, b->section, "the key '%s' stands there twice",
                                   word);
         }
-        if (b->n_keys == TR_MAX_LINE_ARGS)
-            return tr_fail_at(w->err, b->where, b->section, "more than %d keys", TR_MAX_LINE_ARGS);
-        b->key[b->n_keys++] = (tr_pair){word, value ? value : "", b->where, b->section};
+        keys[n] = (tr_key){.name = word,
+                           .type = TR_KEY_STRING,
+                           .offset = (size_t)n * sizeof(char *),
+                           .fallback = value,
+                           .help = says};
+        b->schema.n_keys++;
     }
-    if (b->name == NULL)
-        return tr_fail_at(w->err, b->where, b->section,
+    b->schema.keys = keys;
+    b->schema.args_bytes = (size_t)b->schema.n_keys * sizeof(char *);
+    if (b->schema.name == NULL)
+        return tr_fail_at(x->err, b->where, b->section,
                           "the block has no name, as in [block basic width stride=1]");
-    return check_name(b, w->err);
+    if (tr_registry_find(&tr_layer_registry, b->schema.name) >= 0)
+        return tr_fail_at(x->err, b->where, b->section, "'%s' is the name of a layer",
+                          b->schema.name);
+    return TR_OK;
 }
 
-static int read_headings(writer *w, block *blocks) {
-    for (int i = 0; i < tr_doc_n_sections(w->doc); i++) {
-        const char *section = tr_doc_section_name(w->doc, i);
-        if (!is_block(section)) continue;
+/* The classes that lines may name. */
+static int read_headings(expansion *x) {
+    const tr_registry *layers = &tr_layer_registry;
+    int n_sections = tr_doc_n_sections(x->doc), n_blocks = 0, code;
+    block *blocks = allocate(x, (size_t)n_sections, sizeof *blocks);
+    const tr_schema **schemas =
+        allocate(x, (size_t)n_sections + (size_t)layers->n, sizeof *schemas);
+    if (blocks == NULL || schemas == NULL) return TR_ENOMEM;
+    for (int i = 0; i < layers->n; i++) schemas[i] = layers->schemas[i];
+    for (int i = 0; i < n_sections; i++) {
         int n_lines;
-        block *b = &blocks[w->n_blocks];
-        b->section = section;
-        tr_doc_section(w->doc, section, &n_lines, &b->where);
-        if (w->n_blocks == MAX_BLOCKS)
-            return tr_fail_at(w->err, b->where, section, "more than %d blocks", MAX_BLOCKS);
-        int code = read_heading(w, b);
+        block *b = &blocks[n_blocks];
+        b->section = tr_doc_section_name(x->doc, i);
+        if (!is_block(b->section)) continue;
+        tr_doc_section(x->doc, b->section, &n_lines, &b->where);
+        if ((code = read_heading(x, b))) return code;
+        if (n_lines == 0) return tr_fail_at(x->err, b->where, b->section, "the block has no lines");
+        schemas[layers->n + n_blocks++] = &b->schema;
+    }
+    x->classes = (tr_registry){layers->kind, schemas, layers->n + n_blocks};
+    x->blocks = blocks;
+    return TR_OK;
+}
+
+/* ---- names ---- */
+
+/* The full name of `name` in a scope; NULL with an error. */
+static const char *full_name(expansion *x, const scope *s, const char *name, size_t n) {
+    tr_text text = {0};
+    if (s->values) tr_text_print(&text, "%s.", s->prefix);
+    tr_text_add(&text, name, n);
+    return keep(x, &text);
+}
+
+static int fail_nowhere(const expansion *x, const scope *s, const char *full, const char *line) {
+    size_t prefix = s->values ? strlen(s->prefix) + 1 : 0;
+    const char **names = tr_alloc((size_t)x->names.n, sizeof *names, x->err);
+    int n = 0;
+    if (names == NULL) return TR_ENOMEM;
+    for (int i = 0; i < x->names.n; i++) {
+        if (x->names.number[i] >= 0 && strncmp(x->names.name[i], full, prefix) == 0)
+            names[n++] = x->names.name[i];
+    }
+    const char *near = tr_nearest(full, names, n);
+    int code =
+        tr_fail_at(x->err, s->lines[s->at].where, line, "from=%s names no layer above%s%s%s", full,
+                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    tr_free(names);
+    return code;
+}
+
+/* name[0..n), `full` in full, is no layer above. */
+static int fail_from(const expansion *x, const scope *s, const char *full, const char *name,
+                     size_t n, const char *line) {
+    tr_where where = s->lines[s->at].where;
+    for (int i = s->at; n > 0 && i < s->n; i++) {
+        size_t length = strlen(s->lines[i].key);
+        if (length > n || memcmp(s->lines[i].key, name, length) != 0 ||
+            (length < n && name[length] != '.'))
+            continue;
+        if (i == s->at)
+            return tr_fail_at(x->err, where, line,
+                              "from=%s names the layer itself, allowed are layers above", full);
+        const tr_where there = s->lines[i].where;
+        bool same_file = strcmp(there.file, where.file) == 0 && there.line > 0;
+        tr_text place = {0};
+        if (!same_file) tr_text_print(&place, "%s%s", there.file, there.line ? ":" : "");
+        if (there.line) tr_text_print(&place, "%s%d", same_file ? "line " : "", there.line);
+        int code = tr_fail_at(x->err, where, line,
+                              "from=%s names a layer that comes later (%s), allowed are layers "
+                              "above",
+                              full, place.at ? place.at : "");
+        tr_text_free(&place);
+        return code;
+    }
+    return fail_nowhere(x, s, full, line);
+}
+
+/* The value that name[0..n) stands for on a line of the scope. */
+static int resolve(expansion *x, const scope *s, const char *name, size_t n, const char *line,
+                   int *out) {
+    if (s->values && n == 2 && memcmp(name, "in", 2) == 0) {
+        *out = s->input;
+        return TR_OK;
+    }
+    const char *full = full_name(x, s, name, n);
+    if (full == NULL) return TR_ENOMEM;
+    int i = tr_names_find(&x->names, full, strlen(full));
+    if (i < 0) return fail_from(x, s, full, name, n, line);
+    *out = x->names.number[i];
+    return TR_OK;
+}
+
+/* from=a,b */
+static int resolve_all(expansion *x, const scope *s, const char *from, words *w) {
+    size_t n = 1;
+    for (const char *c = from; *c; c++) n += *c == ',';
+    int *input = allocate(x, n, sizeof *input);
+    if (input == NULL) return TR_ENOMEM;
+    w->input = input;
+    w->n_inputs = (int)n;
+    for (size_t i = 0; i < n; i++) {
+        size_t length = strcspn(from, ",");
+        int code = resolve(x, s, from, length, w->name, &input[i]);
         if (code) return code;
-        if (n_lines == 0) return tr_fail_at(w->err, b->where, section, "the block has no lines");
-        w->n_blocks++;
+        from += length + 1;
     }
     return TR_OK;
 }
 
-static const block *find_block(const writer *w, const char *name) {
-    for (int i = 0; i < w->n_blocks; i++) {
-        if (strcmp(w->blocks[i].name, name) == 0) return &w->blocks[i];
-    }
-    return NULL;
+/* Enter the name of a line, or of what a block or a repeat stands for; *index is its place. */
+static int add_name(expansion *x, const char *name, tr_where where, int *index) {
+    bool ok = name[0] != '\0' && name[0] != '.';
+    for (const char *c = name; ok && *c; c++) ok = *c == '.' || tr_word_length(c) > 0;
+    if (!ok)
+        return tr_fail_at(x->err, where, name,
+                          "a layer's name has letters, digits, '_' and '.' only");
+    int there = tr_names_find(&x->names, name, strlen(name));
+    if (there == 0)
+        return tr_fail_at(x->err, where, name, "'%s' is the name of the network's input", name);
+    if (there > 0) return tr_fail_at(x->err, where, name, "a layer of this name is there already");
+    if (tr_names_add(&x->names, name, -1, x->err)) return TR_ENOMEM;
+    *index = x->names.n - 1;
+    return TR_OK;
 }
 
-/* ---- text ---- */
+/* ---- words of a line ---- */
 
-/* What was put together, as a string of the result's; NULL with an error. */
-static const char *keep(writer *w, tr_text *text, tr_where where, const char *name) {
-    const char *kept = NULL;
-    if (text->failed)
-        tr_fail(w->err, TR_ENOMEM, "out of memory");
-    else if (w->out->memory.total + text->n > MAX_BYTES)
-        tr_fail_at(w->err, where, name, "the network is too long when its blocks are written out");
-    else
-        kept = tr_arena_copy(&w->out->memory, text->n ? text->at : "", text->n, w->err);
-    tr_text_free(text);
-    return kept;
+static const char *fill(expansion *x, const scope *s, const char *text, const char *name,
+                        tr_where *where) {
+    if (s->values == NULL) return text;
+    return tr_fill(s->values, text, name, MAX_BYTES, &x->out->memory, where, x->err);
 }
 
-static const char *join(writer *w, const char *prefix, const char *name, tr_where where) {
-    tr_text text = {0};
-    tr_text_print(&text, "%s.%s", prefix, name);
-    return keep(w, &text, where, name);
+static int read_times(expansion *x, const scope *s, const char *text, words *w) {
+    tr_where where = s->lines[s->at].where;
+    const char *number = fill(x, s, text + 1, w->name, &where);
+    if (number == NULL) return x->err->code;
+    size_t digits = strspn(number, "0123456789");
+    w->times = digits > 0 && digits < 9 ? strtol(number, NULL, 10) : 0;
+    if (number[digits] != '\0' || w->times < 1 || w->times > MAX_LINES)
+        return tr_fail_at(x->err, where, w->name, "'x%s' is no repeat, allowed are x1 to x%d",
+                          number, MAX_LINES);
+    return TR_OK;
 }
 
-/* `value` with $key and ${key} replaced by what they stand for, and $$ by $; *where becomes the
- * place of the last of those. NULL with an error. */
-static const char *fill_in(writer *w, const scope *s, const char *value, const char *name,
-                           tr_where *where) {
-    tr_text text = {0};
-    tr_where line = *where;
-    const char *p = strchr(value, '$');
-    if (s->block == NULL || p == NULL) return value;
-    tr_text_add(&text, value, (size_t)(p - value));
-    while (*p) {
-        size_t plain = strcspn(p, "$");
-        tr_text_add(&text, p, plain);
-        p += plain;
-        if (*p == '\0') break;
-        if (p[1] == '$') {
-            tr_text_add(&text, p, 1);
-            p += 2;
-            continue;
-        }
-        bool braces = p[1] == '{';
-        const char *word = p + 1 + braces;
-        size_t length = 0;
-        while (isalnum((unsigned char)word[length]) || word[length] == '_') length++;
-        const tr_pair *arg = NULL;
-        for (int i = 0; i < s->block->n_keys && arg == NULL; i++) {
-            const char *key = s->block->key[i].key;
-            if (strlen(key) == length && memcmp(key, word, length) == 0) arg = &s->args[i];
-        }
-        if (arg == NULL || (braces && word[length] != '}')) {
-            const char *names[TR_MAX_LINE_ARGS];
-            tr_text what = {0}, key = {0};
-            for (int i = 0; i < s->block->n_keys; i++) names[i] = s->block->key[i].key;
-            tr_text_add(&key, word, length);
-            tr_text_print(&what, "'$%s' is no key of the block", key.failed ? "" : key.at);
-            if (key.failed || what.failed)
-                tr_fail(w->err, TR_ENOMEM, "out of memory");
-            else
-                tr_fail_unknown(w->err, line, name, what.at, key.at, names, s->block->n_keys);
-            tr_text_free(&key);
-            tr_text_free(&what);
-            tr_text_free(&text);
-            return NULL;
-        }
-        tr_text_print(&text, "%s", arg->value);
-        *where = arg->where;
-        p = word + length + braces;
-        if (text.n > MAX_BYTES) break;
+static int read_words(expansion *x, const scope *s, words *w) {
+    const tr_pair *line = &s->lines[s->at];
+    const char *from = NULL;
+    tr_args_words split;
+    int code = tr_args_split(line->value, line->where, w->name, &x->out->memory, &split, x->err);
+    if (code) return code;
+    w->class = (tr_pair){NULL, split.class, line->where, w->name};
+    if (split.class) {
+        w->class.value = fill(x, s, split.class, w->name, &w->class.where);
+        if (w->class.value == NULL) return x->err->code;
     }
-    return keep(w, &text, line, name);
-}
-
-/* Add the layer that name[0..n) stands for on a line of the scope. */
-static void resolve(const scope *s, const char *name, size_t n, tr_text *out) {
-    if (s->block && n == 2 && memcmp(name, "in", 2) == 0) {
-        tr_text_print(out, "%s", s->input);
-        return;
+    if (split.times && (code = read_times(x, s, split.times, w))) return code;
+    w->pairs = split.pairs;
+    for (int i = 0; i < split.n; i++) {
+        tr_pair pair = split.pairs[i];
+        tr_where unused = pair.where;
+        pair.key = fill(x, s, pair.key, w->name, &unused);
+        pair.value = pair.key ? fill(x, s, pair.value, w->name, &pair.where) : NULL;
+        if (pair.value == NULL) return x->err->code;
+        if (strcmp(pair.key, "from") != 0)
+            w->pairs[w->n++] = pair;
+        else if (from)
+            return tr_fail_at(x->err, line->where, w->name, "from= is given twice");
+        else
+            from = pair.value;
     }
-    for (int i = 0; i < s->n_aliases; i++) {
-        if (strlen(s->aliases[i].name) != n || memcmp(s->aliases[i].name, name, n) != 0) continue;
-        tr_text_print(out, "%s", s->aliases[i].layer);
-        return;
-    }
-    /* None above. graph.c says so; what comes later has this name, too. */
-    if (s->block && n) tr_text_print(out, "%s.", s->prefix);
-    tr_text_add(out, name, n);
-}
-
-/* The names of a from=, in full. */
-static const char *resolve_all(writer *w, const scope *s, tr_where where, const char *name,
-                               const char *from) {
-    tr_text text = {0};
-    for (;;) {
-        size_t n = strcspn(from, ",");
-        resolve(s, from, n, &text);
-        if (from[n] == '\0') return keep(w, &text, where, name);
-        tr_text_add(&text, ",", 1);
-        from += n + 1;
-    }
+    return from ? resolve_all(x, s, from, w) : TR_OK;
 }
 
 /* ---- lines ---- */
 
-/* Arguments of a line that uses a block, in the order of the block's keys. */
-static int read_args(const block *b, const tr_pair *line, const char *name, const tr_pair *pairs,
-                     int n, tr_pair *args, tr_error *err) {
-    const char *names[TR_MAX_LINE_ARGS];
-    for (int i = 0; i < b->n_keys; i++) {
-        names[i] = b->key[i].key;
-        args[i] = b->key[i];
-    }
-    bool given[TR_MAX_LINE_ARGS] = {false};
-    for (int i = 0; i < n; i++) {
-        int k = 0;
-        const tr_places place = {&pairs[i], 1, line->where, name};
-        while (k < b->n_keys && strcmp(pairs[i].key, names[k]) != 0) k++;
-        if (k < b->n_keys && given[k]) return tr_fail_key(err, &place, pairs[i].key, "given twice");
-        if (k == b->n_keys) {
-            tr_text full = {0};
-            tr_text_print(&full, "%s.%s", name, pairs[i].key);
-            int code = full.failed ? tr_fail(err, TR_ENOMEM, "out of memory")
-                                   : tr_fail_unknown(err, pairs[i].where, full.at, "unknown key",
-                                                     pairs[i].key, names, k);
-            tr_text_free(&full);
-            return code;
+static int expand_lines(expansion *x, scope *s);
+
+/* `input`: what the line reads. */
+static int expand_block(expansion *x, const scope *s, const words *w, const block *b,
+                        const void *args, int input) {
+    tr_where where = s->lines[s->at].where;
+    if (s->depth == MAX_DEPTH)
+        return tr_fail_at(x->err, where, w->name, "more than %d blocks within blocks", MAX_DEPTH);
+    if (w->n_inputs > 1)
+        return tr_fail_at(x->err, where, w->name,
+                          "the block '%s' reads one value, but from= names several",
+                          b->schema.name);
+    const tr_values values = {&b->schema, args, {w->pairs, w->n, b->where, w->name}};
+    scope body = {
+        .values = &values, .prefix = w->name, .input = input, .last = input, .depth = s->depth + 1};
+    body.lines = tr_doc_section(x->doc, b->section, &body.n, NULL);
+    return expand_lines(x, &body);
+}
+
+static int add_layer(expansion *x, const scope *s, const words *w, int index, void *args,
+                     int input) {
+    tr_lines *out = x->out;
+    tr_where where = s->lines[s->at].where;
+    int *own = NULL, code = TR_OK;
+    if (out->n == MAX_LINES)
+        code = tr_fail_at(x->err, where, w->name, "the network has more than %d layers", MAX_LINES);
+    else if (out->memory.total > MAX_BYTES)
+        code = tr_fail_at(x->err, where, w->name,
+                          "the network is too long when its blocks are written out");
+    if (code == TR_OK && out->n == x->room) {
+        int room = 2 * x->room + 64;
+        tr_line *line = tr_alloc((size_t)room, sizeof *line, x->err);
+        if (line && out->n) memcpy(line, out->line, (size_t)out->n * sizeof *line);
+        if (line) {
+            tr_free(out->line);
+            out->line = line;
+            x->room = room;
         }
-        given[k] = true;
-        args[k].value = pairs[i].value;
-        args[k].where = pairs[i].where;
+        code = line ? TR_OK : TR_ENOMEM;
     }
-    for (int k = 0; k < b->n_keys; k++) {
-        if (args[k].value[0] == '\0')
-            return tr_fail_at(err, line->where, name, "%s=... must be given, as [%s] says",
-                              names[k], b->section);
+    if (code == TR_OK && w->n_inputs == 0) {
+        own = allocate(x, 1, sizeof *own);
+        if (own) *own = input;
+        code = own ? TR_OK : TR_ENOMEM;
     }
+    if (code) {
+        tr_args_clear(x->classes.schemas[index], args);
+        tr_free(args);
+        return code;
+    }
+    out->line[out->n++] = (tr_line){.name = w->name,
+                                    .op = tr_layers[index],
+                                    .args = args,
+                                    .given = {w->pairs, w->n, where, w->name},
+                                    .n_inputs = own ? 1 : w->n_inputs,
+                                    .input = own ? own : w->input};
     return TR_OK;
 }
 
-static int write_lines(writer *w, scope *s, const tr_pair *lines, int n);
-
-/* A line that uses a block. `from` is its input in full, or NULL: the line above. */
-static int write_block(writer *w, const scope *s, const block *b, const tr_pair *line,
-                       const char *name, const tr_pair *pairs, int n_pairs, const char *from) {
-    tr_pair args[TR_MAX_LINE_ARGS];
-    int n, code = read_args(b, line, name, pairs, n_pairs, args, w->err);
+/* A layer or a block. */
+static int expand_use(expansion *x, scope *s, const words *w) {
+    tr_where where = s->lines[s->at].where;
+    const tr_places given = {w->pairs, w->n, where, w->name};
+    int name, index, code = add_name(x, w->name, where, &name);
+    void *args;
     if (code) return code;
-    if (s->depth == MAX_DEPTH)
-        return tr_fail_at(w->err, line->where, name, "more than %d blocks within blocks",
-                          MAX_DEPTH);
-    if (from && strchr(from, ','))
-        return tr_fail_at(w->err, line->where, name,
-                          "the block '%s' reads one value, but from= names several", b->name);
-    if (from == NULL) from = s->n_aliases ? s->aliases[s->n_aliases - 1].layer : s->input;
-    const tr_pair *inner = tr_doc_section(w->doc, b->section, &n, &(tr_where){0});
-    scope body = {.block = b, .prefix = name, .input = from, .args = args, .depth = s->depth + 1};
-    return write_lines(w, &body, inner, n);
-}
-
-/* A layer or a block; graph.c says it for layers, but knows no blocks to suggest. */
-static int check_class(const writer *w, const char *head, tr_where where, const char *name) {
-    const char *names[MAX_BLOCKS + 64];
-    tr_text what = {0};
-    int n = 0;
-    for (int i = 0; i < w->n_blocks; i++) names[n++] = w->blocks[i].name;
-    for (int i = 0; i < tr_n_layers && n < MAX_BLOCKS + 64; i++)
-        names[n++] = tr_layers[i]->schema.name;
-    for (int i = 0; i < n; i++) {
-        if (strcmp(head, names[i]) == 0) return TR_OK;
+    code = tr_class_parse(&x->classes, &w->class, &given, &index, &args, x->err);
+    if (code) return code;
+    int input = w->n_inputs ? w->input[0] : s->last;
+    if (index < tr_layer_registry.n) {
+        code = add_layer(x, s, w, index, args, input);
+    } else {
+        const block *b = &x->blocks[index - tr_layer_registry.n];
+        code = expand_block(x, s, w, b, args, input);
+        tr_args_clear(&b->schema, args);
+        tr_free(args);
     }
-    tr_text_print(&what, "unknown layer '%s'", head);
-    int code = what.failed ? tr_fail(w->err, TR_ENOMEM, "out of memory")
-                           : tr_fail_unknown(w->err, where, name, what.at, head, names, n);
-    tr_text_free(&what);
+    s->last = x->names.number[name] = x->out->n;
     return code;
 }
 
-/* The words of a line, filled in: class, arguments but from=, and that one in full. */
-static int read_words(writer *w, const scope *s, const tr_pair *line, tr_line *out,
-                      tr_pair pairs[TR_MAX_LINE_ARGS]) {
-    const char *head, *given = NULL;
-    int n, code;
-    char *text = tr_arena_copy(&w->out->memory, line->value, strlen(line->value), w->err);
-    if (text == NULL) return TR_ENOMEM;
-    code = tr_args_split(text, line->where, out->name, &head, pairs, TR_MAX_LINE_ARGS, &n, w->err);
-    if (code) return code;
-    tr_where where = line->where;
-    if (head) {
-        out->class = fill_in(w, s, head, out->name, &where);
-        code = out->class ? check_class(w, out->class, where, out->name) : w->err->code;
-        if (code) return code;
-    }
-    for (int i = 0; i < n; i++) {
-        tr_pair pair = pairs[i];
-        tr_where unused = pair.where;
-        pair.key = fill_in(w, s, pair.key, out->name, &unused);
-        pair.value = pair.key ? fill_in(w, s, pair.value, out->name, &pair.where) : NULL;
-        if (pair.value == NULL) return w->err->code;
-        if (strcmp(pair.key, "from") != 0) {
-            pairs[out->n_args++] = pair;
-        } else if (given) {
-            return tr_fail_at(w->err, line->where, out->name, "from= is given twice");
-        } else {
-            given = pair.value;
+/* Element i of a list with commas, its last where it is shorter. */
+static int list_element(expansion *x, const words *w, const tr_pair *list, int64_t i,
+                        tr_pair *out) {
+    const char *at = list->value, *comma;
+    int64_t n = 1;
+    const tr_places given = {list, 1, list->where, w->name};
+    *out = *list;
+    if (strchr(at, ',') == NULL) return TR_OK;
+    for (const char *c = at; *c; c++) n += *c == ',';
+    if (n > w->times)
+        return tr_fail_key(x->err, &given, list->key, "%lld values for %lld repeats: %s",
+                           (long long)n, (long long)w->times, list->value);
+    for (int64_t k = 0; k < i && (comma = strchr(at, ',')) != NULL; k++) at = comma + 1;
+    size_t length = strcspn(at, ",");
+    while (length > 0 && *at == ' ') at++, length--;
+    while (length > 0 && at[length - 1] == ' ') length--;
+    if (length == 0)
+        return tr_fail_key(x->err, &given, list->key, "a value is missing in the list '%s'",
+                           list->value);
+    out->value = tr_arena_copy(&x->out->memory, at, length, x->err);
+    return out->value ? TR_OK : TR_ENOMEM;
+}
+
+/* NAME = CLASS xN: the lines NAME.0, NAME.1, ..., each of which reads the one before it. */
+static int expand_repeat(expansion *x, scope *s, const words *w) {
+    tr_where where = s->lines[s->at].where;
+    int name, code = add_name(x, w->name, where, &name);
+    for (int64_t i = 0; code == TR_OK && i < w->times; i++) {
+        words one = *w;
+        tr_text text = {0};
+        tr_text_print(&text, "%s.%lld", w->name, (long long)i);
+        one.name = keep(x, &text);
+        one.pairs = allocate(x, (size_t)w->n, sizeof *one.pairs);
+        if (one.name == NULL || one.pairs == NULL) return TR_ENOMEM;
+        one.class.context = one.name;
+        for (int k = 0; code == TR_OK && k < w->n; k++) {
+            code = list_element(x, w, &w->pairs[k], i, &one.pairs[k]);
+            one.pairs[k].context = one.name;
         }
+        if (i > 0) one.n_inputs = 0;
+        if (code == TR_OK) code = expand_use(x, s, &one);
     }
-    if (given == NULL) return TR_OK;
-    out->from = resolve_all(w, s, line->where, out->name, given);
-    return out->from ? TR_OK : w->err->code;
+    x->names.number[name] = x->out->n;
+    return code;
 }
 
-static int write_line(writer *w, const scope *s, const tr_pair *line, const char *name) {
-    tr_pair pairs[TR_MAX_LINE_ARGS];
-    tr_line words = {.name = name, .where = line->where};
-    int code = read_words(w, s, line, &words, pairs);
+static int expand_line(expansion *x, scope *s) {
+    const tr_pair *line = &s->lines[s->at];
+    words w = {.name = full_name(x, s, line->key, strlen(line->key))};
+    if (w.name == NULL) return TR_ENOMEM;
+    if (s->values && strcmp(line->key, "in") == 0)
+        return tr_fail_at(x->err, line->where, w.name, "'in' is the name of a block's input");
+    if (s->values && strcmp(line->key, "input") == 0)
+        return tr_fail_at(x->err, line->where, w.name,
+                          "'input' is the name of the network's input");
+    int code = read_words(x, s, &w);
     if (code) return code;
-    const block *b = words.class ? find_block(w, words.class) : NULL;
-    if (b) return write_block(w, s, b, line, name, pairs, words.n_args, words.from);
-    /* The first line of a block reads what the block reads, which may not be the line above. */
-    if (words.from == NULL && s->block && s->n_aliases == 0) words.from = s->input;
-    tr_lines *out = w->out;
-    if (out->n == TR_MAX_LINES)
-        return tr_fail_at(w->err, line->where, name, "the network has more than %d layers",
-                          TR_MAX_LINES);
-    tr_pair *kept = tr_arena_alloc(&out->memory, (size_t)words.n_args * sizeof *kept, w->err);
-    if (kept == NULL) return TR_ENOMEM;
-    memcpy(kept, pairs, (size_t)words.n_args * sizeof *kept);
-    words.args = kept;
-    out->line[out->n++] = words;
-    out->output = name;
-    return TR_OK;
+    return w.times ? expand_repeat(x, s, &w) : expand_use(x, s, &w);
 }
 
-static int write_lines(writer *w, scope *s, const tr_pair *lines, int n) {
-    alias *aliases = tr_alloc((size_t)n, sizeof *aliases, w->err);
-    if (aliases == NULL) return TR_ENOMEM;
+static int expand_lines(expansion *x, scope *s) {
     int code = TR_OK;
-    s->aliases = aliases;
-    for (int i = 0; code == TR_OK && i < n; i++) {
-        const char *key = lines[i].key,
-                   *name = s->block ? join(w, s->prefix, key, lines[i].where) : key;
-        if (name == NULL)
-            code = w->err->code;
-        else if (s->block && strcmp(key, "in") == 0)
-            code = tr_fail_at(w->err, lines[i].where, name, "'in' is the name of a block's input");
-        else if (s->block && strcmp(key, "input") == 0)
-            code = tr_fail_at(w->err, lines[i].where, name,
-                              "'input' is the name of the network's input");
-        else
-            code = write_line(w, s, &lines[i], name);
-        if (code) break;
-        aliases[i] = (alias){key, w->out->output};
-        s->n_aliases++;
-    }
-    tr_free(aliases);
+    for (s->at = 0; code == TR_OK && s->at < s->n; s->at++) code = expand_line(x, s);
     return code;
 }
 
 int tr_lines_create(const tr_doc *doc, const tr_pair *network, int n, tr_lines *out,
                     tr_error *err) {
     tr_error own = {0};
-    writer w = {.doc = doc, .out = out, .err = &own};
-    scope top = {.input = "input"};
+    expansion x = {.doc = doc, .out = out, .err = &own};
+    scope top = {.lines = network, .n = n};
     *out = (tr_lines){0};
-    block *blocks = tr_alloc(MAX_BLOCKS + 1, sizeof *blocks, &own);
-    out->line = tr_alloc(TR_MAX_LINES, sizeof *out->line, &own);
-    int code = blocks && out->line ? read_headings(&w, blocks) : TR_ENOMEM;
-    w.blocks = blocks;
-    if (code == TR_OK) code = write_lines(&w, &top, network, n);
-    tr_free(blocks);
+    int code = read_headings(&x);
+    if (code == TR_OK) code = tr_names_add(&x.names, "input", 0, &own);
+    if (code == TR_OK) code = expand_lines(&x, &top);
+    tr_names_free(&x.names);
     if (code) tr_lines_free(out);
     return code ? tr_fail(err, code, "%s", own.text) : TR_OK;
 }
 
 void tr_lines_free(tr_lines *lines) {
+    for (int i = 0; i < lines->n; i++) {
+        tr_args_clear(&lines->line[i].op->schema, lines->line[i].args);
+        tr_free(lines->line[i].args);
+    }
     tr_free(lines->line);
     tr_arena_free(&lines->memory);
     *lines = (tr_lines){0};

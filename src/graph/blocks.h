@@ -3,32 +3,27 @@
 #define TR_BLOCKS_H
 
 #include "config/config.h"
+#include "ops/ops.h"
 
-enum {
-    TR_MAX_LINES = 4094,  /* of a network, written out */
-    TR_MAX_LINE_ARGS = 32 /* of one of them */
-};
-
-typedef struct tr_line { /* a layer: name = class key=value ... from=... */
+typedef struct tr_line { /* a layer */
     const char *name;    /* in full */
-    const char *class;   /* NULL: the line names none */
-    const tr_pair *args; /* a value's place is that of the line which wrote it */
-    int n_args;
-    const char *from; /* names in full, with commas; NULL: the line above */
-    tr_where where;   /* of the line, in [network] or in a block */
+    const tr_op *op;
+    void *args;      /* as op->schema says; whoever takes them leaves NULL here */
+    tr_places given; /* the arguments as written; given.where: the line in [network] or a block */
+    int n_inputs;
+    const int *input; /* the lines that make the values it reads, from 1; 0: the network's input */
 } tr_line;
 
-/* The lines of [network] with every block written out. */
+/* The lines of [network] with every block expanded. */
 typedef struct tr_lines {
     int n;
-    tr_line *line;      /* [n] */
-    const char *output; /* name of the last line */
-    tr_arena memory;    /* that all of it lives in */
+    tr_line *line;   /* [n]; line i has the number i + 1 */
+    tr_arena memory; /* of all names, pairs and inputs */
 } tr_lines;
 
-/* Fails at the line of the fault: a block without name or lines, of a layer's name or a name used
- * twice, arguments that are missing, unknown or given twice, blocks within themselves. Whether
- * from= names something is not looked at. */
+/* Fails at the line of the error: a block without name or lines, or of a layer's name; a layer or
+ * block that is not there; arguments that are unknown, missing, given twice or of no sense; a name
+ * that is none, or used twice; a from= that names nothing above; blocks within themselves. */
 int tr_lines_create(const tr_doc *doc, const tr_pair *network, int n, tr_lines *out, tr_error *err);
 void tr_lines_free(tr_lines *lines);
 

@@ -39,6 +39,7 @@ json_t *tr_json_args(const tr_schema *schema, const void *args) {
     json_t *object = json_object();
     for (int k = 0; k < schema->n_keys; k++) {
         const tr_key *key = &schema->keys[k];
+        if (key->type == TR_KEY_ANY) continue;
         if (json_object_set_new(object, key->name, value_of(key, args))) {
             json_decref(object);
             return NULL;

@@ -15,8 +15,15 @@ TR_LOSSES(X)
 const tr_op *const tr_layers[] = {TR_LAYERS(X)};
 const tr_op *const tr_losses[] = {TR_LOSSES(X)};
 #undef X
-const int tr_n_layers = sizeof tr_layers / sizeof *tr_layers;
-const int tr_n_losses = sizeof tr_losses / sizeof *tr_losses;
+
+#define X(name) &tr_op_##name.schema,
+static const tr_schema *const layer_schemas[] = {TR_LAYERS(X)};
+static const tr_schema *const loss_schemas[] = {TR_LOSSES(X)};
+#undef X
+const tr_registry tr_layer_registry = {"layer", layer_schemas,
+                                       sizeof layer_schemas / sizeof *layer_schemas};
+const tr_registry tr_loss_registry = {"loss", loss_schemas,
+                                      sizeof loss_schemas / sizeof *loss_schemas};
 
 char *tr_shape_text(tr_shape shape, char *out) {
     if (shape.flat)

@@ -170,9 +170,9 @@ struct tr_op {
 
 /* Layers, then losses, each in the order of meson.build. */
 extern const tr_op *const tr_layers[];
-extern const int tr_n_layers;
 extern const tr_op *const tr_losses[];
-extern const int tr_n_losses;
+/* Their schemas under the same numbers, and how many there are. */
+extern const tr_registry tr_layer_registry, tr_loss_registry;
 
 /* Sizes that indices of 32 bits reach with room to spare: more is refused at the layer's line. */
 enum {

@@ -33,8 +33,8 @@ typedef struct tr_schedule {
 } tr_schedule;
 
 extern const tr_optimizer *const tr_optimizers[];
-extern const int tr_n_optimizers;
 extern const tr_schedule *const tr_schedules[];
-extern const int tr_n_schedules;
+/* Their schemas under the same numbers, and how many there are. */
+extern const tr_registry tr_optimizer_registry, tr_schedule_registry;
 
 #endif

@@ -52,49 +52,35 @@ static const tr_schema run_schema = {
 
 /* ---- the sections ---- */
 
-enum { MAX_CLASSES = 64 };
-static const tr_schema *layer_schemas[MAX_CLASSES], *loss_schemas[MAX_CLASSES],
-    *dataset_schemas[MAX_CLASSES], *transform_schemas[MAX_CLASSES], *optimizer_schemas[MAX_CLASSES],
-    *schedule_schemas[MAX_CLASSES];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+enum { MAX_SECTIONS = 16 };
 
-static void list_schemas(void) {
-    for (int i = 0; i < tr_n_layers; i++) layer_schemas[i] = &tr_layers[i]->schema;
-    for (int i = 0; i < tr_n_losses; i++) loss_schemas[i] = &tr_losses[i]->schema;
-    for (int i = 0; i < tr_n_dataset_classes; i++)
-        dataset_schemas[i] = &tr_dataset_classes[i]->schema;
-    for (int i = 0; i < tr_n_transform_classes; i++)
-        transform_schemas[i] = &tr_transform_classes[i]->schema;
-    for (int i = 0; i < tr_n_optimizers; i++) optimizer_schemas[i] = &tr_optimizers[i]->schema;
-    for (int i = 0; i < tr_n_schedules; i++) schedule_schemas[i] = &tr_schedules[i]->schema;
-}
-
+#define CLASSES(registry) (registry).schemas, (registry).n, (registry).kind
 int tr_sections(tr_section *out, int max) {
-    pthread_once(&once, list_schemas);
     const tr_section all[] = {
-        {NULL, dataset_schemas, tr_n_dataset_classes, "data set", false, "data",
+        {NULL, CLASSES(tr_dataset_registry), false, "data",
          "The images: type = a data set, and its keys."},
-        {NULL, transform_schemas, tr_n_transform_classes, "transform", true, "transforms",
+        {NULL, CLASSES(tr_transform_registry), true, "transforms",
          "What happens to an image after its bytes became floats in [0, 1] (ToTensor), in the "
          "order "
          "of the lines: NAME = key=value ..."},
         {&tr_loader_schema, NULL, 0, NULL, false, "loader", tr_loader_schema.help},
-        {NULL, layer_schemas, tr_n_layers, "layer", true, "network",
+        {NULL, CLASSES(tr_layer_registry), true, "network",
          "A line for each layer: NAME = LAYER key=value ... Its input is the line above, or what "
          "from=NAME,... names; the first layer's is called input."},
         {NULL, NULL, 0, "lines as in [network]", true, "block",
          "[block NAME key key=default ...] is a part of a network that lines of [network], and of "
          "other blocks, may name as if it were a layer: NAME key=value ... Its lines are like "
          "those "
-         "of [network]; $key stands for a value, and from=in for what the block reads, as its "
-         "first "
-         "line does by itself. Its value is that of its last line. In a line called layer1, a "
-         "block's conv is layer1.conv."},
-        {NULL, loss_schemas, tr_n_losses, "loss", false, "loss",
+         "of [network]. $key stands for a value, also for a class; ${key*4} is integer arithmetic; "
+         "from=in is what the block reads, as its first line does by itself. Its value is that of "
+         "its last line. In a line called layer1, a block's conv is layer1.conv. A line layer1 = "
+         "NAME xN key=a,b makes N in a row, layer1.0 and so on; a list of values that is shorter "
+         "than N repeats its last."},
+        {NULL, CLASSES(tr_loss_registry), false, "loss",
          "What the network's output is compared with: type = a loss, and its keys."},
-        {NULL, optimizer_schemas, tr_n_optimizers, "optimizer", false, "optimizer",
+        {NULL, CLASSES(tr_optimizer_registry), false, "optimizer",
          "How gradients change the weights: type = an optimizer, and its keys."},
-        {NULL, schedule_schemas, tr_n_schedules, "schedule", false, "schedule",
+        {NULL, CLASSES(tr_schedule_registry), false, "schedule",
          "How the learning rate changes: type = a schedule, and its keys. Constant where the "
          "section is "
          "left out."},
@@ -105,6 +91,7 @@ int tr_sections(tr_section *out, int max) {
     for (int i = 0; i < n && i < max; i++) out[i] = all[i];
     return n < max ? n : max;
 }
+#undef CLASSES
 
 /* ---- keys that stand in the wrong section ---- */
 
@@ -174,37 +161,6 @@ static int parse_section(const tr_doc *doc, const tr_schema *schema, void *args,
     return tr_args_parse(schema, keys.pairs, keys.n, keys.where, schema->name, args, err);
 }
 
-/* A section whose `type` names a class: the class, and its arguments from the other keys. */
-static int parse_class(const tr_doc *doc, const char *section, const tr_schema *const *classes,
-                       int n_classes, const char *kind, const char *fallback, const tr_schema **out,
-                       void **args, tr_error *err) {
-    tr_places keys = tr_doc_places(doc, section);
-    const tr_pair *type = tr_doc_find(doc, section, "type");
-    char key[TR_TEXT];
-    int n = 0;
-    snprintf(key, sizeof key, "%s.type", section);
-    if (type == NULL && fallback == NULL)
-        return tr_fail_at(err, keys.where, key, "is missing, as in type = %s", classes[0]->name);
-    const tr_schema *schema = tr_schema_find(classes, n_classes, type ? type->value : fallback,
-                                             kind, type ? type->where : keys.where, key, err);
-    if (schema == NULL) return TR_ECONFIG;
-    tr_pair *kept = tr_alloc((size_t)keys.n, sizeof *kept, err);
-    void *values = tr_alloc(1, schema->args_bytes, err);
-    int code = kept && values ? TR_OK : TR_ENOMEM;
-    for (int i = 0; code == TR_OK && i < keys.n; i++) {
-        if (&keys.pairs[i] != type) kept[n++] = keys.pairs[i];
-    }
-    if (code == TR_OK) code = tr_args_parse(schema, kept, n, keys.where, section, values, err);
-    tr_free(kept);
-    if (code) {
-        tr_free(values);
-        return code;
-    }
-    *out = schema;
-    *args = values;
-    return TR_OK;
-}
-
 /* The name of a file without its folder and ending. */
 static char *name_of(const char *path, tr_error *err) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
@@ -214,36 +170,30 @@ static char *name_of(const char *path, tr_error *err) {
 }
 
 static int parse(const tr_doc *doc, tr_experiment *e, tr_error *err) {
-    const tr_schema *schema;
-    const char *names[MAX_CLASSES];
-    tr_section sections[MAX_CLASSES];
-    int code, n = tr_sections(sections, MAX_CLASSES);
-    for (int i = 0; i < n; i++) names[i] = sections[i].name;
+    const char *names[MAX_SECTIONS] = {0};
+    tr_section sections[MAX_SECTIONS] = {{0}};
+    int code, i, n = tr_sections(sections, MAX_SECTIONS);
+    for (int k = 0; k < n; k++) names[k] = sections[k].name;
     if ((code = tr_doc_check_sections(doc, names, n, "block", err))) return code;
     if ((code = check_homes(doc, sections, n, err))) return code;
     e->doc = doc;
     if ((e->name = name_of(tr_doc_name(doc), err)) == NULL) return TR_ENOMEM;
-    code = parse_class(doc, "data", dataset_schemas, tr_n_dataset_classes, "data set", NULL,
-                       &schema, &e->dataset_args, err);
-    for (int i = 0; code == 0 && i < tr_n_dataset_classes; i++) {
-        if (&tr_dataset_classes[i]->schema == schema) e->dataset = tr_dataset_classes[i];
-    }
-    if (code || (code = parse_section(doc, &tr_loader_schema, &e->loader, err))) return code;
-    code = parse_class(doc, "optimizer", optimizer_schemas, tr_n_optimizers, "optimizer", NULL,
-                       &schema, &e->optimizer_args, err);
-    for (int i = 0; code == 0 && i < tr_n_optimizers; i++) {
-        if (&tr_optimizers[i]->schema == schema) e->optimizer = tr_optimizers[i];
-    }
+    code = tr_doc_parse_class(doc, "data", &tr_dataset_registry, NULL, &i, &e->dataset_args, err);
     if (code) return code;
+    e->dataset = tr_dataset_classes[i];
+    if ((code = parse_section(doc, &tr_loader_schema, &e->loader, err))) return code;
+    code = tr_doc_parse_class(doc, "optimizer", &tr_optimizer_registry, NULL, &i,
+                              &e->optimizer_args, err);
+    if (code) return code;
+    e->optimizer = tr_optimizers[i];
     tr_places keys = tr_doc_places(doc, "optimizer");
     if (e->optimizer->check && (code = e->optimizer->check(e->optimizer_args, &keys, err)))
         return code;
-    code = parse_class(doc, "schedule", schedule_schemas, tr_n_schedules, "schedule", "constant",
-                       &schema, &e->schedule_args, err);
-    for (int i = 0; code == 0 && i < tr_n_schedules; i++) {
-        if (&tr_schedules[i]->schema == schema) e->schedule = tr_schedules[i];
-    }
-    if (code || (code = parse_section(doc, &train_schema, &e->train, err))) return code;
+    code = tr_doc_parse_class(doc, "schedule", &tr_schedule_registry, "constant", &i,
+                              &e->schedule_args, err);
+    if (code) return code;
+    e->schedule = tr_schedules[i];
+    if ((code = parse_section(doc, &train_schema, &e->train, err))) return code;
     return parse_section(doc, &run_schema, &e->run, err);
 }
 

@@ -48,7 +48,8 @@ static void rule(const tr_key *key, char *out, size_t bytes) {
                                         [TR_KEY_CHOICE] = "one of",
                                         [TR_KEY_STRING] = "text",
                                         [TR_KEY_PATH] = "file or folder",
-                                        [TR_KEY_FLOATS] = "numbers with commas"};
+                                        [TR_KEY_FLOATS] = "numbers with commas",
+                                        [TR_KEY_ANY] = "anything"};
     int n = snprintf(out, bytes, "%s", kinds[key->type]);
     if (key->type == TR_KEY_CHOICE) n += snprintf(out + n, bytes - (size_t)n, " %s", key->choices);
     bool number =

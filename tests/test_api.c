@@ -510,6 +510,85 @@ START_TEST(weights_are_not_finite) {
 }
 END_TEST
 
+/* ---- what results point at ---- */
+
+/* Any number of classes, each with its accuracy; a class without test images has none. */
+START_TEST(many_classes) {
+    enum { MANY = 3000, TESTED = 1500 };
+    tr_error err = {0};
+    tr_summary s;
+    write_config("many.ini", 0, NULL);
+    tr_config *config = read_config(
+        "many.ini", SETS("run.out=many", "data.classes=3000", "data.test=1500",
+                         "network.fc=linear out_features=3000", "network.conv1=identity"));
+    ck_assert_msg(tr_train(config, NULL, NULL, &s, &err) == TR_OK, "%s", err.text);
+    for (int again = 0; again < 2; again++) {
+        double sum = 0;
+        ck_assert_int_eq(s.n_classes, MANY);
+        ck_assert_str_eq(s.class_names[MANY - 1], "class 2999");
+        for (int k = 0; k < TESTED; k++) sum += s.per_class_accuracy[k];
+        ck_assert_double_eq_tol(sum / TESTED, s.test_accuracy, 1e-9);
+        for (int k = TESTED; k < MANY; k++) ck_assert(isnan(s.per_class_accuracy[k]));
+        /* The folder is that of the summary that the call is about to replace. */
+        ck_assert_msg(tr_evaluate(config, s.run_dir, &s, &err) == TR_OK, "%s", err.text);
+    }
+    json_t *file = load_json("many", "summary.json");
+    ck_assert_uint_eq(json_object_size(json_object_get(file, "per_class_accuracy")), MANY);
+    json_decref(file);
+    ck_assert(has("many", "confusion.png"));
+    tr_config_free(config);
+}
+END_TEST
+
+/* What a summary points at stays while the next call runs, which may have been given it. */
+START_TEST(results_live_until_the_next_call) {
+    tr_error err = {0};
+    tr_summary first, second;
+    tr_prediction p;
+    write_config("live.ini", 0, NULL);
+    tr_config *config = read_config("live.ini", SETS("run.out=live"));
+    ck_assert_msg(tr_train(config, NULL, NULL, &first, &err) == TR_OK, "%s", err.text);
+    ck_assert_msg(tr_evaluate(config, first.run_dir, &second, &err) == TR_OK, "%s", err.text);
+    ck_assert_str_eq(second.run_dir, "live");
+    ck_assert_double_eq(second.test_accuracy, first.test_accuracy);
+    ck_assert_msg(tr_predict(config, second.run_dir, 1, 0, &p, NULL, &err) == TR_OK, "%s",
+                  err.text);
+    ck_assert_ptr_nonnull(strstr(p.truth, "class "));
+    /* A call that fails has no results, and takes none that are older than it. */
+    ck_assert_int_eq(tr_evaluate(config, "nowhere", &second, &err), TR_EIO);
+    ck_assert_int_eq(second.n_classes, 0);
+    ck_assert_ptr_null(second.per_class_accuracy);
+    ck_assert_ptr_nonnull(strstr(p.truth, "class "));
+    tr_config_free(config);
+}
+END_TEST
+
+/* The plan's kinds of memory, each once, add up to its total. */
+static int add_memory(const tr_event *e, void *arg) {
+    int *n = arg;
+    if (e->kind != TR_EVENT_PLAN) return 0;
+    int64_t sum = 0;
+    for (int i = 0; i < e->plan->n_memory; i++) {
+        sum += e->plan->memory[i].bytes;
+        for (int k = 0; k < i; k++)
+            ck_assert_str_ne(e->plan->memory[i].name, e->plan->memory[k].name);
+    }
+    ck_assert_int_eq(sum, e->plan->memory_total);
+    *n = e->plan->n_memory;
+    return 0;
+}
+
+START_TEST(memory_adds_up) {
+    tr_error err = {0};
+    int n = 0;
+    write_config("sum.ini", 0, NULL);
+    tr_config *config = read_config("sum.ini", NULL);
+    ck_assert_msg(tr_dry_run(config, add_memory, &n, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_eq(n, 9);
+    tr_config_free(config);
+}
+END_TEST
+
 /* ---- environment ---- */
 
 /* Two runs of one result differ in environment only, which the design lists. */
@@ -576,6 +655,9 @@ static Suite *api_suite(void) {
     tcase_add_test(values, loss_is_not_finite);
     tcase_add_test(values, weights_are_not_finite);
     tcase_add_test(values, environment_is_listed);
+    tcase_add_test(values, many_classes);
+    tcase_add_test(values, results_live_until_the_next_call);
+    tcase_add_test(values, memory_adds_up);
     suite_add_tcase(suite, values);
     return suite;
 }

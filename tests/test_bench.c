@@ -211,6 +211,73 @@ START_TEST(where_time_goes) {
 }
 END_TEST
 
+/* More phases than any fixed table had rows for, each with a name of its own. */
+START_TEST(many_phases) {
+    enum { LAYERS = 500 };
+    tr_error err = {0};
+    tr_config *config = new_config();
+    for (int i = 0; i < LAYERS; i++) {
+        char line[96];
+        snprintf(line, sizeof line,
+                 "network.layer%d_with_a_name_that_is_not_short_at_all=linear out_features=10", i);
+        ck_assert_msg(tr_config_set(config, line, &err) == TR_OK, "%s", err.text);
+    }
+    ck_assert_int_eq(tr_config_set(config, "run.threads=1", NULL), TR_OK);
+    ck_assert_msg(tr_bench_step(config, seconds, &step, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_gt(step.n_rows, 3 * LAYERS);
+    ck_assert_int_eq(count_rows("layer499_with_a_name_that_is_not_short_at_all weight gradient"),
+                     1);
+    ck_assert_int_eq(count_rows("next batch"), 1);
+    double sum = 0;
+    for (int i = 0; i < step.n_rows; i++) sum += step.rows[i].microseconds;
+    ck_assert_double_eq_tol(sum / step.profiled_microseconds, 1, 0.05);
+    /* What the result points at is the configuration's until the call after the next. */
+    tr_bench_loader_result r;
+    ck_assert_msg(tr_bench_loader(config, 0, 1e-3, &r, &err) == TR_OK, "%s", err.text);
+    ck_assert_int_eq(count_rows("next batch"), 1);
+    tr_config_free(config);
+}
+END_TEST
+
+/* A loss that is not finite ends a benchmark as it ends training. */
+START_TEST(loss_is_not_finite) {
+    tr_bench_loader_result loader_result;
+    tr_bench_scaling_row row;
+    int one = 1;
+    for (int i = 0; i < 3; i++) {
+        tr_error err = {0};
+        tr_config *config = new_config();
+        ck_assert_int_eq(tr_config_set(config, "optimizer.lr=1e6", NULL), TR_OK);
+        ck_assert_int_eq(tr_config_set(config, "optimizer.weight_decay=1e6", NULL), TR_OK);
+        int code = i == 0   ? tr_bench_step(config, 10, &step, &err)
+                   : i == 1 ? tr_bench_loader(config, 0, 10, &loader_result, &err)
+                            : tr_bench_scaling(config, &one, 1, 10, &row, NULL, &err);
+        ck_assert_int_eq(code, TR_ENONFINITE);
+        ck_assert_ptr_eq(strstr(err.text, "the loss is "), err.text);
+        ck_assert_ptr_nonnull(strstr(err.text, " at step "));
+        tr_config_free(config);
+    }
+}
+END_TEST
+
+/* Memory is that of the batch that runs, not of the one that was asked for: this would be more
+ * than a machine has. */
+START_TEST(huge_batch) {
+    tr_bench_loader_result r;
+    for (int workers = 0; workers < 2; workers++) {
+        tr_error err = {0};
+        tr_config *config = new_config();
+        ck_assert_int_eq(tr_config_set(config, "loader.batch_size=1000000", NULL), TR_OK);
+        ck_assert_int_eq(tr_config_set(config, "data.height=512", NULL), TR_OK);
+        ck_assert_int_eq(tr_config_set(config, "data.width=256", NULL), TR_OK);
+        ck_assert_int_eq(tr_config_set(config, "network.conv1=identity", NULL), TR_OK);
+        ck_assert_msg(tr_bench_loader(config, workers, seconds, &r, &err) == TR_OK, "%s", err.text);
+        check_positive(r.loader_images_per_second);
+        tr_config_free(config);
+    }
+}
+END_TEST
+
 START_TEST(loader) {
     tr_error err = {0};
     tr_bench_loader_result r;
@@ -352,6 +419,9 @@ static Suite *bench_suite(void) {
     tcase_add_test(all, bad_configuration);
     tcase_add_test(all, peak);
     tcase_add_test(all, where_time_goes);
+    tcase_add_test(all, many_phases);
+    tcase_add_test(all, loss_is_not_finite);
+    tcase_add_test(all, huge_batch);
     tcase_add_test(all, loader);
     tcase_add_test(all, scaling);
     tcase_add_test(all, bench_peak);

@@ -85,7 +85,9 @@ static int look(const tr_event *event, void *arg) {
     if (event->kind != TR_EVENT_PLAN) return 0;
     s->n_events++;
     s->total = event->plan->memory_total;
-    s->output = event->plan->memory_output;
+    for (int i = 0; i < event->plan->n_memory; i++)
+        if (strcmp(event->plan->memory[i].name, "output") == 0)
+            s->output = event->plan->memory[i].bytes;
     s->prefetch = event->plan->prefetch;
     s->resident = tr_resident_memory();
     return 1; /* before anything runs */

@@ -264,14 +264,15 @@ END_TEST
 
 START_TEST(confusion_of_n) {
     tr_error err = {0};
-    static char text[200][20];
-    static const char *names[200];
-    static int64_t counts[200 * 200];
-    for (int i = 0; i < 200; i++) {
+    enum { MOST = 1500 };
+    static char text[MOST][20];
+    static const char *names[MOST];
+    static int64_t counts[MOST * MOST];
+    for (int i = 0; i < MOST; i++) {
         snprintf(text[i], sizeof text[i], "class%d", i);
         names[i] = text[i];
     }
-    static const int sizes[] = {0, 1, 10, 200};
+    static const int sizes[] = {0, 1, 10, 200, MOST};
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         int n = sizes[s];
         for (int i = 0; i < n * n; i++) counts[i] = i % (n + 1) == 0 ? 7 : 0;

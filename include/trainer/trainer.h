@@ -10,8 +10,11 @@
  *     tr_config_free(config);
  *
  * Different configurations may be used from different threads at the same time; one configuration
- * by one thread at a time. Text in events and summaries belongs to the library and is valid during
- * the call that shows it (summaries: until the configuration is freed or the next call with it).
+ * by one thread at a time. Structs are the caller's or, in events, the library's; what they point
+ * at is the library's in either case. It is valid during the call that shows it (events), and else
+ * (summaries, predictions, results of measuring) until the configuration of the call is freed or
+ * used in the next call that computes. That call may still be given it: the run_dir of a summary,
+ * say.
  *
  * In a larger program. The calls that compute (tr_train, tr_dry_run, tr_evaluate,
  * tr_predict*, tr_bench_*) run on threads of the library, which end with the call, while the
@@ -78,8 +81,6 @@ TR_API void tr_config_free(tr_config *config);
 
 /* ---- training ---- */
 
-enum { TR_MAX_CLASSES = 1024 };
-
 typedef struct tr_layer_row { /* one layer of the network, as configured */
     const char *name, *type;
     const char *output;     /* "6 x 28 x 28": channels, height, width */
@@ -87,6 +88,11 @@ typedef struct tr_layer_row { /* one layer of the network, as configured */
     int64_t parameters;
     double mflop; /* forward, one image: two for each multiply-add */
 } tr_layer_row;
+
+typedef struct tr_memory_row { /* a kind of memory */
+    const char *name;          /* "parameters" */
+    int64_t bytes;
+} tr_memory_row;
 
 typedef struct tr_plan_info { /* what will run, known before the first step */
     const char *network;      /* name of the configuration */
@@ -96,20 +102,22 @@ typedef struct tr_plan_info { /* what will run, known before the first step */
     double mflop;                             /* forward, one image */
     int64_t train_images, test_images, steps; /* steps in an epoch */
     int batch_size, epochs;
-    int64_t memory_parameters, memory_optimizer, memory_activations, memory_threads; /* bytes */
     int shard, n_shards, chunk, barriers; /* samples in a shard; shards in a batch; samples a thread
                                           takes at a time; barriers in a step */
     const char *placement;                /* "2 threads on 2 cores (CPUs 0-1), 1 NUMA node" */
     const char *isa;
     int workers, prefetch; /* loader threads (0: the team loads); batches that they have ready, at
                               work or in training at most (0 without them) */
-    /* The other kinds of memory, bytes: data sets; batches made ahead of time; testing; buffers for
-     * files and pictures; the process without all of these. memory_total is the sum of all nine,
-     * which the process holds at its peak. Where it is above memory_limit, the most that the
-     * process may hold, training is refused (TR_ENOMEM) before any of it is allocated, and so is a
-     * dry run, after TR_EVENT_PLAN.
+    /* Memory by kinds: "parameters"; "optimizer": its state; "batch": what a whole batch keeps;
+     * "threads": what each thread has for itself, all together; "data" sets; "loader": batches made
+     * ahead of time; "test": all that testing needs; "output": buffers for files and pictures;
+     * "program": the process without all of these. memory_total is their sum, which the process
+     * holds at its peak. Where it is above memory_limit, the most that the process may hold,
+     * training is refused (TR_ENOMEM) before any of it is allocated, and so is a dry run, after
+     * TR_EVENT_PLAN.
      */
-    int64_t memory_data, memory_loader, memory_test, memory_output, memory_program;
+    int n_memory;
+    const tr_memory_row *memory;
     int64_t memory_total;
     int64_t memory_limit;          /* INT64_MAX where none is known */
     const char *memory_limit_name; /* "the machine's memory", "the control group's memory limit" */
@@ -130,9 +138,9 @@ typedef struct tr_summary { /* of a run, as in summary.json */
     double test_loss;     /* nats */
     double final_train_loss;
     int n_classes;
-    const char *const *class_names;
-    double per_class_accuracy[TR_MAX_CLASSES]; /* fractions; NAN for a class without test images */
-    double train_seconds;                      /* without evaluation */
+    const char *const *class_names;   /* [n_classes] */
+    const double *per_class_accuracy; /* [n_classes] fractions; NAN for one without test images */
+    double train_seconds;             /* without evaluation */
     double images_per_second;
     double data_wait_fraction;  /* of train_seconds: the team waited for a batch, or decoded it */
     double loader_wait_seconds; /* loader threads waited for a free slot, all together */
@@ -255,15 +263,14 @@ TR_API int tr_bench_runnable(void);
  * most: the best of `runs` (1 or more). isa "auto" or NULL: the best. */
 TR_API int tr_bench_peak(const char *isa, int threads, int runs, double *gflops, tr_error *err);
 
-enum { TR_BENCH_ROWS = 1024 };
 typedef struct tr_bench_row {
-    char name[112];      /* "conv1 forward", "barrier", ... */
+    const char *name;    /* "conv1 forward", "barrier", ... */
     bool overhead;       /* not a layer's own arithmetic */
     double microseconds; /* a step */
 } tr_bench_row;
 typedef struct tr_bench_step_result {
     int threads, n_rows;
-    tr_bench_row rows[TR_BENCH_ROWS];
+    const tr_bench_row *rows; /* [n_rows] */
     /* Of the fastest decile of all steps, in windows of half a millisecond (other processes make
      * the rest longer): */
     double step_microseconds;     /* wall clock with the profile's timers off */

@@ -135,6 +135,8 @@ typedef enum tr_memory_kind {
     TR_MEMORY_PROGRAM,   /* the process without the above */
     TR_N_MEMORY_KINDS,
 } tr_memory_kind;
+/* "parameters" */
+const char *tr_memory_name(tr_memory_kind kind);
 typedef struct tr_account {
     int64_t bytes[TR_N_MEMORY_KINDS]; /* INT64_MAX: more than fits 63 bits */
 } tr_account;

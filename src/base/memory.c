@@ -47,6 +47,21 @@ void tr_touch(void *memory, int64_t bytes) {
     if (bytes > 0) __atomic_fetch_or(first + bytes - 1, 0, __ATOMIC_RELAXED);
 }
 
+const char *tr_memory_name(tr_memory_kind kind) {
+    static const char *const names[TR_N_MEMORY_KINDS] = {
+        [TR_MEMORY_PARAMETERS] = "parameters",
+        [TR_MEMORY_OPTIMIZER] = "optimizer",
+        [TR_MEMORY_BATCH] = "batch",
+        [TR_MEMORY_THREADS] = "threads",
+        [TR_MEMORY_DATA] = "data",
+        [TR_MEMORY_LOADER] = "loader",
+        [TR_MEMORY_TEST] = "test",
+        [TR_MEMORY_OUTPUT] = "output",
+        [TR_MEMORY_PROGRAM] = "program",
+    };
+    return names[kind];
+}
+
 void tr_account_add(tr_account *account, tr_memory_kind kind, int64_t bytes) {
     int64_t *sum = &account->bytes[kind];
     if (__builtin_add_overflow(*sum, bytes, sum)) *sum = INT64_MAX;

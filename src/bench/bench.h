@@ -22,6 +22,10 @@ typedef struct tr_timed {
 int tr_bench_check(const tr_config *config, double seconds, const void *out, tr_error *err);
 int tr_bench_check_range(const char *name, int value, int min, int max, tr_error *err);
 
+/* Open what the configuration names, and close it, for one of the public calls. */
+int tr_bench_begin(tr_config *config, tr_session *out, tr_error *err);
+void tr_bench_end(tr_config *config, tr_session *session);
+
 /* A loop over full batches. `more`: what the caller will hold beside it, or NULL. On thread 0 of
  * the team, as the others. tr_loop_close also after a failure. */
 int tr_bench_open(tr_session *session, const tr_account *more, tr_team *team, tr_loop *out,
@@ -41,8 +45,10 @@ typedef struct tr_windows {
     double *scratch;  /* [max] */
 } tr_windows;
 
-/* `seconds`: how long they will be measured. */
-int tr_windows_create(tr_windows *out, double seconds, tr_error *err);
+/* `seconds`: how long they will be measured; `bytes`: what the caller will keep of each. Both
+ * together take at most TR_WINDOWS_BYTES, but there are at least a hundred windows. */
+enum { TR_WINDOWS_BYTES = 8 << 20 };
+int tr_windows_create(tr_windows *out, double seconds, int64_t bytes, tr_error *err);
 void tr_windows_free(tr_windows *windows);
 /* Train for one more window: half a millisecond or more, or one step. Not when n is max. */
 int tr_windows_add(tr_windows *windows, tr_loop *loop, tr_team *team, tr_error *err);

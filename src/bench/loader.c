@@ -115,11 +115,10 @@ int tr_bench_loader_here(tr_config *config, int workers, double seconds,
     loader_run run = {.workers = workers, .seconds = seconds, .out = out, .err = err};
     int code = tr_bench_check(config, seconds, out, err);
     if (code == TR_OK && workers != -1) code = check_workers(workers, err);
-    if (code == TR_OK) code = tr_session_open(config->doc, true, NULL, &run.session, err);
+    if (code == TR_OK) code = tr_bench_begin(config, &run.session, err);
     if (code) return code;
     if (workers == -1) run.workers = run.session.workers;
     code = tr_team_run(&run.session.placement, loader_main, &run, err);
-    tr_config_keep_notes(config, &run.session.notes);
-    tr_session_close(&run.session);
+    tr_bench_end(config, &run.session);
     return code ? code : run.code;
 }

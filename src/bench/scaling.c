@@ -101,7 +101,7 @@ static int list_sides(tr_session *s, const int *threads, int n, double seconds, 
         if (i >= 0) which[i] = k;
         if (k < *n_sides) continue;
         sides[(*n_sides)++].threads = s->placement.n_active;
-        if ((code = tr_windows_create(&sides[k].windows, seconds, err))) return code;
+        if ((code = tr_windows_create(&sides[k].windows, seconds, 0, err))) return code;
     }
     return TR_OK;
 }
@@ -137,7 +137,7 @@ int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double s
                           tr_bench_scaling_row *out, const char *picture, tr_error *err) {
     scaling_run run = {.seconds = seconds / ROUNDS, .err = err};
     int code = check_scaling(config, threads, n, seconds, out, err), workers, n_sides = 0;
-    if (code == TR_OK) code = tr_session_open(config->doc, true, NULL, &run.session, err);
+    if (code == TR_OK) code = tr_bench_begin(config, &run.session, err);
     if (code) return code;
     size_t most = (size_t)n + 1;
     scaling_side *sides = tr_alloc(most, sizeof *sides, err);
@@ -168,7 +168,6 @@ int tr_bench_scaling_here(tr_config *config, const int *threads, int n, double s
     tr_free(sides);
     tr_free(rows);
     tr_free(which);
-    tr_config_keep_notes(config, &run.session.notes);
-    tr_session_close(&run.session);
+    tr_bench_end(config, &run.session);
     return code;
 }

@@ -20,6 +20,16 @@ int tr_bench_check_range(const char *name, int value, int min, int max, tr_error
                    min, max);
 }
 
+int tr_bench_begin(tr_config *config, tr_session *out, tr_error *err) {
+    tr_config_begin(config);
+    return tr_session_open(config->doc, true, NULL, out, err);
+}
+
+void tr_bench_end(tr_config *config, tr_session *session) {
+    tr_config_keep_notes(config, &session->notes);
+    tr_session_close(session);
+}
+
 /* ---- training for a while ---- */
 
 int tr_bench_open(tr_session *s, const tr_account *more, tr_team *team, tr_loop *out,
@@ -76,15 +86,16 @@ static int ascending(const void *a, const void *b) {
 
 /* ---- windows ---- */
 
-enum { MOST_WINDOWS = 1 << 14 };
+enum { FEWEST_WINDOWS = 100, MOST_WINDOWS = 1 << 14 };
 static const double shortest_window = 0.5e-3;
 
-int tr_windows_create(tr_windows *out, double seconds, tr_error *err) {
-    double even = seconds / MOST_WINDOWS;
-    *out = (tr_windows){.max = MOST_WINDOWS,
-                        .seconds = even > shortest_window ? even : shortest_window};
-    out->window = tr_alloc(MOST_WINDOWS, sizeof *out->window, err);
-    out->scratch = tr_alloc(MOST_WINDOWS, sizeof *out->scratch, err);
+int tr_windows_create(tr_windows *out, double seconds, int64_t bytes, tr_error *err) {
+    bytes += (int64_t)(sizeof *out->window + sizeof *out->scratch);
+    int max = (int)tr_max(FEWEST_WINDOWS, tr_min(MOST_WINDOWS, TR_WINDOWS_BYTES / bytes));
+    double even = seconds / max;
+    *out = (tr_windows){.max = max, .seconds = even > shortest_window ? even : shortest_window};
+    out->window = tr_alloc((size_t)max, sizeof *out->window, err);
+    out->scratch = tr_alloc((size_t)max, sizeof *out->scratch, err);
     return out->window && out->scratch ? TR_OK : TR_ENOMEM;
 }
 

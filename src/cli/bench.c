@@ -95,7 +95,7 @@ static int bench_peak(const tr_options *o, double seconds, tr_error *err) {
 }
 
 static int bench_step(const tr_options *o, tr_config *config, double seconds, tr_error *err) {
-    static tr_bench_step_result r;
+    tr_bench_step_result r;
     int code = tr_bench_step(config, seconds, &r, err);
     if (code) return code;
     json_t *rows = json_array();

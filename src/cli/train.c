@@ -14,22 +14,11 @@ typedef struct console {
 } console;
 
 static void print_memory(const tr_plan_info *p) {
-    const struct {
-        const char *name;
-        int64_t bytes;
-    } kinds[] = {{"parameters", p->memory_parameters},
-                 {"optimizer", p->memory_optimizer},
-                 {"batch", p->memory_activations},
-                 {"threads", p->memory_threads},
-                 {"data", p->memory_data},
-                 {"loader", p->memory_loader},
-                 {"test", p->memory_test},
-                 {"output", p->memory_output},
-                 {"program", p->memory_program}};
     char bytes[32];
     printf("memory     %s:", tr_format_bytes(p->memory_total, bytes));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        printf("%s %s %s", i ? "," : "", tr_format_bytes(kinds[i].bytes, bytes), kinds[i].name);
+    for (int i = 0; i < p->n_memory; i++)
+        printf("%s %s %s", i ? "," : "", tr_format_bytes(p->memory[i].bytes, bytes),
+               p->memory[i].name);
     printf("\n");
     if (p->memory_total > p->memory_limit / 10 * 9)
         printf("           %s what %s allows: %s\n",

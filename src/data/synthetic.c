@@ -13,10 +13,10 @@ enum {
     CELL = 4,           /* side of a square of one brightness: convolutions see it, pools keep it */
     DARKEST = 64,       /* brightness of squares: DARKEST + 0..127, in the middle of the range */
     BRIGHTNESSES = 128, /* so that moderate noise is rarely cut off at 0 or 255 */
-    NAME_BYTES = 16,    /* "class 999" */
+    NAME_BYTES = 16,    /* "class 1048575" */
     MAX_SIDE = 1024,    /* pixels */
     MAX_SAMPLES = 1 << 24,
-    MAX_CLASSES = 1000,
+    MAX_CLASSES = 1 << 20,
 };
 
 /* `a` of the random numbers: what they are for. */

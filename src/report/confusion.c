@@ -17,6 +17,7 @@ enum {
     ALL = 640,     /* a side of the matrix, unless cells hit a limit */
     CELL_MAX = 84,
     CELL_MIN = 3,
+    SIDE_MAX = 3072,   /* of the matrix: cells of thousands of classes are smaller than CELL_MIN */
     NUMBERS_FROM = 22, /* side of the smallest cell that holds a number */
     NAMES_FROM = 10,   /* and of the smallest that gets a name */
     NAME_MAX = 130,
@@ -60,7 +61,7 @@ static void draw_cell(tr_canvas *canvas, const matrix *m, int i, int j, double t
     double share = total > 0 ? count / total : 0;
     double x = m->left + j * m->cell, y = m->top + i * m->cell;
     tr_rgb colour = shade(share, i == j);
-    tr_canvas_box(canvas, x, y, m->cell, m->cell, colour);
+    if (count > 0) tr_canvas_box(canvas, x, y, m->cell, m->cell, colour);
     if (m->cell < NUMBERS_FROM) return;
 
     char text[32];
@@ -126,12 +127,17 @@ static void draw_note(tr_canvas *canvas, const matrix *m, double x, double y, do
     tr_canvas_text(canvas, note_font, x, y, 0.5, max_width, text);
 }
 
+/* Of the matrix, unless few cells make it larger or smaller. */
+static double side_of(int n) {
+    return fmax(ALL, fmin(SIDE_MAX, (double)CELL_MIN * n));
+}
+
 /* Sizes that follow from the number of classes and the longest name. */
 static int lay_out(matrix *m, bool title, tr_error *err) {
     tr_canvas canvas = {0};
     int rc = tr_canvas_open(&canvas, 1, 1, err); /* to measure with */
     if (rc) return rc;
-    m->cell = fmax(CELL_MIN, fmin(CELL_MAX, (double)ALL / (double)tr_max(m->n, 1)));
+    m->cell = fmin(CELL_MAX, side_of(m->n) / (double)tr_max(m->n, 1));
     /* Between the two, cells stay large enough for a number as long as the picture stays handy. */
     if (m->n <= 50) m->cell = fmax(m->cell, NUMBERS_FROM);
     m->name_font = (tr_font){fmin(13, 0.8 * m->cell), false, tr_ink};
@@ -151,8 +157,8 @@ int64_t tr_draw_bytes(int n_classes) {
     /* Fonts, glyphs, a grid of images: as measured. */
     const int64_t others = 12 << 20;
     /* Four bytes a pixel, and less for the file. */
-    double side = tr_canvas_scale * (fmax(ALL, (double)CELL_MIN * n_classes) + MARGIN + AXIS +
-                                     NAME_MAX + RECALL + MARGIN);
+    double side =
+        tr_canvas_scale * (side_of(n_classes) + MARGIN + AXIS + NAME_MAX + RECALL + MARGIN);
     return tr_max(others, (int64_t)(4 * side * side));
 }
 

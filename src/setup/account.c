@@ -25,9 +25,6 @@ static bool fits_one(const tr_account *a, int64_t batch_size, int64_t limit) {
 }
 
 int tr_account_check(const tr_account *a, const tr_session *training, tr_error *err) {
-    static const char *const names[TR_N_MEMORY_KINDS] = {"parameters", "optimizer", "batch",
-                                                         "threads",    "data",      "loader",
-                                                         "test",       "output",    "program"};
     const char *limit_name;
     int64_t limit = tr_memory_limit(&limit_name), total = tr_account_total(a);
     char kinds[512], number[32], of[32];
@@ -36,7 +33,7 @@ int tr_account_check(const tr_account *a, const tr_session *training, tr_error *
     for (int i = 0; i < TR_N_MEMORY_KINDS; i++) {
         if (a->bytes[i] == 0) continue;
         used += (size_t)snprintf(kinds + used, sizeof kinds - used, "%s%s %s", used ? ", " : "",
-                                 tr_format_bytes(a->bytes[i], number), names[i]);
+                                 tr_format_bytes(a->bytes[i], number), tr_memory_name(i));
     }
     char text[TR_ERROR_TEXT];
     snprintf(text, sizeof text, "out of memory: %s would be needed (%s), %s allows %s",

@@ -1,4 +1,5 @@
 /* The public face of configurations. */
+#include <math.h>
 #include <string.h>
 
 #include "setup/sections.h"
@@ -44,18 +45,41 @@ int tr_config_put(tr_config *config, const char *section, const char *key, const
 void tr_config_free(tr_config *config) {
     if (config == NULL) return;
     tr_doc_free(config->doc);
-    tr_free(config->run_dir);
-    tr_free(config->reason);
-    tr_free(config->class_names);
+    tr_arena_free(&config->kept);
+    tr_arena_free(&config->before);
     tr_notes_free(&config->notes);
     tr_free(config);
 }
 
-const char *tr_config_keep(char **place, const char *text) {
-    char *copy = tr_strdup(text, NULL);
-    tr_free(*place);
-    *place = copy;
+/* ---- what results point at ---- */
+
+void tr_config_begin(tr_config *config) {
+    tr_arena_free(&config->before);
+    config->before = config->kept;
+    config->kept = (tr_arena){0};
+    config->class_names = NULL;
+    config->class_accuracy = NULL;
+}
+
+const char *tr_config_keep(tr_config *config, const char *text) {
+    const char *copy = tr_arena_copy(&config->kept, text, strlen(text), NULL);
     return copy ? copy : "";
+}
+
+int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err) {
+    size_t n = (size_t)dataset->n_classes;
+    const char **names = tr_arena_alloc(&config->kept, n * sizeof *names, err);
+    double *accuracy = tr_arena_alloc(&config->kept, n * sizeof *accuracy, err);
+    if (names == NULL || accuracy == NULL) return TR_ENOMEM;
+    for (size_t k = 0; k < n; k++) {
+        const char *name = dataset->class_names[k];
+        names[k] = tr_arena_copy(&config->kept, name, strlen(name), err);
+        if (names[k] == NULL) return TR_ENOMEM;
+        accuracy[k] = (double)NAN;
+    }
+    config->class_names = names;
+    config->class_accuracy = accuracy;
+    return TR_OK;
 }
 
 const char *const *tr_config_notes(const tr_config *config, int *n) {
@@ -65,22 +89,4 @@ const char *const *tr_config_notes(const tr_config *config, int *n) {
 
 void tr_config_keep_notes(tr_config *config, const tr_notes *notes) {
     for (int i = 0; i < notes->n; i++) tr_note(&config->notes, "%s", notes->text[i]);
-}
-
-int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err) {
-    size_t n = (size_t)dataset->n_classes, pointers = n * sizeof *config->class_names,
-           bytes = pointers;
-    for (size_t k = 0; k < n; k++) bytes += strlen(dataset->class_names[k]) + 1;
-    const char **names = tr_alloc(bytes, 1, err); /* the pointers, then the text */
-    if (names == NULL) return TR_ENOMEM;
-    char *text = (char *)names + pointers;
-    for (size_t k = 0; k < n; k++) {
-        size_t length = strlen(dataset->class_names[k]) + 1;
-        memcpy(text, dataset->class_names[k], length);
-        names[k] = text;
-        text += length;
-    }
-    tr_free(config->class_names);
-    config->class_names = names;
-    return TR_OK;
 }

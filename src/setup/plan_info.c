@@ -7,7 +7,6 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                       tr_plan_info *out, tr_error *err) {
     const tr_graph *g = s->graph;
     const tr_experiment *e = &s->experiment;
-    const int64_t *bytes = account->bytes;
     tr_loader_args loader = tr_session_loader(s);
     tr_exec_cut cut;
     tr_exec_get_cut(exec, &cut);
@@ -18,15 +17,6 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .steps = s->steps,
                           .batch_size = (int)tr_min(e->loader.batch_size, s->train.n),
                           .epochs = (int)e->train.epochs,
-                          .memory_parameters = bytes[TR_MEMORY_PARAMETERS],
-                          .memory_optimizer = bytes[TR_MEMORY_OPTIMIZER],
-                          .memory_activations = bytes[TR_MEMORY_BATCH],
-                          .memory_threads = bytes[TR_MEMORY_THREADS],
-                          .memory_data = bytes[TR_MEMORY_DATA],
-                          .memory_loader = bytes[TR_MEMORY_LOADER],
-                          .memory_test = bytes[TR_MEMORY_TEST],
-                          .memory_output = bytes[TR_MEMORY_OUTPUT],
-                          .memory_program = bytes[TR_MEMORY_PROGRAM],
                           .memory_total = tr_account_total(account),
                           .shard = cut.shard,
                           .n_shards = cut.n_shards,
@@ -38,8 +28,12 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .prefetch = tr_batch_source_slots(s, &s->train, &loader)};
     out->memory_limit = tr_memory_limit(&out->memory_limit_name);
     tr_layer_row *rows = tr_alloc((size_t)g->n_nodes, sizeof *rows, err);
+    tr_memory_row *memory = tr_alloc(TR_N_MEMORY_KINDS, sizeof *memory, err);
     out->layers = rows;
-    if (rows == NULL) return TR_ENOMEM;
+    out->memory = memory;
+    if (rows == NULL || memory == NULL) return TR_ENOMEM;
+    for (int i = 0; i < TR_N_MEMORY_KINDS; i++)
+        memory[out->n_memory++] = (tr_memory_row){tr_memory_name(i), account->bytes[i]};
     for (int i = 1; i <= g->output; i++) {
         const tr_node *node = &g->nodes[i];
         tr_layer_row *row = &rows[out->n_layers++];
@@ -62,6 +56,7 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
 void tr_plan_info_free(tr_plan_info *info) {
     for (int i = 0; i < info->n_layers; i++) tr_free((char *)info->layers[i].output);
     tr_free((tr_layer_row *)info->layers);
+    tr_free((tr_memory_row *)info->memory);
     tr_free((char *)info->json);
     *info = (tr_plan_info){0};
 }

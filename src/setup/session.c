@@ -45,8 +45,6 @@ static int open_data(tr_session *s, bool with_training, const tr_watch *watch, t
     if (with_training && (code = e->dataset->open(&request, &s->train, err))) return code;
     request.split = TR_TEST;
     if ((code = look(watch)) || (code = e->dataset->open(&request, &s->test, err))) return code;
-    if (s->test.n_classes > TR_MAX_CLASSES)
-        return tr_fail(err, TR_ECONFIG, "the data has more than %d classes", TR_MAX_CLASSES);
     const tr_pair *pairs = tr_doc_section(e->doc, "transforms", &n, &where);
     return tr_pipeline_create(pairs, n, s->test.c, &s->pipeline, err);
 }

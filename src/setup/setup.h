@@ -64,19 +64,22 @@ void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg)
 
 struct tr_config {
     tr_doc *doc;
-    /* What summaries and predictions of the last call point at. */
-    char *run_dir, *reason; /* or NULL */
+    /* What the results of the call under way, or the last one, point at; and of the one before it,
+     * as a caller may hand its results to the next. */
+    tr_arena kept, before;
+    const char *const *class_names; /* tr_config_keep_classes; [n_classes] */
+    double *class_accuracy;         /* [n_classes], NAN to begin with */
     char cpu[128], started[TR_DATE];
-    const char **class_names;
     tr_notes notes; /* of all calls, each once */
 };
-/* Keep a copy of `text` in *place instead of what is there; returns it, or "" where there is no
- * memory for one. */
-const char *tr_config_keep(char **place, const char *text);
+/* A call that computes begins: what is kept from here on is its own. */
+void tr_config_begin(tr_config *config);
+/* A copy that lives as long as results do; "" where there is no memory for one. */
+const char *tr_config_keep(tr_config *config, const char *text);
+/* Fill class_names and class_accuracy for a data set. */
+int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
 /* Add a session's notes to those of tr_config_notes. */
 void tr_config_keep_notes(tr_config *config, const tr_notes *notes);
-/* Copy the names of a data set's classes into config->class_names. */
-int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
 
 /* ---- what it names, opened (session.c) ---- */
 

@@ -23,8 +23,7 @@ void tr_training_describe(tr_training *t) {
     m->batch_size = t->plan.batch_size;
     m->train_images = s->train.n;
     m->test_images = s->test.n;
-    m->n_classes = s->test.n_classes;
-    m->class_names = t->config->class_names;
+    tr_summary_set_classes(m, t->config, s->test.n_classes);
     tr_cpu_name(t->config->cpu, sizeof t->config->cpu);
     m->cpu = t->config->cpu;
 }
@@ -34,8 +33,7 @@ void tr_training_tested(tr_training *t) {
     m->test_steps = t->event.global_step;
     m->test_loss = t->event.test_loss = t->test.loss;
     m->test_accuracy = t->event.test_accuracy = t->test.accuracy;
-    for (int k = 0; k < m->n_classes; k++)
-        m->per_class_accuracy[k] = tr_test_class_accuracy(&t->test, k);
+    tr_test_class_accuracy(&t->test, t->config->class_accuracy);
 }
 
 int tr_training_save(tr_training *t) {
@@ -71,7 +69,7 @@ static void measure(tr_training *t) {
 static int write_summary(tr_training *t, const char *status, const char *reason, tr_error *err) {
     measure(t);
     t->summary->status = status;
-    t->summary->reason = tr_config_keep(&t->config->reason, reason);
+    t->summary->reason = tr_config_keep(t->config, reason);
     return tr_summary_save(t->dir.file[TR_FILE_SUMMARY], t->summary, err);
 }
 

@@ -6,6 +6,7 @@
 
 typedef struct evaluation {
     tr_session session;
+    tr_config *config;
     tr_summary *summary;
     tr_error *err;
     int code;
@@ -37,30 +38,29 @@ static void evaluate(tr_team *team, void *arg) {
     if (v->code == TR_OK) {
         v->summary->test_loss = test.loss;
         v->summary->test_accuracy = test.accuracy;
-        for (int k = 0; k < test.n_classes; k++)
-            v->summary->per_class_accuracy[k] = tr_test_class_accuracy(&test, k);
+        tr_test_class_accuracy(&test, v->config->class_accuracy);
     }
     tr_test_close(&test);
 }
 
 int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary, tr_error *err) {
     tr_error local = {0};
-    evaluation v = {.summary = summary, .err = err ? err : &local};
+    evaluation v = {.config = config, .summary = summary, .err = err ? err : &local};
     if (config == NULL || run_dir == NULL || summary == NULL)
         return tr_fail(err, TR_ECONFIG,
                        "evaluate: the configuration, the run or the result is NULL");
     tr_summary_clear(summary);
+    tr_config_begin(config);
     int code = tr_finished_open(config, run_dir, &v.session, summary->weights_sha256, v.err);
     if (code) return code;
-    summary->run_dir = tr_config_keep(&config->run_dir, run_dir);
+    summary->run_dir = tr_config_keep(config, run_dir);
     summary->seed = (uint64_t)v.session.experiment.train.seed;
     summary->threads = v.session.placement.n_threads;
     summary->workers = v.session.workers;
     summary->isa = v.session.kernels->name;
     summary->test_images = v.session.test.n;
-    summary->n_classes = v.session.test.n_classes;
     code = tr_config_keep_classes(config, &v.session.test, v.err);
-    summary->class_names = config->class_names;
+    tr_summary_set_classes(summary, config, v.session.test.n_classes);
     double start = tr_now();
     if (code == TR_OK) code = tr_team_run(&v.session.placement, evaluate, &v, v.err);
     if (code == TR_OK) code = v.code;

@@ -143,6 +143,7 @@ int tr_predict_here(tr_config *config, const char *run_dir, int count, uint64_t 
                        "predict: the configuration, the run or the result is NULL");
     if (count < 1)
         return tr_fail(err, TR_ECONFIG, "count: %d is out of range, allowed are 1 and more", count);
+    tr_config_begin(config);
     int code = tr_finished_open(config, run_dir, &p.session, sha256, p.err);
     if (code) return code;
     pthread_mutex_init(&p.lock, NULL);

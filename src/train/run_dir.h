@@ -59,6 +59,8 @@ int64_t tr_run_dir_bytes(const tr_session *session);
 
 /* Nothing known: "", 0 and NAN. */
 void tr_summary_clear(tr_summary *summary);
+/* The classes that the configuration keeps, none where it keeps none. */
+void tr_summary_set_classes(tr_summary *summary, const tr_config *config, int n_classes);
 int tr_summary_save(const char *path, const tr_summary *summary, tr_error *err);
 /* Is this a key of a summary or of a line of metrics.jsonl whose value may differ between two runs
  * of one result? */

@@ -140,5 +140,10 @@ void tr_summary_clear(tr_summary *s) {
                       .data_wait_fraction = NAN,
                       .test_steps = -1,
                       .model_steps = -1};
-    for (int k = 0; k < TR_MAX_CLASSES; k++) s->per_class_accuracy[k] = NAN;
+}
+
+void tr_summary_set_classes(tr_summary *s, const tr_config *config, int n_classes) {
+    s->n_classes = config->class_names ? n_classes : 0;
+    s->class_names = config->class_names;
+    s->per_class_accuracy = config->class_accuracy;
 }

@@ -66,7 +66,7 @@ int tr_test_run(tr_test *t, tr_team *team, int (*progress)(int64_t done, void *a
                            (long long)done + input.n - 1);
         for (int i = 0; i < input.n; i++) {
             t->predicted[done + i] = result.best[i];
-            t->confusion[input.labels[i] * t->n_classes + result.best[i]]++;
+            t->confusion[(int64_t)input.labels[i] * t->n_classes + result.best[i]]++;
         }
         done += input.n;
         correct += result.n_correct;
@@ -86,8 +86,11 @@ void tr_test_close(tr_test *t) {
     *t = (tr_test){0};
 }
 
-double tr_test_class_accuracy(const tr_test *t, int k) {
-    int64_t n = 0;
-    for (int i = 0; i < t->n_classes; i++) n += t->confusion[k * t->n_classes + i];
-    return n ? (double)t->confusion[k * t->n_classes + k] / (double)n : (double)NAN;
+void tr_test_class_accuracy(const tr_test *t, double *out) {
+    for (int k = 0; k < t->n_classes; k++) {
+        const int64_t *row = t->confusion + (int64_t)k * t->n_classes;
+        int64_t n = 0;
+        for (int i = 0; i < t->n_classes; i++) n += row[i];
+        out[k] = n ? (double)row[k] / (double)n : (double)NAN;
+    }
 }

@@ -23,7 +23,7 @@ int tr_test_allocate(const tr_session *session, tr_team *team, tr_test *test, tr
 int tr_test_run(tr_test *test, tr_team *team, int (*progress)(int64_t done, void *arg), void *arg,
                 tr_error *err);
 void tr_test_close(tr_test *test);
-/* Share of class k that was right, NAN where the test set has none. */
-double tr_test_class_accuracy(const tr_test *test, int k);
+/* out[k] := the share of class k that was right, NAN where the test set has none. */
+void tr_test_class_accuracy(const tr_test *test, double *out);
 
 #endif

@@ -123,7 +123,7 @@ static int train(tr_training *t, tr_team *team) {
     /* Refused or allocated before the first step, and before the run has a folder. */
     if ((code = tr_account_check(&account, s, t->err)) || (code = allocate(t, team))) return code;
     if ((code = tr_run_dir_take(s, &t->dir, t->err))) return code;
-    t->summary->run_dir = tr_config_keep(&t->config->run_dir, t->dir.path);
+    t->summary->run_dir = tr_config_keep(t->config, t->dir.path);
     return run(t, team);
 }
 
@@ -150,6 +150,7 @@ static int open_and_train(tr_config *config, bool dry, tr_listener listener, voi
                      .event.train_loss = NAN}; /* until an epoch has been trained */
     const tr_watch watch = {watch_opening, &t};
     tr_summary_clear(summary);
+    tr_config_begin(config);
     tr_date(config->started);
     summary->started = config->started;
     int code = tr_session_open(config->doc, true, &watch, &t.session, t.err);

@@ -1,9 +1,17 @@
-/* `trainer --dry-run --json` and `trainer check`, from outside. */
+/* `trainer --dry-run --json` and `trainer check`, from outside; and its comparison of numbers.
+ *
+ * tests/reference/check holds what PyTorch computed in float64. The program in double must agree to
+ * 1e-8, and find a change of 1e-6 of one tensor's largest element.
+ */
+#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/check.h"
 #include "program.h"
+#include "tensors.h"
 
 static const char residual[] =
     "[data]\n"
@@ -104,6 +112,399 @@ START_TEST(json_without_dry_run) {
 }
 END_TEST
 
+/* ---- numbers ---- */
+
+START_TEST(difference_of_numbers) {
+    const double ours[] = {3, 4, INFINITY, NAN, 1}, theirs[] = {3, 4.5, INFINITY, NAN, 1};
+    tr_difference d = {0};
+    tr_difference_add(&d, 5, ours, theirs, NULL, NULL, 0);
+    ck_assert(d.n == 5 && d.left_out == 0 && d.squares == 0.25 && d.largest == 0.5 && d.where == 1);
+    ck_assert(d.ours == 4 && d.theirs == 4.5);
+    ck_assert_double_eq(d.scale_squares, 9 + 4.5 * 4.5 + 1);
+    ck_assert_double_eq(tr_difference_relative(&d, 0, 0), 0.5 / sqrt(9 + 4.5 * 4.5 + 1));
+    /* The scale of a small tensor is a hundredth of the largest one's. */
+    ck_assert_double_eq(tr_difference_relative(&d, 10000, 0), 0.5 / 100);
+    /* Further elements are counted on. */
+    const double more = 9, other = 8;
+    tr_difference_add(&d, 1, &more, &other, NULL, NULL, 0);
+    ck_assert(d.n == 6 && d.largest == 1 && d.where == 5 && d.squares == 1.25);
+}
+END_TEST
+
+START_TEST(difference_that_is_not_finite) {
+    const double numbers[] = {1, 2}, odd[][2] = {{1, NAN}, {1, INFINITY}};
+    for (int i = 0; i < 2; i++) {
+        for (int side = 0; side < 2; side++) {
+            tr_difference d = {0};
+            tr_difference_add(&d, 2, side ? odd[i] : numbers, side ? numbers : odd[i], NULL, NULL,
+                              0);
+            ck_assert(d.largest == INFINITY && d.where == 1);
+            ck_assert(!(tr_difference_relative(&d, 1, 0) <= 1e300));
+        }
+    }
+}
+END_TEST
+
+/* After a step the scale is the change, and rounding of the values is allowed for. */
+START_TEST(difference_after_a_step) {
+    const double before[] = {1, 1}, theirs[] = {1.001, 1}, ours[] = {1.0011, 1};
+    tr_difference d = {0};
+    tr_difference_add(&d, 2, ours, theirs, before, NULL, 0);
+    ck_assert_double_eq_tol(tr_difference_relative(&d, 0, 0), 0.1, 1e-9);
+    ck_assert_double_eq_tol(tr_difference_tolerance(&d, 0, 1e-6, 1e-2), 1e-2 + sqrt(2) * 1e-3,
+                            1e-5);
+    /* No change at all, on both sides but for rounding. */
+    const double rounded[] = {1 + 1e-7, 1};
+    tr_difference none = {0};
+    tr_difference_add(&none, 2, rounded, before, before, NULL, 0);
+    ck_assert(tr_difference_relative(&none, 0, 2e-7) <=
+              tr_difference_tolerance(&none, 0, 2e-7, 1e-2));
+    ck_assert(tr_difference_relative(&none, 0, 1e-9) >
+              tr_difference_tolerance(&none, 0, 1e-9, 1e-2));
+    /* Nothing to compare is no difference. */
+    tr_difference empty = {0};
+    ck_assert(tr_difference_relative(&empty, 0, 0) == 0);
+    ck_assert(tr_difference_tolerance(&empty, 0, 0, 1e-2) == 1e-2);
+}
+END_TEST
+
+/* Where the gradient is rounding, an adaptive optimizer's step is, too. */
+START_TEST(difference_of_small_gradients) {
+    const double ours[] = {1, 5, 3}, theirs[] = {1, 2, 3}, gradient[] = {1, 1e-7, -1};
+    tr_difference d = {0};
+    tr_difference_add(&d, 3, ours, theirs, NULL, gradient, 1e-6);
+    ck_assert(d.n == 3 && d.left_out == 1 && d.squares == 0 && d.where != 1);
+    tr_difference all = {0};
+    tr_difference_add(&all, 3, ours, theirs, NULL, gradient, 1e-8);
+    ck_assert(all.left_out == 0 && all.squares == 9 && all.where == 1);
+}
+END_TEST
+
+/* ---- the command ---- */
+
+#define FOLDER TR_TEST_ROOT "/reference/check/"
+static const char ini[] = FOLDER "residual.ini", file[] = FOLDER "residual.safetensors";
+enum { RESULTS = 11 }; /* in the file */
+
+static const char *in_float; /* the program; TR_TRAINER_DOUBLE is the other */
+
+static void run_check(program *p, const char *which, const char *reference, const char *set) {
+    setenv("TR_TRAINER", which, 1);
+    RUN(p, "check", "--config", ini, "--reference", reference, "--set",
+        set ? set : "train.epochs=2");
+}
+
+static void check_agrees(const program *p, int n) {
+    char line[64];
+    snprintf(line, sizeof line, "\n%d tensors, all within their tolerance\n", n);
+    ck_assert_msg(p->code == 0 && strstr(p->out, line), "exit code %d\n%s%s", p->code, p->out,
+                  p->err);
+    ck_assert_str_eq(p->err, "");
+    ck_assert_ptr_null(strstr(p->out, "PAST"));
+}
+
+/* Exactly one tensor is past its tolerance. */
+static void check_past(const program *p, const char *name, int n) {
+    char line[128];
+    snprintf(line, sizeof line, ": 1 of %d tensors past their tolerance, first '%s'\n", n, name);
+    ck_assert_msg(p->code == 1 && strstr(p->err, line), "%s: exit code %d\n%s%s", name, p->code,
+                  p->out, p->err);
+    const char *row = strstr(p->out, name), *end = row ? strchr(row, '\n') : NULL;
+    ck_assert_msg(end && end - row > 4 && strncmp(end - 4, "PAST", 4) == 0, "%s", p->out);
+}
+
+START_TEST(agreement) {
+    program p;
+    run_check(&p, in_float, file, NULL);
+    check_agrees(&p, RESULTS);
+    ck_assert_ptr_nonnull(strstr(p.out, " 1.00e-04 "));
+    ck_assert_ptr_nonnull(strstr(p.out, " 1.00e-02 "));
+    run_check(&p, TR_TRAINER_DOUBLE, file, NULL);
+    check_agrees(&p, RESULTS);
+    ck_assert_ptr_nonnull(strstr(p.out, " 1.00e-08 "));
+    ck_assert_ptr_null(strstr(p.out, " 1.00e-04 "));
+    ck_assert_ptr_null(strstr(p.out, " 1.00e-02 "));
+    /* The same for any threads. */
+    RUN(&p, "check", "--config", ini, "--reference", file, "--threads", "3", "--set",
+        "run.oversubscribe=true");
+    check_agrees(&p, RESULTS);
+}
+END_TEST
+
+/* The largest element of a tensor, changed by `share` of it; returns where it is. */
+static size_t change_largest(tensor *t, double share) {
+    size_t n = t->bytes / sizeof(double), at = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabs(tensor_get(t, i)) > fabs(tensor_get(t, at))) at = i;
+    tensor_set(t, at, tensor_get(t, at) * (1 + share));
+    return at;
+}
+
+static bool is_result(const tensor *t) {
+    return strcmp(t->name, "input") && strcmp(t->name, "target") && strncmp(t->name, "param.", 6);
+}
+
+START_TEST(each_tensor_is_compared) {
+    tensors f;
+    tensors_load(file, &f);
+    int n = 0;
+    for (int i = 0; i < f.n; i++) {
+        tensor *t = &f.v[i];
+        program p;
+        if (!is_result(t)) continue;
+        unsigned char *kept = malloc(t->bytes);
+        memcpy(kept, t->data, t->bytes);
+        size_t at = change_largest(t, 1e-6);
+        tensors_save("changed.safetensors", &f);
+        run_check(&p, TR_TRAINER_DOUBLE, "changed.safetensors", NULL);
+        check_past(&p, t->name, RESULTS);
+        char index[96] = "]";
+        for (int d = t->n_dims - 1; d >= 0; d--) { /* from the last dimension on */
+            char rest[64];
+            snprintf(rest, sizeof rest, "%s", index);
+            snprintf(index, sizeof index, "%s%lld%s", d ? ", " : "[", (long long)at % t->dim[d],
+                     rest);
+            at /= (size_t)t->dim[d];
+        }
+        const char *row = strstr(p.out, t->name);
+        ck_assert_msg(t->n_dims == 0 || strstr(row, index), "%s is not in\n%s", index, row);
+        /* Far more, for the program in float. */
+        change_largest(t, 0.2);
+        tensors_save("changed.safetensors", &f);
+        run_check(&p, in_float, "changed.safetensors", NULL);
+        check_past(&p, t->name, RESULTS);
+        memcpy(t->data, kept, t->bytes);
+        free(kept);
+        n++;
+    }
+    ck_assert_int_eq(n, RESULTS);
+    tensors_free(&f);
+}
+END_TEST
+
+/* What is read is used: another input, parameter or optimizer shows in the results. */
+START_TEST(inputs_matter) {
+    static const char *const names[] = {"input", "param.stem.conv.weight", "param.fc.bias"};
+    static const char *const settings[] = {"optimizer.lr=0.0102", "optimizer.weight_decay=0.5",
+                                           "optimizer.nesterov=false", "optimizer.momentum=0.8"};
+    tensors f;
+    program p;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        tensors_load(file, &f);
+        change_largest(tensors_find(&f, names[i]), 0.5);
+        tensors_save("changed.safetensors", &f);
+        run_check(&p, in_float, "changed.safetensors", NULL);
+        ck_assert_msg(p.code == 1 && strstr(p.err, "first 'logits'"), "%s%s", p.out, p.err);
+        tensors_free(&f);
+    }
+    tensors_load(file, &f);
+    tensors_find(&f, "target")->data[0] ^= 1;
+    tensors_save("changed.safetensors", &f);
+    run_check(&p, in_float, "changed.safetensors", NULL);
+    ck_assert_msg(p.code == 1 && strstr(p.err, "first 'loss'"), "%s%s", p.out, p.err);
+    tensors_free(&f);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        run_check(&p, in_float, file, settings[i]);
+        ck_assert_msg(p.code == 1 && strstr(p.err, ": 4 of 11") && strstr(p.err, "'param_after."),
+                      "%s: %s%s", settings[i], p.out, p.err);
+    }
+}
+END_TEST
+
+/* The seed's parameters are PyTorch's, so the file need not have them. */
+START_TEST(parameters_of_the_seed) {
+    tensors f;
+    program p;
+    tensors_load(file, &f);
+    tensors_remove(&f, "param.");
+    tensors_save("seed.safetensors", &f);
+    tensors_free(&f);
+    run_check(&p, in_float, "seed.safetensors", NULL);
+    check_agrees(&p, RESULTS);
+    run_check(&p, in_float, "seed.safetensors", "train.seed=6");
+    ck_assert_msg(p.code == 1 && strstr(p.err, ": 11 of 11"), "%s%s", p.out, p.err);
+}
+END_TEST
+
+START_TEST(some_results) {
+    static const char *const starts[] = {"param_after.", "grad.", "loss"};
+    static const int left[] = {7, 2, 1};
+    tensors f;
+    program p;
+    tensors_load(file, &f);
+    for (int i = 0; i < 3; i++) {
+        tensors_remove(&f, starts[i]);
+        tensors_save("some.safetensors", &f);
+        run_check(&p, in_float, "some.safetensors", NULL);
+        check_agrees(&p, left[i]);
+    }
+    tensors_remove(&f, "logits");
+    tensors_save("some.safetensors", &f);
+    tensors_free(&f);
+    run_check(&p, in_float, "some.safetensors", NULL);
+    check_failure(&p, 1,
+                  "trainer: some.safetensors: holds nothing to compare with: logits, loss, "
+                  "grad.NAME, grad.input, param_after.NAME or buffer_after.NAME");
+}
+END_TEST
+
+START_TEST(tolerance_of_all) {
+    program p;
+    RUN(&p, "check", "--config", ini, "--reference", file, "--tolerance", "1e-12");
+    ck_assert_msg(p.code == 1 && strstr(p.err, "first 'logits'"), "%s%s", p.out, p.err);
+    RUN(&p, "check", "--config", ini, "--reference", file, "--tolerance", "0.5", "--set",
+        "optimizer.lr=0.012");
+    check_agrees(&p, RESULTS);
+    RUN(&p, "check", "--config", ini, "--reference", file, "--tolerance", "0.1", "--set",
+        "optimizer.lr=0.012");
+    ck_assert_int_eq(p.code, 1);
+    RUN(&p, "check", "--config", ini, "--reference", file, "--tolerance", "-1");
+    ck_assert_msg(p.code == 2 && strncmp(p.err, "--tolerance: -1 is out of range", 31) == 0, "%s",
+                  p.err);
+    RUN(&p, "check", "--config", ini, "--reference", file, "--tolerance", "small");
+    check_failure(&p, 2, "--tolerance: 'small' is not a number");
+}
+END_TEST
+
+/* Each fault of a file: a tensor renamed, another shape, another type. */
+typedef struct wrong {
+    const char *name, *renamed, *dtype; /* NULL: left as it is */
+    long long first_dim;                /* 0: left */
+    const char *line;
+} wrong;
+static const wrong wrongs[] = {
+    {"input", "inputs", NULL, 0, "has no tensor 'input'"},
+    {"target", "targets", NULL, 0, "has no tensor 'target'"},
+    {"grad.fc.bias", "grad.fc.b", NULL, 0,
+     "the network needs, and the file does not have: grad.fc.bias; "
+     "the file has, and the network does not: grad.fc.b"},
+    {"param.fc.bias", "extra", NULL, 0,
+     "the network needs, and the file does not have: param.fc.bias; "
+     "the file has, and the network does not: extra"},
+    {"loss", "buffer.fc.bias", NULL, 0, "the file has, and the network does not: buffer.fc.bias"},
+    {"param.fc.weight", NULL, NULL, 10,
+     "tensor 'param.fc.weight' is 10 x 24, the network's is 5 x 48"},
+    {"logits", NULL, NULL, 5, "tensor 'logits' is 5 x 3, the network's is 3 x 5"},
+    {"grad.input", NULL, NULL, 1,
+     "tensor 'grad.input' is 1 x 9 x 9 x 8, the network's is 3 x 3 x 9 x 8"},
+    {"target", NULL, "F64", 0, "tensor 'target' has the dtype F64, classes are I64 or I32"},
+    {"param.fc.bias", NULL, "C64", 0,
+     "tensor 'param.fc.bias': dtype is C64, those that are read are F32, F16, BF16, F64 and "
+     "integers"},
+};
+
+START_TEST(files_with_a_fault) {
+    const wrong *w = &wrongs[_i];
+    tensors f;
+    program p;
+    char line[512];
+    tensors_load(file, &f);
+    tensor *t = tensors_find(&f, w->name);
+    if (w->renamed) snprintf(t->name, sizeof t->name, "%s", w->renamed);
+    if (w->dtype) snprintf(t->dtype, sizeof t->dtype, "%s", w->dtype);
+    if (w->first_dim) { /* the second makes up for it */
+        t->dim[1] = t->dim[0] * t->dim[1] / w->first_dim;
+        t->dim[0] = w->first_dim;
+    }
+    tensors_save("wrong.safetensors", &f);
+    tensors_free(&f);
+    run_check(&p, in_float, "wrong.safetensors", NULL);
+    snprintf(line, sizeof line, "trainer: wrong.safetensors: %s", w->line);
+    check_failure(&p, 1, line);
+}
+END_TEST
+
+START_TEST(wrong_values) {
+    tensors f;
+    program p;
+    tensors_load(file, &f);
+    snprintf(f.mode, sizeof f.mode, "test");
+    tensors_save("wrong.safetensors", &f);
+    run_check(&p, in_float, "wrong.safetensors", NULL);
+    check_failure(&p, 1,
+                  "trainer: wrong.safetensors: the metadata 'mode' is 'test', allowed are train "
+                  "and eval");
+    f.mode[0] = '\0'; /* train */
+    tensors_save("wrong.safetensors", &f);
+    run_check(&p, in_float, "wrong.safetensors", NULL);
+    check_agrees(&p, RESULTS);
+    tensor *target = tensors_find(&f, "target");
+    target->data[8] = 5;
+    tensors_save("wrong.safetensors", &f);
+    run_check(&p, in_float, "wrong.safetensors", NULL);
+    check_failure(&p, 1,
+                  "trainer: wrong.safetensors: tensor 'target' has 5 at [1], the network has 5 "
+                  "classes");
+    memset(target->data + 8, 0xff, 8);
+    tensors_save("wrong.safetensors", &f);
+    run_check(&p, in_float, "wrong.safetensors", NULL);
+    check_failure(&p, 1,
+                  "trainer: wrong.safetensors: tensor 'target' has -1 at [1], the network has 5 "
+                  "classes");
+    target->data[8] = 1;
+    memset(target->data + 9, 0, 7);
+    tensor_set(tensors_find(&f, "grad.fc.bias"), 2, (double)NAN);
+    tensors_save("wrong.safetensors", &f);
+    run_check(&p, in_float, "wrong.safetensors", NULL);
+    ck_assert_msg(p.code == 1 && strstr(p.out, "PAST") && strstr(p.out, "[2]"), "%s%s", p.out,
+                  p.err);
+    tensors_free(&f);
+}
+END_TEST
+
+START_TEST(command_line) {
+    program p;
+    RUN(&p, "check", "--reference", file);
+    check_failure(&p, 2,
+                  "--config: is missing, as in trainer check --config configs/lenet.ini "
+                  "--reference lenet.safetensors");
+    RUN(&p, "check", "--config", ini);
+    ck_assert_msg(p.code == 2 && strncmp(p.err, "--reference: is missing", 23) == 0, "%s", p.err);
+    RUN(&p, "check", "--config", ini, "--reference", "nowhere.safetensors");
+    ck_assert_msg(p.code == 1 && strstr(p.err, "nowhere.safetensors"), "%s", p.err);
+    RUN(&p, "check", "--config", ini, "--reference", file, "--epochs", "3");
+    check_failure(&p, 2, "--epochs: is no option of 'check', see trainer help check");
+    /* A network that does not fit the file's images is told at its line. */
+    RUN(&p, "check", "--config", ini, "--reference", file, "--set",
+        "network.pool=max_pool2d "
+        "kernel_size=20 before=flat");
+    ck_assert_msg(p.code == 2 && strstr(p.err, "pool"), "%s", p.err);
+    RUN(&p, "help", "check");
+    ck_assert_msg(p.code == 0 && strstr(p.out, "--reference FILE") &&
+                      strstr(p.out, "--tolerance T"),
+                  "%s", p.out);
+}
+END_TEST
+
+/* The function of the library. */
+static int n_rows;
+static void count_row(const tr_check_row *row, void *arg) {
+    ck_assert_ptr_eq(arg, &n_rows);
+    ck_assert(row->n_dims >= 0 && row->elements > 0 && row->left_out == 0);
+    if (strcmp(row->name, "grad.fc.weight") == 0)
+        ck_assert(row->n_dims == 2 && row->index[0] < 5 && row->index[1] < 48 && !row->past);
+    n_rows++;
+}
+
+START_TEST(library) {
+    tr_error err = {0};
+    tr_config *config = NULL;
+    int n_past = -1;
+    ck_assert_int_eq(tr_config_read(ini, &config, &err), TR_OK);
+    ck_assert_msg(tr_check(config, file, 0, count_row, &n_rows, &n_past, &err) == TR_OK, "%s",
+                  err.text);
+    ck_assert(n_rows == RESULTS && n_past == 0);
+    ck_assert_int_eq(tr_check(config, file, 1e-12, NULL, NULL, &n_past, &err), TR_OK);
+    ck_assert_int_gt(n_past, 0);
+    ck_assert_int_eq(tr_check(config, file, 0, NULL, NULL, NULL, NULL), TR_OK);
+    ck_assert_int_eq(tr_check(NULL, file, 0, NULL, NULL, NULL, NULL), TR_ECONFIG);
+    ck_assert_int_eq(tr_check(config, NULL, 0, NULL, NULL, NULL, NULL), TR_ECONFIG);
+    ck_assert_int_eq(tr_check(config, file, -1, NULL, NULL, NULL, NULL), TR_ECONFIG);
+    ck_assert_int_eq(tr_check(config, file, (double)NAN, NULL, NULL, NULL, NULL), TR_ECONFIG);
+    tr_config_free(config);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("check");
     TCase *group = tcase_create("description");
@@ -112,5 +513,27 @@ int main(void) {
     tcase_add_test(group, name_that_is_no_text);
     tcase_add_test(group, json_without_dry_run);
     suite_add_tcase(suite, group);
-    return program_main(suite);
+    group = tcase_create("numbers");
+    tcase_add_test(group, difference_of_numbers);
+    tcase_add_test(group, difference_that_is_not_finite);
+    tcase_add_test(group, difference_after_a_step);
+    tcase_add_test(group, difference_of_small_gradients);
+    suite_add_tcase(suite, group);
+    group = tcase_create("check");
+    tcase_set_timeout(group, 60);
+    tcase_add_test(group, agreement);
+    tcase_add_test(group, each_tensor_is_compared);
+    tcase_add_test(group, inputs_matter);
+    tcase_add_test(group, parameters_of_the_seed);
+    tcase_add_test(group, some_results);
+    tcase_add_test(group, tolerance_of_all);
+    tcase_add_loop_test(group, files_with_a_fault, 0, (int)(sizeof wrongs / sizeof *wrongs));
+    tcase_add_test(group, wrong_values);
+    tcase_add_test(group, command_line);
+    tcase_add_test(group, library);
+    suite_add_tcase(suite, group);
+    in_float = strdup(program_path());
+    int failed = program_main(suite);
+    free((char *)(uintptr_t)in_float);
+    return failed;
 }

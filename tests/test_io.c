@@ -518,7 +518,12 @@ START_TEST(safetensors_other_types) {
         ck_assert_msg(!tr_safetensors_open(in_folder("types"), &file, &err), "%s", err.text);
         ck_assert(file.tensors[0].parameter == types[i].parameter && file.tensors[1].parameter);
         ck_assert_int_eq(tr_safetensors_read(&file, 1, 0, 2, x, &err), TR_OK);
+        double wide;
+        bool integer = types[i].dtype[1] == '6';
         ck_assert_int_eq(tr_safetensors_read(&file, 0, 0, 1, x, &err), TR_EIO);
+        ck_assert_int_eq(tr_safetensors_read_double(&file, 0, 0, 1, &wide, NULL),
+                         integer ? TR_OK : TR_EIO);
+        ck_assert_ptr_null(tr_safetensors_metadata(&file, "mode"));
         ck_assert_msg(strstr(err.text, "types: tensor 'n': dtype is ") &&
                           strstr(err.text, "those that are read are F32, F16, BF16, F64") &&
                           !strchr(err.text, '\n'),
@@ -555,6 +560,55 @@ static uint64_t bits_of(double x) {
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
+
+/* Doubles: nothing is lost of a type that fits; integers by their sign. */
+START_TEST(values_as_doubles) {
+    static const struct {
+        const char *dtype;
+        int bytes;
+        uint64_t bits;
+        double value;
+    } cases[] = {
+        {"F64", 8, 0x3fb999999999999a, 0.1},
+        {"F64", 8, 0x7fe1ccf385ebc8a0, 1e308},
+        {"F32", 4, 0xbf000001, -0.50000005960464478},
+        {"F16", 2, 0x3c01, 1.0009765625},
+        {"BF16", 2, 0x3f81, 1.0078125},
+        {"I64", 8, 0xffffffffffffffff, -1},
+        {"I64", 8, 0x8000000000000000, -9223372036854775808.0},
+        {"I64", 8, 0x0020000000000000, 9007199254740992.0},
+        {"U64", 8, 0x8000000000000000, 9223372036854775808.0},
+        {"I32", 4, 0xfffffffe, -2},
+        {"U32", 4, 0xfffffffe, 4294967294.0},
+        {"I16", 2, 0x8000, -32768},
+        {"I8", 1, 0x80, -128},
+        {"I8", 1, 0x7f, 127},
+        {"U8", 1, 0xff, 255},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char data[300] = {0};
+        tr_error err = {0};
+        tr_safetensors file;
+        double value = -7;
+        int bytes = cases[i].bytes;
+        int n =
+            snprintf((char *)data + 8, 200,
+                     "{\"__metadata__\":{\"mode\":\"eval\"},\"x\":{\"dtype\":\"%s\",\"shape\":[2],"
+                     "\"data_offsets\":[0,%d]}}",
+                     cases[i].dtype, 2 * bytes);
+        data[0] = (unsigned char)n;
+        for (int b = 0; b < bytes; b++)
+            data[8 + n + bytes + b] = (unsigned char)(cases[i].bits >> 8 * b);
+        write_file(in_folder("double"), data, (size_t)(8 + n + 2 * bytes));
+        ck_assert_msg(!tr_safetensors_open(in_folder("double"), &file, &err), "%s", err.text);
+        ck_assert_int_eq(tr_safetensors_read_double(&file, 0, 1, 1, &value, &err), TR_OK);
+        ck_assert_msg(value == cases[i].value, "%s: %.17g", cases[i].dtype, value);
+        ck_assert_str_eq(tr_safetensors_metadata(&file, "mode"), "eval");
+        ck_assert_ptr_null(tr_safetensors_metadata(&file, "seed"));
+        tr_safetensors_close(&file);
+    }
+}
+END_TEST
 
 START_TEST(conversions) {
     static const struct {
@@ -854,6 +908,7 @@ static Suite *io_suite(void) {
     tcase_add_test(tc, safetensors_other_types);
     tcase_add_test(tc, double_as_the_processor);
     tcase_add_test(tc, conversions);
+    tcase_add_test(tc, values_as_doubles);
     tcase_add_loop_test(tc, other_formats, 0, (int)(sizeof others / sizeof *others));
     tcase_add_test(tc, no_other_format);
     tcase_add_test(tc, safetensors_no_tensors);

@@ -17,8 +17,8 @@
  * say.
  *
  * In a larger program. The calls that compute (tr_train, tr_dry_run, tr_evaluate,
- * tr_predict*, tr_bench_*) run on threads of the library, which end with the call, while the
- * calling thread waits:
+ * tr_predict*, tr_bench_*, tr_check) run on threads of the library, which end with the call, while
+ * the calling thread waits:
  *   - Its floating-point mode, locale, binding, signal mask, stack and OpenMP settings are not
  *     changed, not even for a listener, and do not change a result.
  *   - The library's threads block all signals but those that an instruction causes (SIGSEGV and its
@@ -310,6 +310,41 @@ typedef struct tr_bench_scaling_row {
  * in one row would load for it. picture: a PNG to draw, or NULL. */
 TR_API int tr_bench_scaling(tr_config *config, const int *threads, int n, double seconds,
                             tr_bench_scaling_row *out, const char *picture, tr_error *err);
+
+/* ---- holding it against PyTorch ---- */
+
+typedef struct tr_check_row { /* one tensor; the library's: fields are added at the end */
+    const char *name;         /* in the file: "grad.conv1.weight" */
+    bool past;                /* relative is above tolerance, or not a number */
+    double relative, tolerance;
+    int64_t elements, left_out; /* of them, those of an adaptive optimizer's step that are not
+                                   compared: their gradient is below 1e-6 of the tensor's largest */
+    double largest;             /* absolute difference */
+    int n_dims;
+    const int64_t *index; /* [n_dims] where that is, in PyTorch's order */
+    double ours, theirs;  /* there */
+} tr_check_row;
+
+/* Compute one batch and the first training step as configured, and hold them against what another
+ * program computed (tools/torch_check.py). The file is a safetensors file:
+ *   input               [n, c, h, w], the batch; target [n], int64 classes
+ *   param.NAME          parameters and buffers before the step; those of the configuration's seed
+ *   buffer.NAME         where they are left out
+ *   logits, loss, grad.NAME, grad.input, param_after.NAME, buffer_after.NAME
+ *                       results, each of which may be left out
+ *   metadata `mode`     train (the default) or eval
+ * Data sets and transforms of the configuration are not opened. NAME are PyTorch's names; where one
+ * tensor of a kind is there all of the network's must be. Names that are missing or left over, and
+ * shapes that are not the network's, are TR_EDATA.
+ *   For each result row(row, arg) is called on the calling thread; it is valid during that call.
+ * relative is the L2 norm of the difference over that of the file's tensor; for tensors after the
+ * step, over that of the change which the step made. The scale is at least 1e-2 of the largest
+ * tensor's of the same kind. The tolerance is 1e-4 for logits and loss and 1e-2 for all others, or
+ * `tolerance` for all where that is not 0; after a step it has the rounding of the values added.
+ * *n_past (may be NULL): rows that are past theirs. Errors as tr_train; TR_EDATA for the file. */
+TR_API int tr_check(tr_config *config, const char *reference, double tolerance,
+                    void (*row)(const tr_check_row *row, void *arg), void *arg, int *n_past,
+                    tr_error *err);
 
 /* ---- help ---- */
 

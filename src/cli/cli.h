@@ -17,7 +17,7 @@ typedef struct tr_words { /* the values of an option that may be repeated */
 
 typedef struct tr_options {
     const char *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count, *json,
-        *picture, *seconds;
+        *picture, *seconds, *reference, *tolerance;
     tr_words config, set; /* in the order of the command line: later ones win */
     bool dry_run, quiet, help, version;
     const char *positional[TR_MAX_POSITIONALS]; /* the command first */
@@ -61,6 +61,7 @@ int tr_command_train(const tr_options *options, tr_error *err);
 int tr_command_eval(const tr_options *options, tr_error *err);
 int tr_command_predict(const tr_options *options, tr_error *err);
 int tr_command_bench(const tr_options *options, tr_error *err);
+int tr_command_check(const tr_options *options, tr_error *err);
 int tr_command_help(const tr_options *options, tr_error *err);
 
 /* A line where fewer threads ran than were requested (bench.c). */

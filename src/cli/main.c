@@ -8,11 +8,9 @@
 static const struct {
     const char *name;
     int (*run)(const tr_options *options, tr_error *err);
-} commands[] = {{"train", tr_command_train},
-                {"eval", tr_command_eval},
-                {"predict", tr_command_predict},
-                {"bench", tr_command_bench},
-                {"help", tr_command_help}};
+} commands[] = {{"train", tr_command_train},     {"eval", tr_command_eval},
+                {"predict", tr_command_predict}, {"bench", tr_command_bench},
+                {"check", tr_command_check},     {"help", tr_command_help}};
 
 /* A file opened later must not land on a standard descriptor that the caller closed: what is
  * printed would go into it. Read-only, so that printing to one that was closed still fails. */

@@ -12,6 +12,7 @@ enum {
     PREDICT = 4,
     BENCH = 8,
     HELP = 16,
+    CHECK = 64,
     REPEATS = 32, /* an option whose values are tr_words */
 };
 
@@ -29,6 +30,15 @@ static const struct {
     {"bench", BENCH, "trainer bench peak|step|loader|scaling [--config FILE] [OPTION]...",
      "Measure the FMA peak, where a step's time goes, the loader alone, or the scaling over "
      "threads."},
+    {"check", CHECK, "trainer check --config FILE --reference FILE.safetensors [OPTION]...",
+     "Compute one batch and one step, and hold them against a file of what PyTorch computed\n"
+     "  (tools/torch_check.py writes one): logits, loss, gradients, and parameters and buffers "
+     "after\n"
+     "  the step. A line for each tensor: the L2 difference relative to the reference (after the\n"
+     "  step: to the change that it made), its tolerance, and the largest difference of an "
+     "element.\n"
+     "  Exit code 1 where a tensor is past its tolerance. Dropout draws other masks than PyTorch:\n"
+     "  use p = 0, or a reference of mode eval."},
     {"help", HELP, "trainer help [COMMAND|SECTION|LAYER]",
      "Explain a command, a section of a configuration, or a layer."},
 };
@@ -41,27 +51,31 @@ static const struct {
     const char *section, *key; /* of the configuration that it overrides, or NULL */
     const char *help;
 } table[] = {
-    {"--config", "FILE", offsetof(tr_options, config), TRAIN | BENCH | REPEATS, NULL, NULL,
+    {"--config", "FILE", offsetof(tr_options, config), TRAIN | BENCH | CHECK | REPEATS, NULL, NULL,
      "configuration (INI); may be repeated: later files win; bench: configs/lenet.ini without it"},
+    {"--reference", "FILE", offsetof(tr_options, reference), CHECK, NULL, NULL,
+     "safetensors file with input, target, and what is to be compared"},
+    {"--tolerance", "T", offsetof(tr_options, tolerance), CHECK, NULL, NULL,
+     "of every tensor; without it 1e-4 for logits and loss, 1e-2 for the others"},
     {"--model", "RUN_DIR", offsetof(tr_options, model), EVAL | PREDICT, NULL, NULL,
      "run directory of a finished run"},
-    {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH, "run",
-     "threads", "threads of the team (bench scaling: a list, 1,2,4)"},
+    {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH | CHECK,
+     "run", "threads", "threads of the team (bench scaling: a list, 1,2,4)"},
     {"--workers", "N|auto", offsetof(tr_options, workers), TRAIN | EVAL | BENCH, "loader",
      "workers", "loader threads; 0: the team decodes the images"},
     {"--epochs", "N", offsetof(tr_options, epochs), TRAIN, "train", "epochs",
      "times through the training set"},
-    {"--seed", "N", offsetof(tr_options, seed), TRAIN | PREDICT, "train", "seed",
+    {"--seed", "N", offsetof(tr_options, seed), TRAIN | PREDICT | CHECK, "train", "seed",
      "start of all random numbers"},
     {"--data", "DIR", offsetof(tr_options, data), TRAIN | EVAL | PREDICT | BENCH, "data", "root",
      "folder of the data set"},
     {"--out", "DIR", offsetof(tr_options, out), TRAIN, "run", "out",
      "run directory; without it the next free runs/NAME"},
     {"--set", "SECTION.KEY=VALUE", offsetof(tr_options, set),
-     TRAIN | EVAL | PREDICT | BENCH | REPEATS, NULL, NULL,
+     TRAIN | EVAL | PREDICT | BENCH | CHECK | REPEATS, NULL, NULL,
      "override one value of the configuration; may be repeated; network.NAME= removes a line"},
-    {"--isa", "NAME", offsetof(tr_options, isa), TRAIN | EVAL | PREDICT | BENCH, "run", "isa",
-     "instruction set: auto, scalar, avx2, ... (what this build has)"},
+    {"--isa", "NAME", offsetof(tr_options, isa), TRAIN | EVAL | PREDICT | BENCH | CHECK, "run",
+     "isa", "instruction set: auto, scalar, avx2, ... (what this build has)"},
     {"--dry-run", NULL, offsetof(tr_options, dry_run), TRAIN, NULL, NULL,
      "check everything, print the tables, do not train"},
     {"--quiet", NULL, offsetof(tr_options, quiet), TRAIN, NULL, NULL,
@@ -75,10 +89,10 @@ static const struct {
      "write the result as JSON, too; with --dry-run: the network with every layer and argument"},
     {"--seconds", "N", offsetof(tr_options, seconds), BENCH, NULL, NULL,
      "how long to measure, 0.5 as well; default 6"},
-    {"--help", NULL, offsetof(tr_options, help), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL, NULL,
-     "explain the command; also -h"},
-    {"--version", NULL, offsetof(tr_options, version), TRAIN | EVAL | PREDICT | BENCH | HELP, NULL,
-     NULL, "print the version; also -V"},
+    {"--help", NULL, offsetof(tr_options, help), TRAIN | EVAL | PREDICT | BENCH | CHECK | HELP,
+     NULL, NULL, "explain the command; also -h"},
+    {"--version", NULL, offsetof(tr_options, version),
+     TRAIN | EVAL | PREDICT | BENCH | CHECK | HELP, NULL, NULL, "print the version; also -V"},
 };
 enum { N_OPTIONS = sizeof table / sizeof *table };
 
@@ -331,7 +345,7 @@ bool tr_print_usage(FILE *out, const char *command) {
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "%s\n  %s\n", commands[i].usage, commands[i].help);
     fprintf(out, "\nOptions:\n");
-    print_options(out, TRAIN | EVAL | PREDICT | BENCH | HELP);
+    print_options(out, TRAIN | EVAL | PREDICT | BENCH | CHECK | HELP);
     fprintf(
         out,
         "\nThe environment variable TRAINER_ISA names the instruction set where --isa and "

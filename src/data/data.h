@@ -101,7 +101,7 @@ enum { TR_MAX_TRANSFORMS = 16, TR_MAX_CHANNELS = 8 };
 /* A chain of transforms composed into one table: what byte b of channel c becomes. */
 typedef struct tr_pipeline {
     int channels;
-    float table[TR_MAX_CHANNELS][256];
+    tr_real table[TR_MAX_CHANNELS][256];
 } tr_pipeline;
 
 /* The lines of [transforms] with every argument, for the effective configuration; they were read by
@@ -109,9 +109,9 @@ typedef struct tr_pipeline {
 int tr_transforms_write(const tr_pair *pairs, int n, tr_text *out, tr_error *err);
 /* pairs: the lines of [transforms], key = class name, value = its arguments. */
 int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err);
-/* One image: planes of bytes [c][h*w] -> floats [h*w][c]. */
+/* One image: planes of bytes [c][h*w] -> [h*w][c]. */
 void tr_pipeline_decode(const tr_pipeline *pipeline, const unsigned char *planes, int n_pixels,
-                        float *out);
+                        tr_real *out);
 
 /* ---- the loader (loader.c) ---- */
 
@@ -126,7 +126,7 @@ extern const tr_schema tr_loader_schema;
 typedef struct tr_batch {
     int64_t index;          /* of the batch in its epoch */
     int n;                  /* samples: batch_size, or fewer in the last */
-    float *x;               /* [n] images [h][w][c], `stride` floats apart; NULL: lazy */
+    tr_real *x;             /* [n] images [h][w][c], `stride` elements apart; NULL: lazy */
     int64_t stride;         /* see tr_loader_options */
     const int32_t *labels;  /* [n] */
     const uint32_t *sample; /* [n] index in the data set */
@@ -138,7 +138,7 @@ typedef struct tr_loader_options {
     tr_generator generator;
     uint64_t seed;
     int64_t n_before; /* TR_TORCH: numbers drawn before the first epoch, for the weights */
-    int64_t stride;   /* floats from one sample of a batch to the next, >= h*w*c */
+    int64_t stride;   /* elements from one sample of a batch to the next, >= h*w*c */
     /* workers = 0 only: leave batches undecoded, for the team to decode. */
     bool lazy;
     /* Called once at the start of each worker, for binding; may be NULL. */
@@ -174,9 +174,9 @@ int tr_loader_begin(tr_loader *loader, int64_t epoch, tr_error *err);
  * made it. The batch is the caller's until tr_loader_release. One consumer thread. */
 int tr_loader_next(tr_loader *loader, tr_batch **out, tr_error *err);
 void tr_loader_release(tr_loader *loader, tr_batch *batch);
-/* Lazy batches: decode samples n0..n1-1 to x, which is sample n0's place, `stride` floats apart.
+/* Lazy batches: decode samples n0..n1-1 to x, which is sample n0's place, `stride` elements apart.
  * Several threads may decode disjoint ranges at once. */
-int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x,
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, tr_real *x,
                     int64_t stride, tr_error *err);
 void tr_loader_get_stats(const tr_loader *loader, tr_loader_stats *out);
 /* Stops the workers at once, also in the middle of an epoch. NULL is fine. */

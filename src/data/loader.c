@@ -64,7 +64,7 @@ struct tr_loader {
     bool shuffle, lazy;
 
     uint32_t *order; /* [dataset->n] */
-    float *x;        /* [n_slots][batch_size][stride], each slot on a cache line */
+    tr_real *x;      /* [n_slots][batch_size][stride], each slot on a cache line */
     int32_t *labels; /* [n_slots][batch_size] */
     struct slot *slots;
     int n_slots;
@@ -84,7 +84,7 @@ static void prefetch_sample(const tr_loader *loader, int64_t position) {
 
 /* Samples n0..n1-1 of a slot, the first of them to x. `ahead`: how far ahead to prefetch, or
  * 0. */
-static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, float *x,
+static int decode(const tr_loader *loader, struct slot *slot, int n0, int n1, tr_real *x,
                   int64_t stride, int ahead, const atomic_bool *canceled, tr_error *err) {
     const tr_dataset *set = loader->dataset;
     int64_t first = slot->batch.index * loader->batch_size;
@@ -125,7 +125,7 @@ static bool make_batch(void *arg, int index, int64_t number, const atomic_bool *
 }
 
 static int64_t auto_prefetch(int64_t batch_size, int64_t stride) {
-    int64_t sample_bytes = tr_min(stride, AUTO_BYTES) * (int64_t)sizeof(float);
+    int64_t sample_bytes = tr_min(stride, AUTO_BYTES) * (int64_t)sizeof(tr_real);
     int64_t samples = tr_min(AUTO_SAMPLES, AUTO_BYTES / sample_bytes);
     return tr_max(AUTO_BATCHES, (samples + batch_size - 1) / batch_size);
 }
@@ -342,7 +342,7 @@ void tr_loader_release(tr_loader *loader, tr_batch *batch) {
     if (loader->ring) tr_ring_release(loader->ring, batch->index);
 }
 
-int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, float *x,
+int tr_batch_decode(const tr_loader *loader, tr_batch *batch, int n0, int n1, tr_real *x,
                     int64_t stride, tr_error *err) {
     if (n0 < 0 || n0 > n1 || n1 > batch->n || batch->decoded)
         return tr_fail(err, TR_ECONFIG, "loader: no samples %d to %d to decode in batch %lld", n0,

@@ -122,25 +122,29 @@ static uint64_t load8(const unsigned char *bytes) {
 
 /* One value, through an integer register: processors that store one vector register in a cycle
  * store two of these. */
-static void copy4(const float *from, float *to) {
+static void copy_value(const tr_real *from, tr_real *to) {
+#ifdef TR_REAL_DOUBLE
+    *to = *from;
+#else
     uint32_t word;
     memcpy(&word, from, sizeof word);
     memcpy(to, &word, sizeof word);
+#endif
 }
 
 /* Three channels, the usual case. Loads and stores are what it costs: taking eight pixels' bytes at
  * once leaves one of each a value. */
 static void decode3(const tr_pipeline *pipeline, const unsigned char *planes, size_t n,
-                    float *out) {
-    const float *t0 = pipeline->table[0], *t1 = pipeline->table[1], *t2 = pipeline->table[2];
+                    tr_real *out) {
+    const tr_real *t0 = pipeline->table[0], *t1 = pipeline->table[1], *t2 = pipeline->table[2];
     const unsigned char *p0 = planes, *p1 = p0 + n, *p2 = p1 + n;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t b0 = load8(p0 + i), b1 = load8(p1 + i), b2 = load8(p2 + i);
         for (int j = 0; j < 8; j++, out += 3) {
-            copy4(t0 + (b0 & 255), out);
-            copy4(t1 + (b1 & 255), out + 1);
-            copy4(t2 + (b2 & 255), out + 2);
+            copy_value(t0 + (b0 & 255), out);
+            copy_value(t1 + (b1 & 255), out + 1);
+            copy_value(t2 + (b2 & 255), out + 2);
             b0 >>= 8, b1 >>= 8, b2 >>= 8;
         }
     }
@@ -152,14 +156,14 @@ static void decode3(const tr_pipeline *pipeline, const unsigned char *planes, si
 }
 
 void tr_pipeline_decode(const tr_pipeline *pipeline, const unsigned char *planes, int n_pixels,
-                        float *out) {
+                        tr_real *out) {
     size_t n = (size_t)n_pixels, channels = (size_t)pipeline->channels;
     if (channels == 3) {
         decode3(pipeline, planes, n, out);
         return;
     }
     for (size_t c = 0; c < channels; c++) {
-        const float *table = pipeline->table[c];
+        const tr_real *table = pipeline->table[c];
         const unsigned char *plane = planes + c * n;
         for (size_t i = 0; i < n; i++) out[i * channels + c] = table[plane[i]];
     }

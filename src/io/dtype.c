@@ -83,6 +83,32 @@ static size_t load_f64(float *out, const unsigned char *in, size_t n) {
     return first;
 }
 
+/* An integer of `bytes` bytes, two's complement where it is signed. */
+static double integer(const unsigned char *in, int bytes, bool is_signed) {
+    uint64_t bits = load_bits(in, bytes), sign = (uint64_t)1 << (8 * bytes - 1);
+    if (!is_signed || !(bits & sign)) return (double)bits;
+    return -(double)((~bits + 1) & (sign | (sign - 1)));
+}
+
+bool tr_load_double(const tr_dtype *type, double *out, const unsigned char *in, size_t n) {
+    bool is_signed = type->name[0] == 'I';
+    if (!type->load && !type->integer) return false;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *at = in + i * (size_t)type->bytes;
+        float narrow;
+        if (type->integer) {
+            out[i] = integer(at, type->bytes, is_signed);
+        } else if (type->load == load_f64) {
+            uint64_t bits = load_bits(at, 8);
+            memcpy(out + i, &bits, sizeof bits);
+        } else {
+            type->load(&narrow, at, 1);
+            out[i] = (double)narrow;
+        }
+    }
+    return true;
+}
+
 void tr_store_f32(unsigned char *out, const float *in, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
@@ -93,13 +119,16 @@ void tr_store_f32(unsigned char *out, const float *in, size_t n) {
 
 const tr_dtype *tr_dtype_find(const char *name) {
     static const tr_dtype types[] = {
-        {"F32", 4, true, load_f32}, {"F16", 2, true, load_f16}, {"BF16", 2, true, load_bf16},
-        {"F64", 8, true, load_f64}, {"BOOL", 1, false, NULL},   {"U8", 1, false, NULL},
-        {"I8", 1, false, NULL},     {"U16", 2, false, NULL},    {"I16", 2, false, NULL},
-        {"U32", 4, false, NULL},    {"I32", 4, false, NULL},    {"U64", 8, false, NULL},
-        {"I64", 8, false, NULL},    {"F8_E4M3", 1, true, NULL}, {"F8_E5M2", 1, true, NULL},
-        {"F8_E8M0", 1, true, NULL}, {"F6_E2M3", 0, true, NULL}, {"F6_E3M2", 0, true, NULL},
-        {"F4", 0, true, NULL},      {"C64", 8, true, NULL},
+        {"F32", 4, true, false, load_f32},   {"F16", 2, true, false, load_f16},
+        {"BF16", 2, true, false, load_bf16}, {"F64", 8, true, false, load_f64},
+        {"BOOL", 1, false, false, NULL},     {"U8", 1, false, true, NULL},
+        {"I8", 1, false, true, NULL},        {"U16", 2, false, true, NULL},
+        {"I16", 2, false, true, NULL},       {"U32", 4, false, true, NULL},
+        {"I32", 4, false, true, NULL},       {"U64", 8, false, true, NULL},
+        {"I64", 8, false, true, NULL},       {"F8_E4M3", 1, true, false, NULL},
+        {"F8_E5M2", 1, true, false, NULL},   {"F8_E8M0", 1, true, false, NULL},
+        {"F6_E2M3", 0, true, false, NULL},   {"F6_E3M2", 0, true, false, NULL},
+        {"F4", 0, true, false, NULL},        {"C64", 8, true, false, NULL},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (!strcmp(types[i].name, name)) return &types[i];

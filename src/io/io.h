@@ -24,6 +24,9 @@ typedef struct tr_tensor { /* any number of dimensions, a name of any length */
     int n_dims;
     const int64_t *dim; /* elements are row-major */
 } tr_tensor;
+/* "6 x 3 x 5 x 5", or "one number". Returns out. */
+enum { TR_EXTENTS = 256 };
+const char *tr_tensor_extents(const tr_tensor *tensor, char out[TR_EXTENTS]);
 
 /* Tensors to write, and where their values come from, a part at a time. */
 typedef struct tr_tensor_source {
@@ -64,6 +67,11 @@ int tr_safetensors_open(const char *path, tr_safetensors *out, tr_error *err);
  * rounded to the nearest. Other types, and a finite F64 that no float32 holds, are an error. */
 int tr_safetensors_read(const tr_safetensors *file, int tensor, int64_t first, int64_t n,
                         float *out, tr_error *err);
+/* The same as doubles: F64 and integers, too (those beyond 53 bits to the nearest). */
+int tr_safetensors_read_double(const tr_safetensors *file, int tensor, int64_t first, int64_t n,
+                               double *out, tr_error *err);
+/* The text of a key of "__metadata__", or NULL. */
+const char *tr_safetensors_metadata(const tr_safetensors *file, const char *key);
 void tr_safetensors_close(tr_safetensors *file);
 
 /* ---- JSON (json.c): jansson objects to files ---- */

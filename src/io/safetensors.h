@@ -21,12 +21,16 @@ typedef struct tr_dtype {
     const char *name; /* in a file */
     int bytes;        /* of an element; 0: not an integer of them */
     bool parameter;   /* may be one: no integers, no booleans */
+    bool integer;
     /* n elements of a file into float32. Returns the first that is finite and too large for it, or
      * n. NULL: not read here. */
     size_t (*load)(float *out, const unsigned char *in, size_t n);
 } tr_dtype;
 /* NULL: unknown. */
 const tr_dtype *tr_dtype_find(const char *name);
+/* n elements of a file into doubles: to the nearest for integers beyond 53 bits, all others
+ * exactly. False: a type that is not read. */
+bool tr_load_double(const tr_dtype *type, double *out, const unsigned char *in, size_t n);
 /* n float32 as little-endian bytes. */
 void tr_store_f32(unsigned char *out, const float *in, size_t n);
 

@@ -3,10 +3,20 @@
  * each byte once. Values are read a part at a time, so that no copy of a model is made, and a file
  * that is changed meanwhile gives an error or other values and no signal. No state; thread-safe.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/safetensors.h"
+
+const char *tr_tensor_extents(const tr_tensor *t, char out[TR_EXTENTS]) {
+    size_t used = 0;
+    if (t->n_dims == 0) snprintf(out, TR_EXTENTS, "one number");
+    for (int i = 0; i < t->n_dims && used < TR_EXTENTS; i++)
+        used += (size_t)snprintf(out + used, TR_EXTENTS - used, "%s%lld", i ? " x " : "",
+                                 (long long)t->dim[i]);
+    return out;
+}
 
 /* By place in the data, empty tensors before their neighbour, else as they were parsed. */
 static int by_place(const void *a, const void *b) {
@@ -203,9 +213,20 @@ void tr_safetensors_close(tr_safetensors *f) {
     *f = (tr_safetensors){0};
 }
 
+/* ---- values ---- */
+
+/* Elements first ... first + n - 1 of a tensor as they stand in the file: n is at most TR_ST_CHUNK.
+ */
+static int read_raw(const tr_safetensors *f, const tr_stored *t, int bytes, int64_t first, size_t n,
+                    unsigned char *out, tr_error *err) {
+    return tr_read_at(&f->file, f->data_begin + t->begin + first * bytes, out, n * (size_t)bytes,
+                      err);
+}
+
+enum { MOST_BYTES = 8 }; /* of an element */
+
 int tr_safetensors_read(const tr_safetensors *f, int tensor, int64_t first, int64_t n, float *out,
                         tr_error *err) {
-    enum { MOST_BYTES = 8 };
     unsigned char bytes[TR_ST_CHUNK * MOST_BYTES];
     const tr_stored *t = &f->tensors[tensor];
     const tr_dtype *type = tr_dtype_find(t->dtype);
@@ -215,8 +236,7 @@ int tr_safetensors_read(const tr_safetensors *f, int tensor, int64_t first, int6
                        f->file.path, t->tensor.name, t->dtype);
     for (int64_t at = 0; at < n; at += TR_ST_CHUNK) {
         size_t part = (size_t)tr_min(n - at, TR_ST_CHUNK), bad;
-        int code = tr_read_at(&f->file, f->data_begin + t->begin + (first + at) * type->bytes,
-                              bytes, part * (size_t)type->bytes, err);
+        int code = read_raw(f, t, type->bytes, first + at, part, bytes, err);
         if (code) return code;
         if ((bad = type->load(out + at, bytes, part)) < part)
             return tr_fail(err, TR_EIO,
@@ -224,4 +244,27 @@ int tr_safetensors_read(const tr_safetensors *f, int tensor, int64_t first, int6
                            f->file.path, t->tensor.name, (long long)(first + at + (int64_t)bad));
     }
     return TR_OK;
+}
+
+int tr_safetensors_read_double(const tr_safetensors *f, int tensor, int64_t first, int64_t n,
+                               double *out, tr_error *err) {
+    unsigned char bytes[TR_ST_CHUNK * MOST_BYTES];
+    const tr_stored *t = &f->tensors[tensor];
+    const tr_dtype *type = tr_dtype_find(t->dtype);
+    if (!type || !tr_load_double(type, out, bytes, 0))
+        return tr_fail(err, TR_EIO,
+                       "%s: tensor '%s': dtype is %s, those that are read are F32, F16, BF16, F64 "
+                       "and integers",
+                       f->file.path, t->tensor.name, t->dtype);
+    for (int64_t at = 0; at < n; at += TR_ST_CHUNK) {
+        size_t part = (size_t)tr_min(n - at, TR_ST_CHUNK);
+        int code = read_raw(f, t, type->bytes, first + at, part, bytes, err);
+        if (code) return code;
+        tr_load_double(type, out + at, bytes, part);
+    }
+    return TR_OK;
+}
+
+const char *tr_safetensors_metadata(const tr_safetensors *f, const char *key) {
+    return json_string_value(json_object_get(json_object_get(f->header, TR_ST_METADATA), key));
 }

@@ -23,6 +23,7 @@ typedef struct tr_optimizer {
     int (*check)(const void *args, const tr_places *given, tr_error *err);
     double (*lr)(const void *args);
     int (*n_state)(const void *args); /* buffers of a parameter's size */
+    bool adaptive; /* divides by the gradient's size: a gradient of rounding makes a whole step */
     void (*update)(const void *args, const tr_kernels *kernels, const tr_update *u);
 } tr_optimizer;
 

@@ -53,5 +53,6 @@ const tr_optimizer tr_optimizer_sgd = {
     .check = check,
     .lr = lr,
     .n_state = n_state,
+    .adaptive = false,
     .update = update,
 };

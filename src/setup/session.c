@@ -96,6 +96,19 @@ static int load_data(tr_session *s, bool with_training, const tr_watch *watch, t
     return code;
 }
 
+/* n_classes 0: as many as it has outputs. */
+static int open_network(tr_session *s, tr_shape input, int n_classes, tr_error *err) {
+    const tr_doc *doc = s->experiment.doc;
+    int code = tr_graph_create(doc, input, n_classes, &s->graph, err);
+    if (code == TR_OK && n_classes == 0) {
+        int64_t n = tr_shape_size(s->graph->nodes[s->graph->output].unfused);
+        tr_graph_free(s->graph);
+        code = tr_graph_create(doc, input, (int)n, &s->graph, err);
+    }
+    if (code == TR_OK) code = tr_topology_load(NULL, &s->topology, err);
+    return code ? code : tr_session_place(s, s->experiment.run.threads, err);
+}
+
 static int open_all(const tr_doc *doc, bool with_training, const tr_watch *watch, tr_session *s,
                     tr_error *err) {
     int code = tr_experiment_parse(doc, &s->experiment, err);
@@ -105,9 +118,7 @@ static int open_all(const tr_doc *doc, bool with_training, const tr_watch *watch
     if (with_training && (code = check_loader(s, err))) return code;
     if ((code = look(watch))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
-    if ((code = tr_graph_create(doc, image, s->test.n_classes, &s->graph, err))) return code;
-    if ((code = tr_topology_load(NULL, &s->topology, err))) return code;
-    if ((code = tr_session_place(s, s->experiment.run.threads, err))) return code;
+    if ((code = open_network(s, image, s->test.n_classes, err))) return code;
     return load_data(s, with_training, watch, err);
 }
 
@@ -115,6 +126,15 @@ int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch
                     tr_error *err) {
     *out = (tr_session){.resident = tr_resident_memory()};
     int code = open_all(doc, with_training, watch, out, err);
+    if (code) tr_session_close(out);
+    return code;
+}
+
+int tr_session_open_network(const tr_doc *doc, tr_shape input, tr_session *out, tr_error *err) {
+    *out = (tr_session){.resident = tr_resident_memory()};
+    int code = tr_experiment_parse(doc, &out->experiment, err);
+    if (code == TR_OK) code = choose_kernels(out, err);
+    if (code == TR_OK) code = open_network(out, input, 0, err);
     if (code) tr_session_close(out);
     return code;
 }

@@ -107,6 +107,9 @@ typedef struct tr_watch {
  * NULL. The network has no memory for its weights yet. Nothing is left open on failure. */
 int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch, tr_session *out,
                     tr_error *err);
+/* The same without data: the network for images of `input`, and as many classes as it has outputs.
+ */
+int tr_session_open_network(const tr_doc *doc, tr_shape input, tr_session *out, tr_error *err);
 void tr_session_close(tr_session *session);
 /* Allocate what a planned executor holds and, the first time, the weights, drawn from the seed. On
  * thread 0 of the team. */

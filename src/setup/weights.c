@@ -118,24 +118,14 @@ static size_t find_prefix(const names *list, const weights *w) {
 
 /* ---- reading ---- */
 
-/* "6 x 3 x 5 x 5" */
-static const char *extents(const tr_tensor *t, char out[TR_TEXT]) {
-    size_t used = 0;
-    if (t->n_dims == 0) snprintf(out, TR_TEXT, "one number");
-    for (int i = 0; i < t->n_dims && used < TR_TEXT; i++)
-        used += (size_t)snprintf(out + used, TR_TEXT - used, "%s%lld", i ? " x " : "",
-                                 (long long)t->dim[i]);
-    return out;
-}
-
 static int check_shape(const char *path, const tr_tensor *has, const tr_tensor *wants,
                        tr_error *err) {
-    char a[TR_TEXT], b[TR_TEXT];
+    char a[TR_EXTENTS], b[TR_EXTENTS];
     bool same = has->n_dims == wants->n_dims;
     for (int i = 0; same && i < has->n_dims; i++) same = has->dim[i] == wants->dim[i];
     return same ? TR_OK
                 : tr_fail(err, TR_EDATA, "%s: tensor '%s' is %s, the network's is %s", path,
-                          has->name, extents(has, a), extents(wants, b));
+                          has->name, tr_tensor_extents(has, a), tr_tensor_extents(wants, b));
 }
 
 /* Names that do not fit: what is needed, what is there. taken[i]: by a parameter. */

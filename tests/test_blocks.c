@@ -272,6 +272,12 @@ static const golden faults[] = {
     {"[network]\na = relu x2\na.1 = relu\n" TAIL,
      "net.ini:3: a.1: a layer of this name is there already"},
     /* repeats */
+    {"[network]\na-b = relu x2\n" TAIL,
+     "net.ini:2: a-b: a layer's name has letters, digits, '_' and '.' only"},
+    {"[network]\na.1 = relu\na = relu x2\n" TAIL,
+     "net.ini:3: a.1: a layer of this name is there already"},
+    {"[network]\na = b\n[block b]\na-b = relu\n" TAIL,
+     "net.ini:4: a.a-b: a layer's name has letters, digits, '_' and '.' only"},
     {USE("relu x0"), "net.ini:2: a: 'x0' is no repeat, allowed are x1 to x65536"},
     {USE("relu x65537"), "net.ini:2: a: 'x65537' is no repeat, allowed are x1 to x65536"},
     {USE("relu x99999999999999999999"),

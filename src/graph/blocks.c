@@ -418,6 +418,7 @@ static int list_element(expansion *x, const words *w, const tr_pair *list, int64
 static int expand_repeat(expansion *x, scope *s, const words *w) {
     tr_where where = s->lines[s->at].where;
     int name, code = add_name(x, w->name, where, &name);
+    if (code) return code;
     for (int64_t i = 0; code == TR_OK && i < w->times; i++) {
         words one = *w;
         tr_text text = {0};

@@ -25,7 +25,7 @@ static const fault config_faults[] = {
     {20, "[foo]",
      "t.ini:20: foo: unknown section, allowed are data, transforms, loader, network, block, loss, "
      "optimizer, "
-     "schedule, train, run"},
+     "schedule, train, engine, run"},
     {20, "[loader]", "t.ini:20: loader: section given twice (first on line 7, as [loader])"},
     {20, "[train", "t.ini:20: the section heading '[train' has no ']'"},
     {9, "shufle = true", "t.ini:9: loader.shufle: unknown key (did you mean 'shuffle'?)"},
@@ -38,6 +38,10 @@ static const fault config_faults[] = {
      "t.ini:20: optimizer.epochs: unknown key (train has it: write train.epochs)"},
     {21, "type = sgd",
      "t.ini:21: train.type: unknown key, allowed are epochs, seed, generator, log_every"},
+    {20, "[run]\nshard = 4",
+     "t.ini:21: run.shard: unknown key (engine has it: write engine.shard)"},
+    {20, "[engine]\nthreads = 4",
+     "t.ini:21: engine.threads: unknown key (run has it: write run.threads)"},
     {8, "threads = 1", "t.ini:8: loader.threads: unknown key (run has it: write run.threads)"},
     {16, "type = cross_entropy\nmomentum = 0.9",
      "t.ini:17: loss.momentum: unknown key (optimizer has it: write optimizer.momentum)"},

@@ -172,8 +172,11 @@ static void draw_rest(draws *d, tr_text *out) {
         if (one_in(d, 2)) add_key(d, out, "threads", PICK(d, "auto", "1", "1024"));
         if (one_in(d, 2)) add_key(d, out, "isa", PICK(d, "auto", "scalar", "#7", " b", "a ;c"));
         if (one_in(d, 3)) add_key(d, out, "oversubscribe", PICK(d, "true", "false"));
-        if (one_in(d, 3)) add_key(d, out, "shard", PICK(d, "auto", "3"));
         if (one_in(d, 3)) add_key(d, out, "out", "here");
+    }
+    if (one_in(d, 3)) {
+        tr_text_print(out, "[engine]\n");
+        if (one_in(d, 2)) add_key(d, out, "shard", PICK(d, "auto", "3"));
     }
     if (one_in(d, 2)) {
         tr_text_print(out, "[loader]\n");
@@ -388,22 +391,16 @@ static void same_transforms(const meaning *a, const meaning *b) {
 
 static void same_meaning(const meaning *a, const meaning *b) {
     const tr_experiment *x = &a->experiment, *y = &b->experiment;
-    tr_section sections[16];
-    int n = tr_sections(sections, 16);
     ck_assert_ptr_eq(x->dataset, y->dataset);
     ck_assert_ptr_eq(x->optimizer, y->optimizer);
     ck_assert_ptr_eq(x->schedule, y->schedule);
     same_args(&x->dataset->schema, x->dataset_args, y->dataset_args);
     same_args(&x->optimizer->schema, x->optimizer_args, y->optimizer_args);
     same_args(&x->schedule->schema, x->schedule_args, y->schedule_args);
-    for (int i = 0; i < n; i++) {
-        if (sections[i].schema == NULL) continue;
-        const bool loader = strcmp(sections[i].name, "loader") == 0,
-                   train = strcmp(sections[i].name, "train") == 0;
-        if (loader) same_args(sections[i].schema, &x->loader, &y->loader);
-        if (train) same_args(sections[i].schema, &x->train, &y->train);
-        if (!loader && !train) same_args(sections[i].schema, &x->run, &y->run);
-    }
+    same_args(&tr_loader_schema, &x->loader, &y->loader);
+    same_args(&tr_train_schema, &x->train, &y->train);
+    same_args(&tr_engine_schema, &x->engine, &y->engine);
+    same_args(&tr_run_schema, &x->run, &y->run);
     same_transforms(a, b);
     same_graph(a->graph, b->graph);
 }
@@ -478,9 +475,9 @@ START_TEST(every_key_is_there) {
              "nesterov = false\n\n"
              "[schedule]\ntype = constant\n\n"
              "[train]\nepochs = 1\nseed = 0\ngenerator = philox\nlog_every = auto\n\n"
+             "[engine]\nshard = auto\n\n"
              "# out is left out: this file lies there, and another run has another.\n"
-             "[run]\nthreads = auto\nisa = auto\nnuma = spread\noversubscribe = false\n"
-             "shard = auto\n",
+             "[run]\nthreads = auto\nisa = auto\nnuma = spread\noversubscribe = false\n",
              tr_version(), folder);
     ck_assert_str_eq(written, wanted);
     tr_free(written);

@@ -186,6 +186,8 @@ START_TEST(dry_run) {
     ck_assert_ptr_nonnull(
         strstr(p.out, "data       24 training and 8 test images, 3 steps of 8 an epoch\n"));
     ck_assert_ptr_null(strstr(p.out, "run:"));
+    RUN(&p, "--config", "dry.ini", "--dry-run", "--set", "engine.shard=3");
+    ck_assert_ptr_nonnull(strstr(p.out, "plan       3 shards of 3, "));
     RUN(&p, "--config", "dry.ini", "--dry-run", "--quiet", "--out", "dry");
     ck_assert_int_eq(p.code, 0);
     ck_assert_str_eq(p.out, "");

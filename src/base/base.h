@@ -7,6 +7,7 @@
 #define TR_BASE_H
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -174,7 +175,7 @@ static inline bool tr_is_finite_float(float x) {
     return (bits >> 23 & 0xff) != 0xff;
 }
 
-/* ---- text (text.c) ---- */
+/* ---- text (text.c, utf8.c) ---- */
 
 /* 1536 -> "1.5 KiB". out has 32 bytes. Returns out. */
 char *tr_format_bytes(int64_t bytes, char *out);
@@ -188,6 +189,8 @@ typedef struct tr_text {
 } tr_text;
 void tr_text_add(tr_text *text, const char *more, size_t n);
 void tr_text_print(tr_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tr_text_vprint(tr_text *text, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 /* `value` in quotes. */
 void tr_text_quote(tr_text *text, const char *value);
 /* The text, now the caller's (tr_free), or NULL; `text` is empty afterwards. */

@@ -217,8 +217,7 @@ static int step(checking *c, tr_team *team, tr_exec *exec) {
     if (code == TR_OK)
         code = tr_reference_batch(&c->reference, n_classes, c->stride, c->x, c->labels, c->err);
     if (code) return code;
-    double lr = e->optimizer->lr(e->optimizer_args) *
-                e->schedule->factor(e->schedule_args, 0, tr_max(1, e->train.epochs));
+    double lr = tr_learning_rate(e, 0, tr_max(1, e->train.epochs));
     tr_input input = {.n = c->reference.n, .labels = c->labels, .x = c->x, .stride = c->stride};
     tr_result found;
     code = tr_exec_step(exec, team, &input, lr, 0, &found);
@@ -228,16 +227,11 @@ static int step(checking *c, tr_team *team, tr_exec *exec) {
 static void run(tr_team *team, void *arg) {
     checking *c = arg;
     const tr_reference *r = &c->reference;
-    const tr_experiment *e = &c->session.experiment;
     bool after = r->has[TR_GROUP_PARAM_AFTER] || r->has[TR_GROUP_BUFFER_AFTER];
-    tr_exec_options options = {.batch = r->n,
-                               .training = true,
-                               .shard = (int)tr_min(tr_max(0, e->run.shard), r->n),
-                               .kernels = c->session.kernels,
-                               .optimizer = after ? e->optimizer : NULL,
-                               .optimizer_args = e->optimizer_args,
-                               .keep_gradients = true,
-                               .input_gradient = r->input_gradient >= 0};
+    tr_exec_options options = tr_session_options(&c->session, r->n, true);
+    if (!after) options.optimizer = NULL;
+    options.keep_gradients = true;
+    options.input_gradient = r->input_gradient >= 0;
     tr_exec *exec = NULL;
     c->stride = tr_round_up(tr_shape_size(r->input_shape), TR_LANES) + TR_LANES;
     c->code = tr_exec_plan(c->session.graph, &options, tr_team_size(team), &exec, c->err);

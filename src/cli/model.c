@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "io/io.h"
 #include "report/report.h"
+#include "train/train.h"
 
 static int open_model(const tr_options *o, tr_config **config, tr_error *err) {
     if (o->model == NULL)
@@ -15,15 +16,7 @@ static int open_model(const tr_options *o, tr_config **config, tr_error *err) {
 }
 
 static json_t *json_of_summary(const tr_options *o, const tr_summary *s) {
-    json_t *classes = json_object();
-    for (int k = 0; k < s->n_classes; k++)
-        json_object_set_new(classes, s->class_names[k], tr_json_number(s->per_class_accuracy[k]));
-    json_t *object = json_pack(
-        "{s:o, s:o, s:I, s:o, s:i, s:i, s:i, s:s, s:o, s:s}", "test_accuracy",
-        tr_json_number(s->test_accuracy), "test_loss", tr_json_number(s->test_loss), "test_images",
-        (json_int_t)s->test_images, "per_class_accuracy", classes, "threads", s->threads,
-        "threads_run", s->threads_run, "workers", s->workers, "isa", s->isa, "images_per_second",
-        tr_json_number(s->images_per_second), "weights_sha256", s->weights_sha256);
+    json_t *object = tr_summary_json(s, true);
     json_t *model = json_string(o->model); /* NULL for a name that is not UTF-8 */
     if (object && model) json_object_set_new(object, "model", model);
     return object;

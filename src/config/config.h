@@ -74,6 +74,8 @@ int tr_doc_check_sections(const tr_doc *doc, const char *const *names, int n, co
 
 /* A value as one writes it in a file: in quotes where it must be. */
 void tr_doc_write_value(tr_text *out, const char *value);
+/* "name = value" and the end of the line. Frees `value`. */
+void tr_doc_write_pair(tr_text *out, const char *name, tr_text *value);
 /* A line "key = value" for each key of a section: every value, paths from the root on. */
 int tr_doc_write_args(tr_text *out, const tr_schema *schema, const void *args, tr_error *err);
 

@@ -106,6 +106,16 @@ void tr_doc_write_value(tr_text *out, const char *value) {
         tr_text_quote(out, value);
 }
 
+void tr_doc_write_pair(tr_text *out, const char *name, tr_text *value) {
+    tr_text_print(out, "%s = ", name);
+    if (value->failed)
+        out->failed = true;
+    else
+        tr_doc_write_value(out, value->n ? value->at : "");
+    tr_text_add(out, "\n", 1);
+    tr_text_free(value);
+}
+
 int tr_doc_write_args(tr_text *out, const tr_schema *schema, const void *args, tr_error *err) {
     for (int k = 0; k < schema->n_keys; k++) {
         const tr_key *key = &schema->keys[k];
@@ -122,13 +132,7 @@ int tr_doc_write_args(tr_text *out, const tr_schema *schema, const void *args, t
             tr_text_add(&value, whole, strlen(whole));
             tr_free(whole);
         }
-        tr_text_print(out, "%s = ", key->name);
-        if (value.failed)
-            out->failed = true;
-        else
-            tr_doc_write_value(out, value.at);
-        tr_text_add(out, "\n", 1);
-        tr_text_free(&value);
+        tr_doc_write_pair(out, key->name, &value);
     }
     return TR_OK;
 }

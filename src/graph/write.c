@@ -8,13 +8,7 @@ static void write_layer(const tr_graph *graph, const tr_node *node, tr_text *out
     bool above = node->n_inputs == 1 && node->input[0] == node->id - 1;
     for (int i = 0; !above && i < node->n_inputs; i++)
         tr_text_print(&value, "%s%s", i ? "," : " from=", graph->nodes[node->input[i]].name);
-    tr_text_print(out, "%s = ", node->name);
-    if (value.failed)
-        out->failed = true;
-    else
-        tr_doc_write_value(out, value.at);
-    tr_text_add(out, "\n", 1);
-    tr_text_free(&value);
+    tr_doc_write_pair(out, node->name, &value);
 }
 
 int tr_graph_write(const tr_graph *graph, tr_text *out, tr_error *err) {

@@ -27,12 +27,10 @@ int tr_config_merge(tr_config *config, const char *path, tr_error *err) {
 }
 
 int tr_config_set(tr_config *config, const char *assignment, tr_error *err) {
-    enum { MOST = 32 };
-    tr_section sections[MOST];
-    const char *lines[MOST];
-    int n = tr_sections(sections, MOST), n_lines = 0;
-    for (int i = 0; i < n; i++) {
-        if (sections[i].lines) lines[n_lines++] = sections[i].name;
+    const char *lines[TR_N_SECTIONS];
+    int n_lines = 0;
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        if (tr_sections[i].lines) lines[n_lines++] = tr_sections[i].name;
     }
     return tr_doc_set(config->doc, assignment, lines, n_lines, err);
 }

@@ -6,42 +6,48 @@
 #include "setup/sections.h"
 #include "trainer/trainer.h"
 
-enum { MAX_SECTIONS = 16, MAX_TOPICS = 512, LINE = 100 };
+enum { LINE = 100 };
 
 typedef struct printer {
     void (*line)(const char *text, void *arg);
     void *arg;
 } printer;
 
+/* A whole line; where memory is short, what there is of it. */
+static void say_text(const printer *p, tr_text *text) {
+    p->line(text->n ? text->at : "", p->arg);
+    tr_text_free(text);
+}
+
 static void say(const printer *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(const printer *p, const char *format, ...) {
-    char text[1024];
+    tr_text text = {0};
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    tr_text_vprint(&text, format, args);
     va_end(args);
-    p->line(text, p->arg);
+    say_text(p, &text);
 }
 
 /* Text in lines of at most LINE columns, `indent` of them blank. */
 static void wrap(const printer *p, const char *text, int indent) {
-    char line[LINE + 1];
-    int used = 0;
+    tr_text line = {0};
     while (*text) {
         size_t word = strcspn(text, " ");
-        if (used && indent + used + 1 + (int)word > LINE) {
-            say(p, "%*s%s", indent, "", line);
-            used = 0;
-        }
-        used += snprintf(line + used, sizeof line - (size_t)used, "%s%.*s", used ? " " : "",
-                         (int)word, text);
+        if (line.n && line.n + 1 + word > LINE) say_text(p, &line);
+        if (line.n)
+            tr_text_add(&line, " ", 1);
+        else
+            tr_text_print(&line, "%*s", indent, "");
+        tr_text_add(&line, text, word);
         text += word;
         while (*text == ' ') text++;
     }
-    if (used) say(p, "%*s%s", indent, "", line);
+    if (line.n) say_text(p, &line);
 }
 
-static void rule(const tr_key *key, char *out, size_t bytes) {
+/* What a value may be: " integer, 1 to 1024, or auto; default auto". */
+static void add_rule(tr_text *out, const tr_key *key) {
     static const char *const kinds[] = {[TR_KEY_INT] = "integer",
                                         [TR_KEY_FLOAT] = "number",
                                         [TR_KEY_BOOL] = "true or false",
@@ -50,31 +56,37 @@ static void rule(const tr_key *key, char *out, size_t bytes) {
                                         [TR_KEY_PATH] = "file or folder",
                                         [TR_KEY_FLOATS] = "numbers with commas",
                                         [TR_KEY_ANY] = "anything"};
-    int n = snprintf(out, bytes, "%s", kinds[key->type]);
-    if (key->type == TR_KEY_CHOICE) n += snprintf(out + n, bytes - (size_t)n, " %s", key->choices);
+    tr_text_print(out, " %s", kinds[key->type]);
+    if (key->type == TR_KEY_CHOICE) tr_text_print(out, " %s", key->choices);
     bool number =
         key->type == TR_KEY_INT || key->type == TR_KEY_FLOAT || key->type == TR_KEY_FLOATS;
     if (number && (key->min != 0 || key->max != 0))
-        n += snprintf(out + n, bytes - (size_t)n, ", %.16g to %.16g", key->min, key->max);
-    if (key->type == TR_KEY_INT && key->choices)
-        n += snprintf(out + n, bytes - (size_t)n, ", or %s", key->choices);
+        tr_text_print(out, ", %.16g to %.16g", key->min, key->max);
+    if (key->type == TR_KEY_INT && key->choices) tr_text_print(out, ", or %s", key->choices);
     if (key->fallback == NULL)
-        snprintf(out + n, bytes - (size_t)n, "; must be given");
+        tr_text_print(out, "; must be given");
     else if (key->fallback[0])
-        snprintf(out + n, bytes - (size_t)n, "; default %s", key->fallback);
+        tr_text_print(out, "; default %s", key->fallback);
 }
 
 static void show_keys(const printer *p, const tr_schema *schema) {
     for (int i = 0; i < schema->n_keys; i++) {
-        char text[512];
-        rule(&schema->keys[i], text, sizeof text);
-        say(p, "  %-14s %s", schema->keys[i].name, text);
+        tr_text text = {0};
+        tr_text_print(&text, "  %-14s", schema->keys[i].name);
+        add_rule(&text, &schema->keys[i]);
+        say_text(p, &text);
         wrap(p, schema->keys[i].help, 17);
     }
 }
 
+/* The classes of a section with what stands between them. */
+static void add_classes(tr_text *out, const tr_registry *classes, const char *between) {
+    for (int k = 0; classes && k < classes->n; k++)
+        tr_text_print(out, "%s%s", k ? between : "", classes->schemas[k]->name);
+}
+
 static void show_class(const printer *p, const tr_section *section, const tr_schema *schema) {
-    say(p, "%s (%s, section [%s])", schema->name, section->kind, section->name);
+    say(p, "%s (%s, section [%s])", schema->name, section->classes->kind, section->name);
     wrap(p, schema->help, 2);
     if (schema->n_keys) {
         say(p, "%s", "");
@@ -84,30 +96,32 @@ static void show_class(const printer *p, const tr_section *section, const tr_sch
 
 static void show_section(const printer *p, const tr_section *section) {
     say(p, "[%s]", section->name);
-    wrap(p, section->help, 2);
+    wrap(p, section->help ? section->help : section->schema->help, 2);
     if (section->schema) {
         say(p, "%s", "");
         show_keys(p, section->schema);
     }
-    for (int i = 0; i < section->n_classes; i++) {
+    for (int i = 0; section->classes && i < section->classes->n; i++) {
         say(p, "%s", "");
-        show_class(p, section, section->classes[i]);
+        show_class(p, section, section->classes->schemas[i]);
     }
 }
 
-static void show_topics(const printer *p, const tr_section *sections, int n) {
+static void show_topics(const printer *p) {
     say(p,
         "Sections of a configuration and what they may name (trainer help NAME explains one, or a "
         "key):");
-    for (int i = 0; i < n; i++) {
-        char text[1024] = "";
-        for (int k = 0; k < sections[i].n_classes; k++) {
-            size_t used = strlen(text);
-            snprintf(text + used, sizeof text - used, "%s%s", k ? ", " : "",
-                     sections[i].classes[k]->name);
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        const tr_section *s = &tr_sections[i];
+        tr_text text = {0};
+        tr_text_print(&text, "  [%s]%*s ", s->name, (int)(11 - strlen(s->name)), "");
+        if (s->classes) {
+            tr_text_print(&text, "%s: ", s->classes->kind);
+            add_classes(&text, s->classes, ", ");
+        } else {
+            tr_text_print(&text, "%s", s->schema ? "keys of its own" : "lines as in [network]");
         }
-        say(p, "  [%s]%*s %s%s%s", sections[i].name, (int)(11 - strlen(sections[i].name)), "",
-            sections[i].kind ? sections[i].kind : "keys of its own", text[0] ? ": " : "", text);
+        say_text(p, &text);
     }
 }
 
@@ -135,15 +149,16 @@ static bool names_key(const char *topic, const char *prefix, const char *key) {
 
 static void show_key(const printer *p, const tr_section *section, const tr_schema *class,
                      const tr_key *key) {
-    char text[512];
-    rule(key, text, sizeof text);
+    tr_text text = {0};
     if (section->lines)
-        say(p, "  %s=... of the %s %s, in a line of [%s]: %s", key->name, section->kind,
-            class->name, section->name, text);
+        tr_text_print(&text, "  %s=... of the %s %s, in a line of [%s]:", key->name,
+                      section->classes->kind, class->name, section->name);
     else if (class)
-        say(p, "  %s.%s (%s): %s", section->name, key->name, class->name, text);
+        tr_text_print(&text, "  %s.%s (%s):", section->name, key->name, class->name);
     else
-        say(p, "  %s.%s: %s", section->name, key->name, text);
+        tr_text_print(&text, "  %s.%s:", section->name, key->name);
+    add_rule(&text, key);
+    say_text(p, &text);
     wrap(p, key->help, 6);
 }
 
@@ -163,23 +178,20 @@ static int show_keys_of(const printer *p, const tr_section *section, const tr_sc
 }
 
 /* Each place where a key of this name stands; how many there are. */
-static int show_places(const printer *p, const tr_section *sections, int n_sections,
-                       const char *topic) {
+static int show_places(const printer *p, const char *topic) {
     int n = 0;
-    for (int i = 0; i < n_sections; i++) {
-        const tr_section *s = &sections[i];
-        if (s->n_classes && !s->lines && names_key(topic, s->name, "type")) {
-            char names[512] = "";
-            for (int k = 0; k < s->n_classes; k++) {
-                size_t used = strlen(names);
-                snprintf(names + used, sizeof names - used, "%s%s", k ? " " : "",
-                         s->classes[k]->name);
-            }
-            say(p, "  %s.type: the %s, one of %s", s->name, s->kind, names);
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        const tr_section *s = &tr_sections[i];
+        if (s->classes && !s->lines && names_key(topic, s->name, "type")) {
+            tr_text text = {0};
+            tr_text_print(&text, "  %s.type: the %s, one of ", s->name, s->classes->kind);
+            add_classes(&text, s->classes, " ");
+            say_text(p, &text);
             n++;
         }
         n += show_keys_of(p, s, NULL, topic);
-        for (int k = 0; k < s->n_classes; k++) n += show_keys_of(p, s, s->classes[k], topic);
+        for (int k = 0; s->classes && k < s->classes->n; k++)
+            n += show_keys_of(p, s, s->classes->schemas[k], topic);
     }
     for (int i = 0; i < N_GRAMMAR; i++) {
         if (strcmp(topic, grammar[i].word) != 0) continue;
@@ -195,69 +207,80 @@ static void no_line(const char *text, void *arg) {
 }
 
 /* The keys called `topic`, under a heading. False where there is none. */
-static bool show_key_page(const printer *p, const tr_section *sections, int n, const char *topic,
-                          bool gap) {
+static bool show_key_page(const printer *p, const char *topic, bool gap) {
     const printer none = {no_line, NULL};
-    if (show_places(&none, sections, n, topic) == 0) return false;
+    if (show_places(&none, topic) == 0) return false;
     if (gap) say(p, "%s", "");
     say(p, "%s (key)", topic);
-    show_places(p, sections, n, topic);
+    show_places(p, topic);
     return true;
 }
 
 /* ---- topics ---- */
 
-static bool show_page(const printer *p, const tr_section *sections, int n, const char *topic) {
-    for (int i = 0; i < n; i++) {
-        if (strcmp(topic, sections[i].name) == 0) {
-            show_section(p, &sections[i]);
+static bool show_page(const printer *p, const char *topic) {
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        const tr_section *s = &tr_sections[i];
+        if (strcmp(topic, s->name) == 0) {
+            show_section(p, s);
             return true;
         }
-        for (int k = 0; k < sections[i].n_classes; k++) {
-            if (strcmp(topic, sections[i].classes[k]->name) != 0) continue;
-            show_class(p, &sections[i], sections[i].classes[k]);
-            return true;
-        }
+        int k = s->classes ? tr_registry_find(s->classes, topic) : -1;
+        if (k < 0) continue;
+        show_class(p, s, s->classes->schemas[k]);
+        return true;
     }
     return false;
 }
 
+/* Calls add(name, arg) for all sections and classes, and then for all keys. */
+static void each_topic(void (*add)(const char *name, void *arg), void *arg) {
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        const tr_registry *classes = tr_sections[i].classes;
+        add(tr_sections[i].name, arg);
+        for (int k = 0; classes && k < classes->n; k++) add(classes->schemas[k]->name, arg);
+    }
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        const tr_registry *classes = tr_sections[i].classes;
+        for (int k = -1; k < (classes ? classes->n : 0); k++) {
+            const tr_schema *schema = k < 0 ? tr_sections[i].schema : classes->schemas[k];
+            for (int j = 0; schema && j < schema->n_keys; j++) add(schema->keys[j].name, arg);
+        }
+    }
+}
+
 typedef struct topic_list {
-    const char *names[MAX_TOPICS];
+    const char **names; /* NULL: they are counted */
     int n;
 } topic_list;
 
-static void add_topic(topic_list *list, const char *name) {
-    if (list->n < MAX_TOPICS) list->names[list->n++] = name;
+static void add_topic(const char *name, void *arg) {
+    topic_list *list = arg;
+    if (list->names) list->names[list->n] = name;
+    list->n++;
 }
 
-static void add_keys(topic_list *list, const tr_schema *schema) {
-    for (int k = 0; schema && k < schema->n_keys; k++) add_topic(list, schema->keys[k].name);
+static int no_page(const char *topic, tr_error *err) {
+    topic_list count = {NULL, 0}, list = {NULL, 0};
+    each_topic(add_topic, &count);
+    list.names = tr_alloc((size_t)count.n, sizeof *list.names, err);
+    if (list.names == NULL) return TR_ENOMEM;
+    each_topic(add_topic, &list);
+    const char *near = tr_nearest(topic, list.names, list.n);
+    tr_free(list.names);
+    return tr_fail(err, TR_ECONFIG, "help: there is no page '%s'%s%s%s", topic,
+                   near ? " (did you mean '" : ", trainer help lists them", near ? near : "",
+                   near ? "'?)" : "");
 }
 
 int tr_help(const char *topic, void (*line)(const char *text, void *arg), void *arg,
             tr_error *err) {
     const printer p = {line, arg};
-    tr_section sections[MAX_SECTIONS];
-    int n = tr_sections(sections, MAX_SECTIONS);
     if (topic == NULL) {
-        show_topics(&p, sections, n);
+        show_topics(&p);
         return TR_OK;
     }
-    bool page = show_page(&p, sections, n, topic);
-    if (show_key_page(&p, sections, n, topic, page) || page) return TR_OK;
-    topic_list topics = {.n = 0};
-    for (int i = 0; i < n; i++) {
-        add_topic(&topics, sections[i].name);
-        for (int k = 0; k < sections[i].n_classes; k++)
-            add_topic(&topics, sections[i].classes[k]->name);
-    }
-    for (int i = 0; i < n; i++) {
-        add_keys(&topics, sections[i].schema);
-        for (int k = 0; k < sections[i].n_classes; k++) add_keys(&topics, sections[i].classes[k]);
-    }
-    const char *near = tr_nearest(topic, topics.names, topics.n);
-    return tr_fail(err, TR_ECONFIG, "help: there is no page '%s'%s%s%s", topic,
-                   near ? " (did you mean '" : ", trainer help lists them", near ? near : "",
-                   near ? "'?)" : "");
+    bool page = show_page(&p, topic);
+    if (show_key_page(&p, topic, page) || page) return TR_OK;
+    return no_page(topic, err);
 }

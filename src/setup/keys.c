@@ -2,8 +2,6 @@
 #include "setup/sections.h"
 #include "setup/setup.h"
 
-enum { MAX_SECTIONS = 16 };
-
 static void visit_schema(const tr_section *section, const tr_schema *schema, bool is_class,
                          void (*visit)(const tr_key_place *place, void *arg), void *arg) {
     for (int i = 0; i < schema->n_keys; i++) {
@@ -15,14 +13,13 @@ static void visit_schema(const tr_section *section, const tr_schema *schema, boo
 }
 
 void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg) {
-    tr_section sections[MAX_SECTIONS];
-    int n = tr_sections(sections, MAX_SECTIONS);
-    for (int i = 0; i < n; i++) {
-        const tr_section *section = &sections[i];
-        if (section->n_classes && !section->lines)
+    for (int i = 0; i < TR_N_SECTIONS; i++) {
+        const tr_section *section = &tr_sections[i];
+        const tr_registry *classes = section->classes;
+        if (classes && !section->lines)
             visit(&(tr_key_place){section->name, "type", NULL, false, false}, arg);
         if (section->schema) visit_schema(section, section->schema, false, visit, arg);
-        for (int k = 0; k < section->n_classes; k++)
-            visit_schema(section, section->classes[k], true, visit, arg);
+        for (int k = 0; classes && k < classes->n; k++)
+            visit_schema(section, classes->schemas[k], true, visit, arg);
     }
 }

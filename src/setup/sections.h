@@ -3,16 +3,22 @@
 #define TR_SECTIONS_H
 
 #include "base/base.h"
+#include "config/config.h"
 
-/* Their schemas (without classes' own keys) in the order of the file. */
 typedef struct tr_section {
-    const tr_schema *schema;         /* keys of its own, or NULL */
-    const tr_schema *const *classes; /* what its `type` (or its lines) may name, or NULL */
-    int n_classes;
-    const char *kind; /* what those are called: "layer" */
-    bool lines;       /* a line names a class (network, transforms), not `type` */
-    const char *name, *help;
+    const char *name;
+    const char *help;           /* NULL: that of its schema */
+    const tr_schema *schema;    /* keys of its own, or NULL */
+    const tr_registry *classes; /* what its `type`, or its lines, may name, or NULL */
+    bool lines;                 /* lines name a class (network, transforms), not `type` */
 } tr_section;
-int tr_sections(tr_section *out, int max);
+enum { TR_N_SECTIONS = 11 };
+extern const tr_section tr_sections[TR_N_SECTIONS];
+
+extern const tr_schema tr_train_schema, tr_engine_schema, tr_run_schema;
+
+/* Fails at a section that is none, at a key that its section does not have, but another one, and at
+ * a type from the command line that does not go with a key of the file. */
+int tr_sections_check(const tr_doc *doc, tr_error *err);
 
 #endif

@@ -149,6 +149,16 @@ void tr_session_close(tr_session *s) {
     *s = (tr_session){0};
 }
 
+tr_exec_options tr_session_options(const tr_session *s, int batch, bool training) {
+    const tr_experiment *e = &s->experiment;
+    tr_exec_options options = {.batch = batch, .training = training, .kernels = s->kernels};
+    if (!training) return options;
+    options.shard = (int)tr_min(tr_max(0, e->engine.shard), batch);
+    options.optimizer = e->optimizer;
+    options.optimizer_args = e->optimizer_args;
+    return options;
+}
+
 int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err) {
     const tr_train_args *train = &s->experiment.train;
     bool first = s->graph->parameters == NULL;

@@ -22,9 +22,12 @@ typedef struct tr_train_args { /* [train] */
     int generator;
 } tr_train_args;
 
+typedef struct tr_engine_args { /* [engine] */
+    int64_t shard;              /* -1: auto */
+} tr_engine_args;
+
 typedef struct tr_run_args { /* [run] */
     int64_t threads;         /* -1: auto */
-    int64_t shard;           /* -1: auto */
     int numa;
     bool oversubscribe;
     const char *isa, *out;
@@ -39,12 +42,15 @@ typedef struct tr_experiment {
     void *dataset_args, *optimizer_args, *schedule_args;
     tr_loader_args loader;
     tr_train_args train;
+    tr_engine_args engine;
     tr_run_args run;
 } tr_experiment;
 
 /* All sections but [network], [loss] and [transforms], which the graph and the pipeline read. */
 int tr_experiment_parse(const tr_doc *doc, tr_experiment *out, tr_error *err);
 void tr_experiment_free(tr_experiment *experiment);
+/* At step `step`, from 0, of `steps`. */
+double tr_learning_rate(const tr_experiment *experiment, int64_t step, int64_t steps);
 /* The effective configuration: every key of every section, layer and transform with its value,
  * paths from the root on; all but run.out. Read again it means the same. Freed with tr_free. */
 char *tr_experiment_text(const tr_experiment *experiment, const tr_graph *graph, tr_error *err);
@@ -111,6 +117,8 @@ int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch
  */
 int tr_session_open_network(const tr_doc *doc, tr_shape input, tr_session *out, tr_error *err);
 void tr_session_close(tr_session *session);
+/* How the configuration has its network executed, for batches of so many samples at most. */
+tr_exec_options tr_session_options(const tr_session *session, int batch, bool training);
 /* Allocate what a planned executor holds and, the first time, the weights, drawn from the seed. On
  * thread 0 of the team. */
 int tr_session_start(tr_session *session, tr_exec *exec, tr_team *team, tr_error *err);

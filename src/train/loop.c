@@ -14,15 +14,9 @@ double tr_mean_of(const tr_running_mean *m) {
 
 int tr_loop_plan(tr_session *s, const tr_loader_args *loader, int n_threads, tr_loop *out,
                  tr_error *err) {
-    const tr_experiment *e = &s->experiment;
     int batch = (int)tr_min(loader->batch_size, s->train.n);
-    tr_exec_options options = {.batch = batch,
-                               .training = true,
-                               .loads = loader->workers == 0,
-                               .shard = (int)tr_min(tr_max(0, e->run.shard), batch),
-                               .kernels = s->kernels,
-                               .optimizer = e->optimizer,
-                               .optimizer_args = e->optimizer_args};
+    tr_exec_options options = tr_session_options(s, batch, true);
+    options.loads = loader->workers == 0;
     *out = (tr_loop){.session = s, .loader = *loader};
     out->loader.batch_size = batch;
     return tr_exec_plan(s->graph, &options, n_threads, &out->exec, err);
@@ -59,7 +53,7 @@ static double learning_rate(const tr_loop *loop) {
     const tr_experiment *e = &loop->session->experiment;
     int64_t all = loop->session->steps * e->train.epochs;
     int64_t step = tr_max(0, tr_min(loop->global_step, all - 1));
-    return e->optimizer->lr(e->optimizer_args) * e->schedule->factor(e->schedule_args, step, all);
+    return tr_learning_rate(e, step, all);
 }
 
 int tr_loop_step(tr_loop *loop, tr_team *team, tr_error *err) {

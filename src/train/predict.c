@@ -96,12 +96,10 @@ static int predict_all(predicting *p, tr_team *team, tr_exec *exec, int batch) {
 static void predict(tr_team *team, void *arg) {
     predicting *p = arg;
     int batch = tr_test_batch(&p->session);
-    tr_exec_options options = {.batch = batch, .loads = true, .kernels = p->session.kernels};
     tr_exec *exec = NULL;
     p->labels = tr_alloc((size_t)batch, sizeof *p->labels, p->err);
-    p->code = p->labels
-                  ? tr_exec_plan(p->session.graph, &options, tr_team_size(team), &exec, p->err)
-                  : TR_ENOMEM;
+    p->code = p->labels ? tr_test_plan_exec(&p->session, true, tr_team_size(team), &exec, p->err)
+                        : TR_ENOMEM;
     if (p->code == TR_OK) p->code = predict_all(p, team, exec, batch);
     tr_exec_free(exec);
     tr_free(p->labels);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "train/run_dir.h"
+#include "train/train.h"
 
 enum { FORMAT = 1 }; /* of summary.json: another number where a key changes its meaning */
 
@@ -23,9 +24,12 @@ static const struct {
     key_kind kind;
     size_t offset;
     bool environment;
+    bool test; /* a test of a finished run has it, too */
 } keys[] = {
 #define KEY(kind, key, field, environment)                                                         \
-    { key, kind, offsetof(tr_summary, field), environment }
+    { key, kind, offsetof(tr_summary, field), environment, false }
+#define TEST_KEY(kind, key, field, environment)                                                    \
+    { key, kind, offsetof(tr_summary, field), environment, true }
     KEY(TEXT, "version", version, false),
     KEY(TEXT, "status", status, false),
     KEY(TEXT, "reason", reason, false),
@@ -37,22 +41,23 @@ static const struct {
     KEY(COUNT, "steps", steps, false),
     KEY(INT, "batch_size", batch_size, false),
     KEY(COUNT, "train_images", train_images, false),
-    KEY(COUNT, "test_images", test_images, false),
-    KEY(INT, "threads", threads, true),
-    KEY(INT, "threads_run", threads_run, true),
-    KEY(INT, "workers", workers, true),
-    KEY(TEXT, "isa", isa, true),
+    TEST_KEY(COUNT, "test_images", test_images, false),
+    TEST_KEY(INT, "threads", threads, true),
+    TEST_KEY(INT, "threads_run", threads_run, true),
+    TEST_KEY(INT, "workers", workers, true),
+    TEST_KEY(TEXT, "isa", isa, true),
     KEY(COUNT, "test_steps", test_steps, false),
-    KEY(REAL, "test_accuracy", test_accuracy, false),
-    KEY(REAL, "test_loss", test_loss, false),
+    TEST_KEY(REAL, "test_accuracy", test_accuracy, false),
+    TEST_KEY(REAL, "test_loss", test_loss, false),
     KEY(REAL, "train_loss", final_train_loss, false),
     KEY(REAL, "train_seconds", train_seconds, true),
-    KEY(REAL, "images_per_second", images_per_second, true),
+    TEST_KEY(REAL, "images_per_second", images_per_second, true),
     KEY(REAL, "data_wait_fraction", data_wait_fraction, true),
     KEY(REAL, "loader_wait_seconds", loader_wait_seconds, true),
     KEY(BYTES, "peak_rss_bytes", peak_rss_bytes, true),
     KEY(COUNT, "model_steps", model_steps, false),
-    KEY(CHARS, "weights_sha256", weights_sha256, false),
+    TEST_KEY(CHARS, "weights_sha256", weights_sha256, false),
+#undef TEST_KEY
 #undef KEY
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
@@ -105,24 +110,33 @@ static json_t *value_of(key_kind kind, const void *field) {
     return NULL;
 }
 
-static json_t *object_of(const tr_summary *s) {
-    json_t *object = json_object(), *classes = json_object();
-    bool failed = json_object_set_new(object, "format", json_integer(FORMAT)) != 0;
-    for (int i = 0; i < N_KEYS; i++)
-        failed |=
-            json_object_set_new(object, keys[i].key,
-                                value_of(keys[i].kind, (const char *)s + keys[i].offset)) != 0;
+static json_t *classes_of(const tr_summary *s) {
+    json_t *classes = json_object();
+    bool failed = classes == NULL;
     for (int k = 0; k < s->n_classes; k++)
         failed |= json_object_set_new(classes, s->class_names[k],
                                       tr_json_number(s->per_class_accuracy[k])) != 0;
-    failed |= json_object_set_new(object, "per_class_accuracy", classes) != 0;
+    if (!failed) return classes;
+    json_decref(classes);
+    return NULL;
+}
+
+json_t *tr_summary_json(const tr_summary *s, bool test) {
+    json_t *object = json_object();
+    bool failed = json_object_set_new(object, "format", json_integer(FORMAT)) != 0;
+    for (int i = 0; i < N_KEYS; i++) {
+        if (test && !keys[i].test) continue;
+        json_t *value = value_of(keys[i].kind, (const char *)s + keys[i].offset);
+        failed |= json_object_set_new(object, keys[i].key, value) != 0;
+    }
+    failed |= json_object_set_new(object, "per_class_accuracy", classes_of(s)) != 0;
     if (!failed) return object;
     json_decref(object);
     return NULL;
 }
 
 int tr_summary_save(const char *path, const tr_summary *s, tr_error *err) {
-    return tr_json_save(path, object_of(s), err);
+    return tr_json_save(path, tr_summary_json(s, false), err);
 }
 
 void tr_summary_clear(tr_summary *s) {

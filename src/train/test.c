@@ -14,11 +14,16 @@ static tr_loader_args loader_of(const tr_session *s) {
     return (tr_loader_args){.batch_size = tr_test_batch(s), .prefetch = -1, .workers = s->workers};
 }
 
+int tr_test_plan_exec(const tr_session *s, bool loads, int n_threads, tr_exec **out,
+                      tr_error *err) {
+    tr_exec_options options = tr_session_options(s, tr_test_batch(s), false);
+    options.loads = loads;
+    return tr_exec_plan(s->graph, &options, n_threads, out, err);
+}
+
 int tr_test_plan(const tr_session *s, int n_threads, tr_test *out, tr_error *err) {
-    tr_exec_options options = {
-        .batch = tr_test_batch(s), .loads = s->workers == 0, .kernels = s->kernels};
     *out = (tr_test){.n = s->test.n, .n_classes = s->test.n_classes};
-    return tr_exec_plan(s->graph, &options, n_threads, &out->exec, err);
+    return tr_test_plan_exec(s, s->workers == 0, n_threads, &out->exec, err);
 }
 
 int64_t tr_test_bytes(const tr_session *s, const tr_test *t) {

@@ -14,6 +14,9 @@ typedef struct tr_test {
 } tr_test;
 /* Images in a batch of a test. */
 int tr_test_batch(const tr_session *session);
+/* Plan an executor that tests. loads: tr_input.load makes the samples. */
+int tr_test_plan_exec(const tr_session *session, bool loads, int n_threads, tr_exec **out,
+                      tr_error *err);
 /* In two steps, as an executor: what it will hold is known after tr_test_plan, and allocated by
  * tr_test_allocate on thread 0 of a team of n_threads. tr_test_close after either. */
 int tr_test_plan(const tr_session *session, int n_threads, tr_test *out, tr_error *err);

@@ -44,4 +44,10 @@ int tr_loop_begin(tr_loop *loop, int64_t epoch, tr_error *err);
  * where the loss is not finite. Behind the configured number of steps the learning rate stays. */
 int tr_loop_step(tr_loop *loop, tr_team *team, tr_error *err);
 
+/* ---- results (summary.c) ---- */
+
+/* A summary as summary.json has it; `test`: only what tr_evaluate fills. NULL where there is no
+ * memory. */
+json_t *tr_summary_json(const tr_summary *summary, bool test);
+
 #endif

@@ -108,6 +108,25 @@ static inline int64_t internal_index(tr_shape s, int64_t i) {
     return i % area * s.c + i / area;
 }
 
+/* The gradient of a parameter in PyTorch's order (nothing for other rows). Returns its elements. */
+static inline int64_t read_gradient(const tr_exec *exec, const tr_row *row, tr_real *to) {
+    const tr_real *gradient = tr_exec_gradient(exec, row);
+    if (gradient == NULL) return 0;
+    for (int64_t i = 0; i < row->count; i++) {
+        double value;
+        tr_row_read(row, gradient, i, 1, &value);
+        to[i] = (tr_real)value;
+    }
+    return row->count;
+}
+
+/* The row of that name, which must be there. */
+static inline const tr_row *row_of(const tr_graph *graph, const char *name) {
+    const tr_row *row = tr_graph_row(graph, name);
+    ck_assert_msg(row != NULL, "no row %s", name);
+    return row;
+}
+
 /* A few steps of one network. */
 typedef struct trial {
     tr_graph *graph;
@@ -133,13 +152,8 @@ static inline void run_trial(tr_team *team, void *arg) {
     }
     if (code) tr_fail(&t->err, code, "a step failed");
     tr_real *to = t->gradients;
-    for (int i = 0; code == TR_OK && to && i < t->graph->n_nodes; i++) {
-        tr_node *node = &t->graph->nodes[i];
-        for (int p = 0; p < node->n_params; p++) {
-            tr_exec_gradient(exec, node, p, to);
-            to += tr_param_count(&node->param[p]);
-        }
-    }
+    for (int r = 0; code == TR_OK && to && r < t->graph->n_rows; r++)
+        to += read_gradient(exec, &t->graph->rows[r], to);
     int64_t size = tr_shape_size(t->graph->nodes[0].unfused);
     for (int i = 0; code == TR_OK && t->input_gradient && i < t->input.n; i++)
         memcpy(t->input_gradient + i * size, tr_exec_input_gradient(exec, i),

@@ -171,10 +171,10 @@ static int count_rows(const char *name) {
 
 static void check_step(const char *assignment) {
     static const char *const once[] = {"conv1 forward",
-                                       "conv1 reduce and update",
+                                       "conv1.weight reduce and update",
                                        "conv1 weight gradient",
                                        "fc forward",
-                                       "fc update",
+                                       "fc.weight update",
                                        "fc weight gradient",
                                        "fc input gradient",
                                        "loss loss",

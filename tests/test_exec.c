@@ -89,13 +89,12 @@ typedef struct run {
     int64_t stride;
     const int32_t *labels;
     int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
-    const int64_t *partition; /* of a full batch's shards; NULL: as the executor measures */
-    bool uneven;              /* make it believe that thread 0 is slower, then faster, in turns */
-    int n_moves;              /* out: how often the shards were partitioned anew for that */
+    bool uneven; /* make it believe that thread 0 is slower, then faster, in turns */
+    int n_moves; /* out: how often the shards were partitioned anew for that */
     /* what came out */
     uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
     long n_calls;  /* for memory, in the steps */
-    tr_exec_cut shape;
+    tr_exec_partition shape;
     tr_account account;
     int code; /* of the steps */
     tr_error err;
@@ -105,10 +104,6 @@ static void run_steps(tr_team *team, void *arg) {
     run *r = arg;
     tr_exec *exec = NULL;
     if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
-    if (r->partition) {
-        memcpy(exec->partition, r->partition, (size_t)(exec->n_threads + 1) * sizeof *r->partition);
-        exec->balances = false;
-    }
     uint64_t hash = 1;
     size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].unfused) * sizeof(tr_real);
     r->n_calls = 0;
@@ -136,16 +131,13 @@ static void run_steps(tr_team *team, void *arg) {
         hash = mix(hash, &result.n_correct, sizeof result.n_correct);
         hash = mix(hash, result.best, (size_t)input.n * sizeof *result.best);
         for (int s = 0; s < input.n; s++) hash = mix(hash, tr_exec_output(exec, s), out);
-        for (int n = 0; r->options.keep_gradients && n < r->graph->n_nodes; n++) {
-            for (int p = 0; p < r->graph->nodes[n].n_params; p++) {
-                static tr_real gradient[1 << 16];
-                tr_exec_gradient(exec, &r->graph->nodes[n], p, gradient);
-                hash = mix(hash, gradient,
-                           (size_t)tr_param_count(&r->graph->nodes[n].param[p]) * sizeof *gradient);
-            }
+        for (int n = 0; r->options.keep_gradients && n < r->graph->n_rows; n++) {
+            static tr_real gradient[1 << 16];
+            int64_t count = read_gradient(exec, &r->graph->rows[n], gradient);
+            hash = mix(hash, gradient, (size_t)count * sizeof *gradient);
         }
     }
-    tr_exec_get_cut(exec, &r->shape);
+    tr_exec_get_partition(exec, &r->shape);
     r->account = (tr_account){0};
     tr_exec_account(exec, &r->account);
     r->bits = mix(hash, r->graph->parameters, (size_t)r->graph->n_elements * sizeof(tr_real));
@@ -548,7 +540,7 @@ START_TEST(uneven_partitions) {
     run dag = new_run(dag_layers, small_image, 128, 2, args);
     uint64_t lenet_bits = bits_of(&lenet, 1), dag_bits = bits_of(&dag, 1);
     for (size_t i = 0; i < sizeof partitions / sizeof *partitions; i++) {
-        lenet.partition = dag.partition = partitions[i];
+        lenet.options.partition = dag.options.partition = partitions[i];
         ck_assert_uint_eq(bits_of(&lenet, 3), lenet_bits);
         ck_assert_uint_eq(bits_of(&dag, 3), dag_bits);
     }

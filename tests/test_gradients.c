@@ -216,12 +216,7 @@ static void run_check(tr_team *team, void *arg) {
 
     /* Copies first: the steps below make new ones. */
     tr_real *to = c->gradients;
-    for (int i = 0; i < c->graph->n_nodes; i++) {
-        for (int p = 0; p < c->graph->nodes[i].n_params; p++) {
-            tr_exec_gradient(c->exec, &c->graph->nodes[i], p, to);
-            to += tr_param_count(&c->graph->nodes[i].param[p]);
-        }
-    }
+    for (int i = 0; i < c->graph->n_rows; i++) to += read_gradient(c->exec, &c->graph->rows[i], to);
     int64_t size = tr_shape_size(c->net->input);
     for (int i = 0; i < c->net->batch; i++)
         memcpy(c->input_gradients + i * size, tr_exec_input_gradient(c->exec, i),
@@ -229,16 +224,14 @@ static void run_check(tr_team *team, void *arg) {
 
     const tr_real *from = c->gradients;
     int64_t turn = 0;
-    for (int i = 0; i < c->graph->n_nodes; i++) {
-        tr_node *node = &c->graph->nodes[i];
-        for (int p = 0; p < node->n_params; p++) {
-            tr_param *param = &node->param[p];
-            char name[TR_NAME + 16];
-            tr_param_name(node, p, name);
-            for (int64_t e = 0; e < tr_param_count(param); e++, from++) {
-                if (turn++ % c->net->every == 0 || e == 0)
-                    check_element(c, name, e, &param->value[param->index(node, e)], *from);
-            }
+    for (int i = 0; i < c->graph->n_rows; i++) {
+        const tr_row *row = &c->graph->rows[i];
+        const tr_state *state = tr_row_state(row);
+        for (int64_t e = 0; state->kind == TR_PARAMETER && e < row->count; e++, from++) {
+            int64_t at = e;
+            if (state->index) state->index(row->node, e, 1, &at);
+            if (turn++ % c->net->every == 0 || e == 0)
+                check_element(c, row->name, e, (tr_real *)state->value + at, *from);
         }
     }
     for (int64_t e = 0; e < size * c->net->batch; e++) {

@@ -193,9 +193,12 @@ static void check_conv_backward(const tr_kernels *t, const tr_conv *d, const flo
                                 kind k) {
     int64_t n_y = (int64_t)d->oh * d->ow * d->k;
     float *dy = input(n_y, k), *start = forward_weights(d, k);
-    outputs dw = output_from(tr_round_up(d->k, TR_BLOCK8) * d->kh * d->run, start);
-    scalar->conv_dw(d, x, dy, dw.a);
-    t->conv_dw(d, x, dy, dw.b);
+    int64_t size = tr_round_up(d->k, TR_BLOCK8) * d->kh * d->run,
+            piece = TR_LANES * (1 + below(40));
+    outputs dw = output_from(size, start);
+    scalar->conv_dw(d, x, dy, 0, size, dw.a);
+    for (int64_t e = 0; e < size; e += piece) /* any whole vectors of it */
+        t->conv_dw(d, x, dy, e, tr_min(e + piece, size), (float *)dw.b + e);
     compare(dw, "conv_dw");
     (void)n_x;
 }
@@ -219,8 +222,11 @@ static void check_gather(const tr_kernels *t, const tr_conv *d, const float *x, 
 
     float *start = gather_weights(d, k), *w = gather_weights(d, k);
     outputs dw = output_from((int64_t)d->k * d->kh * tr_round_up(d->run, TR_BLOCK8), start);
-    scalar->gather_dw(d, x, list, counts.a, dw.a);
-    t->gather_dw(d, x, list, counts.a, dw.b);
+    scalar->gather_dw(d, x, list, counts.a, 0, d->k, dw.a);
+    int64_t kernel = (int64_t)d->kh * tr_round_up(d->run, TR_BLOCK8);
+    for (int c = 0, step = 1 + below(5); c < d->k; c += step)
+        t->gather_dw(d, x, list, counts.a, c, (int)tr_min(c + step, d->k),
+                     (float *)dw.b + c * kernel);
     compare(dw, "gather_dw");
 
     outputs dx = output(n_x, sizeof *x);
@@ -327,8 +333,10 @@ START_TEST(linear) {
         scalar->linear_dx(n, ni, no, dz, ys, w, dx.a, xs);
         t->linear_dx(n, ni, no, dz, ys, w, dx.b, xs);
         compare(dx, "linear_dx");
-        scalar->linear_dw(n, ni, no, x, xs, dz, ys, dw.a);
-        t->linear_dw(n, ni, no, x, xs, dz, ys, dw.b);
+        scalar->linear_dw(n, ni, no, x, xs, dz, ys, false, dw.a);
+        int first = below(n + 1); /* the same chain, cut in two */
+        t->linear_dw(first, ni, no, x, xs, dz, ys, false, dw.b);
+        t->linear_dw(n - first, ni, no, x + first * xs, xs, dz + first * ys, ys, true, dw.b);
         compare(dw, "linear_dw");
         release();
     }

@@ -22,22 +22,22 @@ static struct {
 
 static void probe_run(const tr_work *w) {
     for (int i = 0; i < w->n; i++) {
-        const tr_real *y = w->x[0] + i * w->xs[0],
-                      *g = probe.cotangent + (w->first + i) * probe.size;
-        w->loss[i] = 0;
-        w->best[i] = 0;
+        const tr_real *y = tr_x(w, 0, i), *g = probe.cotangent + (w->first + i) * probe.size;
+        w->loss[w->first + i] = 0;
+        w->best[w->first + i] = 0;
         for (int64_t j = 0; j < probe.size; j++) {
             probe.seen[(w->first + i) * probe.size + j] = y[j];
-            w->loss[i] += g[j] * y[j];
-            if (w->dx[0]) w->dx[0][i * w->xs[0] + j] = g[j];
+            w->loss[w->first + i] += g[j] * y[j];
+            if (tr_has_dx(w, 0)) tr_dx(w, 0, i)[j] = g[j];
         }
     }
 }
 
-static void probe_plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+static void probe_plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     (void)node;
-    out->forward[out->n_forward++] = (tr_phase){
-        "probe", TR_BY_SAMPLES, 0, TR_USE_X | (request->need_dx[0] ? TR_USE_DX : 0), probe_run};
+    tr_plan_phase(out, TR_FORWARD, "probe", TR_BY_SAMPLES, probe_run);
+    tr_reads(out, TR_X, 0);
+    if (request->need_dx[0]) tr_writes(out, TR_DX, 0);
 }
 
 static const tr_op probe_op = {.schema = {"probe", "", NULL, 0, 1}, .plan = probe_plan};
@@ -52,18 +52,12 @@ typedef struct setting {
 static const setting settings[] = {{0, 0, 1}, {0, 1, 3}, {1, 2, 2}, {9, 3, 2}, {9, 8, 1}};
 
 static void set_parameters(const tr_graph *graph, const tr_reference_case *c) {
-    char name[TR_NAME + 16];
-    for (int i = 0; i < graph->n_nodes; i++) {
-        tr_node *node = &graph->nodes[i];
-        for (int p = 0; p < node->n_params; p++) {
-            const tr_reference_tensor *t = tr_reference_get(c, tr_param_name(node, p, name));
-            ck_assert_int_eq(t->n_dims, node->param[p].n_dims);
-            for (int d = 0; d < t->n_dims; d++) ck_assert_int_eq(t->dim[d], node->param[p].dim[d]);
-            float *values = tr_alloc(t->n, sizeof *values, NULL);
-            for (size_t e = 0; e < t->n; e++) values[e] = (float)t->v[e];
-            tr_param_set(node, p, values);
-            tr_free(values);
-        }
+    for (int i = 0; i < graph->n_rows; i++) {
+        const tr_row *row = &graph->rows[i];
+        const tr_reference_tensor *t = tr_reference_get(c, row->name);
+        ck_assert_int_eq(t->n_dims, tr_row_state(row)->n_dims);
+        for (int d = 0; d < t->n_dims; d++) ck_assert_int_eq(t->dim[d], tr_row_state(row)->dim[d]);
+        tr_row_write(row, 0, row->count, t->v);
     }
 }
 
@@ -86,14 +80,12 @@ static void same(const char *what, const char *name, double got, double wanted, 
 }
 
 static void check_gradients(const tr_graph *graph, const tr_reference_case *c, const tr_real *got) {
-    char name[TR_NAME + 32] = "grad.";
-    for (int i = 0; i < graph->n_nodes; i++) {
-        for (int p = 0; p < graph->nodes[i].n_params; p++) {
-            tr_param_name(&graph->nodes[i], p, name + 5);
-            const tr_reference_tensor *t = tr_reference_get(c, name);
-            for (size_t e = 0; e < t->n; e++)
-                same(c->name, name, (double)*got++, t->v[e], (int64_t)e);
-        }
+    char name[128];
+    for (int i = 0; i < graph->n_rows; i++) {
+        if (tr_row_state(&graph->rows[i])->kind != TR_PARAMETER) continue;
+        snprintf(name, sizeof name, "grad.%s", graph->rows[i].name);
+        const tr_reference_tensor *t = tr_reference_get(c, name);
+        for (size_t e = 0; e < t->n; e++) same(c->name, name, (double)*got++, t->v[e], (int64_t)e);
     }
 }
 
@@ -200,10 +192,14 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
              relu ? "act = relu\n" : "");
     tr_shape in = {false, 1, 1, m->in};
     tr_graph *graph = graph_of(lines, in, 0);
-    tr_node *fc = node_of(graph, "fc");
+    const tr_program_options options = {
+        .batch = batch, .gradients = true, .training = true, .n_slots = 1};
     tr_program *program;
-    ck_assert_int_eq(tr_program_create(graph, batch, TR_PROGRAM_TRAINS, &program, NULL), TR_OK);
-    ck_assert_int_eq(program->shared_elements > 0, m->rows && batch <= 16);
+    ck_assert_int_eq(tr_program_create(graph, &options, &program, NULL), TR_OK);
+    int n_split = 0;
+    for (int i = 0; i < program->n_steps; i++)
+        n_split += strcmp(program->steps[i].label, "forward sum") == 0;
+    ck_assert_int_eq(n_split, m->rows && batch <= 16);
     tr_program_free(program);
     graph->nodes[graph->n_nodes - 1].op = &probe_op;
 
@@ -221,8 +217,8 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
     for (int i = 0; i < batch; i++) {
         for (int j = 0; j < m->in; j++) x[i * stride + j] = (tr_real)draw(&seed, 4, 0.25);
     }
-    tr_param_set(fc, 0, w);
-    tr_param_set(fc, 1, bias);
+    tr_row_set(row_of(graph, "fc.weight"), 0, (int64_t)n_w, w);
+    tr_row_set(row_of(graph, "fc.bias"), 0, m->out, bias);
     for (int i = 0; i < batch; i++) {
         for (int o = 0; o < m->out; o++) {
             double sum = (double)bias[o], d = (double)g[i * m->out + o];
@@ -462,7 +458,7 @@ static const golden messages[] = {
      "to 536870911"},
     {IMAGE, "r = relu inplace=true", "net.ini:2: r.inplace: unknown key, there is none"},
     {IMAGE, "a = add",
-     "net.ini:2: a: add reads 1 value, allowed are 2 to 8: name them with from=a,b"},
+     "net.ini:2: a: add reads 1 value, at least 2 are needed: name them with from=a,b"},
     {IMAGE, "a = relu\nb = relu from=a,input",
      "net.ini:3: b: relu reads one value, but from= names 2"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3\na = add from=c,input",
@@ -473,7 +469,8 @@ static const golden messages[] = {
      "net.ini:4: a: add wants inputs whose features are in one order, not a flattened image and "
      "other features"},
     {IMAGE, "a = identity\ns = add from=a,a,a,a,a,a,a,a,a",
-     "net.ini:3: s: from= names more than 8 layers"},
+     "net.ini:5: loss: cross_entropy wants features but its input is an image of 3 x 8 x 6: put a "
+     "flatten layer before it"}, /* any number of inputs */
     {IMAGE, "r = relu",
      "net.ini:4: loss: cross_entropy wants features but its input is an image of 3 x 8 x 6: put a "
      "flatten layer before it"},

@@ -111,110 +111,117 @@ static const char *const networks[] = {
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks };
 
-static bool by_samples(const tr_step *s) {
-    return s->phase.partition == TR_BY_SAMPLES || s->phase.partition == TR_BY_SHARDS;
+/* Segment of a step; n_segments behind the last one. */
+static int segment_of(const tr_program *p, int step) {
+    return step == p->n_steps ? p->n_segments : p->steps[step].segment;
 }
 
-/* Step i reads or writes the buffer. */
-static bool touches(const tr_step *s, int buffer) {
-    bool yes = s->y == buffer || s->dy == buffer;
-    for (int i = 0; i < TR_MAX_INPUTS; i++) yes |= s->x[i] == buffer || s->dx[i] == buffer;
-    for (int i = 0; i < TR_N_AUX; i++) yes |= s->aux[i] == buffer;
-    return yes;
+/* The arena that a buffer is in, or -1. */
+static int arena_of(const tr_buffer *b) {
+    if (b->state || b->external || b->last < 0) return -1;
+    return b->local ? 0 : b->kind == TR_SAMPLE_BUFFER || b->kind == TR_BATCH_BUFFER ? 1 : 2;
 }
 
-static void check_program(const tr_program *p, bool training) {
-    int *segment = tr_alloc((size_t)p->n_steps + 1, sizeof *segment, NULL);
-    bool backward = false;
-    int updates[16] = {0};
-    for (int i = 1; i < p->n_steps; i++) segment[i] = segment[i - 1] + p->steps[i].barrier;
-    segment[p->n_steps] = segment[p->n_steps - 1] + 1;
-    for (int i = 0; i < p->n_steps; i++) {
-        const tr_step *s = &p->steps[i];
-        ck_assert(training || !s->backward);
-        ck_assert(s->backward || !backward);
-        backward = s->backward;
-        if (s->update) {
-            /* Once, when all that needs the parameters is done. */
-            ck_assert_int_eq(updates[s->node->id]++, 0);
-            for (int j = i + 1; j < p->n_steps; j++) ck_assert_ptr_ne(p->steps[j].node, s->node);
-            /* Gradients that others summed: never without a wait behind them. */
-            if (p->plans[s->node->id].grad_size)
-                for (int j = i; !p->steps[j].barrier; j--) ck_assert(p->steps[j].update);
-        }
-        for (int j = 0; j < i && segment[j] <= segment[i]; j++) {
-            /* In one segment: samples follow samples; what each does for itself comes first; work
-             * on blocks is alone behind that, but for the update of the same blocks, and those
-             * behind it. */
-            const tr_step *before = &p->steps[j];
-            if (segment[j] != segment[i]) continue;
-            bool updated = before->phase.partition == TR_BY_BLOCKS && before->node &&
-                           p->plans[before->node->id].update_blocks == before->phase.n_blocks;
-            ck_assert(before->phase.partition == TR_PER_THREAD ||
-                      (by_samples(before) && by_samples(s)) ||
-                      (s->update && (before->update || updated)));
-        }
-        /* A wait stands only where it must. */
-        if (s->barrier) ck_assert(!by_samples(s) || !by_samples(s - 1));
-    }
-    for (int i = 0; i < p->graph->n_nodes; i++)
-        ck_assert_int_eq(updates[i], training && p->graph->nodes[i].n_params > 0);
+static int64_t bytes_of(const tr_program *p, const tr_buffer *b) {
+    return b->local                      ? b->bytes
+           : b->kind == TR_SAMPLE_BUFFER ? b->bytes * p->options.batch
+           : b->kind == TR_SUM           ? b->bytes * p->options.n_slots
+                                         : b->bytes;
+}
+
+static void check_buffers(const tr_program *p) {
+    const int64_t arenas[] = {p->local_bytes, p->batch_bytes, p->thread_bytes};
     for (int b = 0; b < p->n_buffers; b++) {
         const tr_buffer *buffer = &p->buffers[b];
         int first = INT32_MAX, last = -1;
-        bool local = true;
+        bool local = buffer->kind == TR_SAMPLE_BUFFER && !buffer->external;
         for (int i = 0; i < p->n_steps; i++) {
-            if (!touches(&p->steps[i], b)) continue;
-            first = (int)tr_min(first, i);
-            last = i;
+            for (int j = 0; j < p->steps[i].n_accesses; j++) {
+                const tr_access *a = &p->accesses[p->steps[i].first_access + j];
+                if (a->buffer != b) continue;
+                first = (int)tr_min(first, i);
+                last = i;
+                local &= a->owner == TR_OWNER_SAMPLES;
+            }
         }
-        if (b == p->output || b == p->input_gradient) last = p->n_steps;
         if (last < 0) continue;
-        ck_assert_int_eq(buffer->first, tr_min(first, last));
+        bool kept = b == p->output || b == p->input_gradient;
+        for (int q = 0; p->options.keep_gradients && q < p->n_parameters; q++)
+            kept |= b == p->parameters[q].gradient;
+        if (kept) last = p->n_steps;
+        ck_assert_int_eq(buffer->first, first);
         ck_assert_int_eq(buffer->last, last);
-        if (b == p->external) continue;
-        if (last < p->n_steps && segment[first] == segment[last]) {
-            for (int i = first; i <= last; i++) local &= by_samples(&p->steps[i]);
-        } else {
-            local = false;
-        }
-        ck_assert_int_eq(buffer->local, local);
+        ck_assert_int_eq(buffer->local, local && segment_of(p, first) == segment_of(p, last));
+        if (arena_of(buffer) < 0) continue;
         ck_assert_int_eq(buffer->offset % TR_ALIGN, 0);
-        ck_assert_int_le(buffer->offset + buffer->bytes, local ? p->local_bytes : p->batch_bytes);
-        /* Nobody else is in its place while it lives; other threads may be anywhere in a segment.
+        ck_assert_int_le(buffer->offset + bytes_of(p, buffer), arenas[arena_of(buffer)]);
+        /* Nothing else is in its place while it lives; other threads may be anywhere in a segment.
          */
         for (int o = 0; o < b; o++) {
             const tr_buffer *other = &p->buffers[o];
-            if (o == p->external || other->last < 0 || other->local != local) continue;
-            bool apart = local ? other->last < first || last < other->first
-                               : segment[other->last] < segment[first] ||
-                                     segment[last] < segment[other->first];
-            bool clear = buffer->offset + buffer->bytes <= other->offset ||
-                         other->offset + other->bytes <= buffer->offset;
+            if (arena_of(other) != arena_of(buffer)) continue;
+            bool apart = buffer->local ? other->last < first || last < other->first
+                                       : segment_of(p, other->last) < segment_of(p, first) ||
+                                             segment_of(p, last) < segment_of(p, other->first);
+            bool clear = buffer->offset + bytes_of(p, buffer) <= other->offset ||
+                         other->offset + bytes_of(p, other) <= buffer->offset;
             if (!apart && !clear) ck_abort_msg("buffers %d and %d overlap", o, b);
         }
     }
-    tr_free(segment);
+}
+
+static void check_program(const tr_program *p) {
+    int updates[64] = {0}, order = 0;
+    char *conflict = tr_program_conflict(p);
+    ck_assert_msg(conflict == NULL, "%s", conflict);
+    for (int i = 0; i < p->n_steps; i++) {
+        const tr_step *s = &p->steps[i];
+        int now = s->partition == TR_PER_THREAD ? 0 : s->partition == TR_BY_BLOCKS ? 1 : 2;
+        ck_assert(p->options.gradients || !s->backward);
+        ck_assert(i >= p->segments[s->segment] && i < p->segments[s->segment + 1]);
+        if (i > p->segments[s->segment]) ck_assert_int_ge(now, order);
+        order = now;
+        if (s->kind == TR_STEP_UPDATE) updates[s->parameter]++;
+    }
+    int n_parameters = 0;
+    for (int r = 0; p->options.gradients && r < p->graph->n_rows; r++)
+        n_parameters += tr_row_state(&p->graph->rows[r])->kind == TR_PARAMETER;
+    ck_assert_int_eq(p->n_parameters, n_parameters);
+    for (int i = 0; i < p->n_parameters; i++) ck_assert_int_eq(updates[i], 1);
+    check_buffers(p);
+}
+
+static tr_program *program_of(const tr_graph *graph, const tr_program_options *options) {
+    tr_program *p;
+    tr_error err = {0};
+    ck_assert_msg(tr_program_create(graph, options, &p, &err) == TR_OK, "%s", err.text);
+    return p;
 }
 
 START_TEST(programs) {
     static const int batches[] = {1, 4, 16, 17, 128};
     tr_graph *graph = graph_of(networks[_i], image, 10);
     for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
-        for (unsigned flags = 0; flags < 8; flags++) {
-            tr_program *p;
-            tr_error err = {0};
-            bool training = flags & TR_PROGRAM_TRAINS;
-            ck_assert_int_eq(tr_program_create(graph, batches[b], flags, &p, &err), TR_OK);
-            check_program(p, training);
-            ck_assert_int_eq(p->external >= 0, !(flags & TR_PROGRAM_LOADS));
-            ck_assert_int_eq(p->input_gradient >= 0,
-                             training && (flags & TR_PROGRAM_INPUT_GRADIENT));
-            /* No input gradient of the first layer unless somebody wants it. */
+        for (unsigned flags = 0; flags < 128; flags++) {
+            tr_program_options o = {.batch = batches[b],
+                                    .gradients = flags & 1,
+                                    .training = flags & 1,
+                                    .loads = flags & 2,
+                                    .input_gradient = flags & 4,
+                                    .deferred = flags & 8,
+                                    .keep_gradients = flags & 8 && flags & 16,
+                                    .norm = flags & 8 && flags & 32,
+                                    .n_slots = 3,
+                                    .wide = flags & 64 ? 1 : 0};
+            tr_program *p = program_of(graph, &o);
+            check_program(p);
+            ck_assert_int_eq(p->buffers[p->input].external, !o.loads);
+            ck_assert_int_eq(p->input_gradient >= 0, o.gradients && o.input_gradient);
+            /* No input gradient of the first layer unless it is wanted. */
             for (int i = 0; i < p->n_steps; i++) {
                 const tr_step *s = &p->steps[i];
-                if (s->node == &graph->nodes[1] && !(flags & TR_PROGRAM_INPUT_GRADIENT))
-                    ck_assert_int_eq(s->dx[0], TR_NO_BUFFER);
+                if (s->node == &graph->nodes[1] && !o.input_gradient)
+                    ck_assert_int_eq(p->bound[s->first_bound + s->n_inputs], TR_NONE);
             }
             tr_program_free(p);
         }
@@ -223,50 +230,51 @@ START_TEST(programs) {
 }
 END_TEST
 
-/* LeNet in a large batch waits for nobody before the update; in a small one, around linear layers,
- * too. */
-/* The update of a layer behind another's, which was by rows, waits for nobody. */
-START_TEST(updates_in_a_row) {
-    tr_graph *graph =
-        graph_of("a = flatten\nb = linear out_features=64\nc = relu\nd = linear out_features=10\n",
-                 image, 10);
-    tr_program *p;
-    ck_assert_int_eq(tr_program_create(graph, 4, TR_PROGRAM_TRAINS, &p, NULL), TR_OK);
-    const tr_step *last = &p->steps[p->n_steps - 1];
-    ck_assert(last->update && strcmp(last->node->name, "d") == 0 && !last->barrier);
-    ck_assert(last[-1].update && strcmp(last[-1].node->name, "b") == 0 && !last[-1].barrier);
-    tr_program_free(p);
+/* A planted error of each sort is found. */
+START_TEST(conflicts_are_found) {
+    tr_graph *graph = graph_of(lenet_layers, image, 10);
+    const tr_program_options o = {.batch = 4, .gradients = true, .training = true, .n_slots = 3};
+    int found = 0;
+    tr_program *good = program_of(graph, &o);
+    for (int s = 1; s < good->n_segments; s++) {
+        /* Without one of the barriers. */
+        tr_program *p = program_of(graph, &o);
+        for (int i = 0; i < p->n_steps; i++) p->steps[i].segment -= p->steps[i].segment >= s;
+        char *conflict = tr_program_conflict(p);
+        found += conflict != NULL;
+        tr_free(conflict);
+        tr_program_free(p);
+    }
+    ck_assert_int_eq(found, tr_program_barriers(good)); /* each of them is needed */
+    ck_assert_int_gt(found, 3);
+    tr_program_free(good);
     tr_graph_free(graph);
 }
 END_TEST
 
-START_TEST(lenet_barriers) {
-    tr_graph *graph = graph_of(lenet_layers, image, 10);
-    static const struct {
-        int batch;
-        unsigned flags;
-        int barriers;
-    } cases[] = {{128, TR_PROGRAM_TRAINS, 1},
-                 {128, TR_PROGRAM_TRAINS | TR_PROGRAM_LOADS, 1},
-                 {4, 0, 0},
-                 {256, 0, 0}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        tr_program *p;
-        int barriers = 0;
-        ck_assert_int_eq(tr_program_create(graph, cases[i].batch, cases[i].flags, &p, NULL), TR_OK);
-        for (int s = 0; s < p->n_steps; s++) barriers += p->steps[s].barrier;
-        ck_assert_int_eq(barriers, cases[i].barriers);
-        tr_program_free(p);
-    }
-    tr_program *p;
-    ck_assert_int_eq(tr_program_create(graph, 4, TR_PROGRAM_TRAINS, &p, NULL), TR_OK);
-    for (int s = 1; s < p->n_steps; s++) {
-        const tr_node *node = p->steps[s].node, *before = p->steps[s - 1].node;
-        if (!p->steps[s].barrier) continue;
-        ck_assert(strncmp(node->name, "fc", 2) == 0 || strncmp(before->name, "fc", 2) == 0);
-    }
+/* ---- the number of barriers ---- */
+
+static int barriers_of(const char *lines, int batch, bool training) {
+    tr_graph *graph = graph_of(lines, image, 10);
+    tr_program *p = program_of(graph, &(tr_program_options){.batch = batch,
+                                                            .gradients = training,
+                                                            .training = training,
+                                                            .loads = true,
+                                                            .n_slots = 3});
+    int n = tr_program_barriers(p);
     tr_program_free(p);
     tr_graph_free(graph);
+    return n;
+}
+
+/* LeNet in a large batch has one, before the update; in a small one, two for each linear layer that
+ * is split-K each way. Evaluation has none. */
+START_TEST(lenet_barriers) {
+    ck_assert_int_eq(barriers_of(lenet_layers, 128, true), 1);
+    ck_assert_int_eq(barriers_of(lenet_layers, 17, true), 1);
+    ck_assert_int_eq(barriers_of(lenet_layers, 4, true), 8);
+    ck_assert_int_eq(barriers_of(lenet_layers, 4, false), 0);
+    ck_assert_int_eq(barriers_of(lenet_layers, 256, false), 0);
 }
 END_TEST
 
@@ -278,7 +286,7 @@ static Suite *program_suite(void) {
     tcase_add_test(all, planner_random);
     tcase_add_test(all, planner_without_memory);
     tcase_add_loop_test(all, programs, 0, N_NETWORKS);
-    tcase_add_test(all, updates_in_a_row);
+    tcase_add_test(all, conflicts_are_found);
     tcase_add_test(all, lenet_barriers);
     suite_add_tcase(suite, all);
     return suite;

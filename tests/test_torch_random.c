@@ -56,19 +56,16 @@ START_TEST(first_weights) {
         const tr_reference_case *c = &file->cases[i];
         tr_graph *graph = network(c);
         tr_graph_init(graph, TR_TORCH, seed_of(c));
-        for (int j = 0; j < graph->n_nodes; j++) {
-            for (int p = 0; p < graph->nodes[j].n_params; p++) {
-                char name[TR_NAME + 16];
-                const tr_reference_tensor *want =
-                    tr_reference_get(c, tr_param_name(&graph->nodes[j], p, name));
-                float got[256];
-                ck_assert_uint_eq(want->n, (size_t)tr_param_count(&graph->nodes[j].param[p]));
-                tr_param_get(&graph->nodes[j], p, got);
-                for (size_t e = 0; e < want->n; e++, compared++) {
-                    if (got[e] != (float)want->v[e])
-                        ck_abort_msg("%s: %s: element %zu is %.9g, PyTorch has %.9g", c->name, name,
-                                     e, (double)got[e], want->v[e]);
-                }
+        for (int j = 0; j < graph->n_rows; j++) {
+            const tr_row *row = &graph->rows[j];
+            const tr_reference_tensor *want = tr_reference_get(c, row->name);
+            float got[256];
+            ck_assert_uint_eq(want->n, (size_t)row->count);
+            tr_row_get(row, 0, row->count, got);
+            for (size_t e = 0; e < want->n; e++, compared++) {
+                if (got[e] != (float)want->v[e])
+                    ck_abort_msg("%s: %s: element %zu is %.9g, PyTorch has %.9g", c->name,
+                                 row->name, e, (double)got[e], want->v[e]);
             }
         }
         tr_graph_free(graph);

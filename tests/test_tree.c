@@ -51,19 +51,24 @@ static void check_tree(const int64_t *partition, int threads) {
         }
     }
     tr_tree_remaining rest = {.adds = adds};
-    tr_tree_finish(partition, threads, &rest);
+    static tr_tree_stack stacks[MOST_THREADS];
+    for (int t = 0; t < threads; t++) {
+        stacks[t] = (tr_tree_stack){0};
+        for (int64_t s = partition[t]; s < partition[t + 1]; s++) tr_tree_push(&stacks[t], s);
+    }
+    tr_tree_join(stacks, threads, true, &rest);
+    ck_assert_int_eq(rest.open.n, 1);
     ck_assert_int_le(rest.n_temporaries, tr_tree_most_slots(n));
     ck_assert_int_le(rest.n_adds, threads * TR_TREE_SLOTS);
     for (int i = 0; i <= rest.n_adds; i++) {
-        const tr_tree_add last = {0, rest.total, rest.total};
+        const tr_tree_add last = {0, rest.term[0], rest.term[0]};
         const tr_tree_add *add = i < rest.n_adds ? &adds[i] : &last;
         uint64_t terms[2];
         for (int k = 0; k < 2; k++) {
             tr_tree_term x = k ? add->right : add->left;
-            if (x.thread == TR_TREE_TEMPORARY && x.slot >= rest.n_temporaries)
+            if (x.stack == TR_TREE_TEMPORARY && x.slot >= rest.n_temporaries)
                 ck_abort_msg("temporary %d of %d", x.slot, rest.n_temporaries);
-            terms[k] =
-                x.thread == TR_TREE_TEMPORARY ? temporaries[x.slot] : slots[x.thread][x.slot];
+            terms[k] = x.stack == TR_TREE_TEMPORARY ? temporaries[x.slot] : slots[x.stack][x.slot];
         }
         if (i < rest.n_adds) {
             if (add->to >= rest.n_temporaries) ck_abort_msg("temporary %d", add->to);

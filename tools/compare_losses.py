@@ -21,10 +21,16 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tutorial import Net, read_images
+from compare_pytorch import RECORD, Net, read_images
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EPOCHS, LOG_EVERY = 2, 2000
+
+
+def read_tests(folder):
+    raw = bytearray(pathlib.Path(folder, "test_batch.bin").read_bytes())
+    records = torch.frombuffer(raw, dtype=torch.uint8).reshape(-1, RECORD)
+    return (records[:, 1:].reshape(-1, 3, 32, 32).float() / 255 - 0.5) / 0.5, records[:, 0].long()
 
 
 def accuracy(net, images, labels):
@@ -37,7 +43,7 @@ def accuracy(net, images, labels):
 def train_pytorch(seed, folder):
     """Yields what trainer writes to metrics.jsonl: a loss every LOG_EVERY steps, an accuracy."""
     torch.set_num_threads(1)  # the fastest for batches of 4
-    images, tests = TensorDataset(*read_images(folder)), read_images(folder, ["test_batch.bin"])
+    images, tests = TensorDataset(*read_images(folder)), read_tests(folder)
     torch.manual_seed(seed)
     net, loss_of = Net(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)

@@ -36,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from tutorial import Net, read_images
+from compare_pytorch import Net, read_images
 
 HEADER = "# Made by tools/torch_reference.py, which explains the format. Do not edit.\n"
 

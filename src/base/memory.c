@@ -105,3 +105,17 @@ char *tr_strdup(const char *text, tr_error *err) {
     if (copy) memcpy(copy, text, bytes);
     return copy;
 }
+
+void *tr_grow(void *list, int n, size_t size, tr_error *err) {
+    void *old, *moved;
+    memcpy(&old, list, sizeof old); /* a pointer to whatever the list is of */
+    if (n == 0 || (n & (n - 1)) == 0) {
+        moved = tr_alloc(n ? 2 * (size_t)n : 1, size, err);
+        if (moved == NULL) return NULL;
+        if (n) memcpy(moved, old, (size_t)n * size);
+        tr_free(old);
+        memcpy(list, &moved, sizeof moved);
+        old = moved;
+    }
+    return (char *)old + (size_t)n * size;
+}

@@ -12,13 +12,12 @@
 /* ---- the network's tensors by name (tensors.c) ---- */
 
 typedef struct tr_named { /* a parameter or a buffer */
-    char *name;           /* PyTorch's: "conv1.weight" */
+    const char *name;     /* PyTorch's: "conv1.weight" */
     bool buffer;
     int n_dims;
     const int64_t *dim;
     int64_t n; /* elements */
-    tr_node *node;
-    int param; /* of the node */
+    const tr_row *row;
 } tr_named;
 typedef struct tr_named_list {
     int n;

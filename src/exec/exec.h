@@ -16,9 +16,13 @@
 typedef struct tr_exec tr_exec;
 
 typedef struct tr_exec_options {
-    int batch;     /* samples in a step at most */
-    bool training; /* false: forward and loss only */
-    int shard;     /* samples in a shard; 0: the batch over 64, rounded up */
+    int batch;      /* samples of a pass at most */
+    int effective;  /* samples between two updates at most, a multiple of `shard` in each pass but
+                     * the last; 0: those of one pass */
+    bool training;  /* false: forward and loss only */
+    bool eval_mode; /* training, too, but layers are in the mode of evaluation */
+    int shard;      /* samples in a shard; 0: tr_exec_shard(effective) */
+    int64_t wide; /* parameters of more elements have gradients by elements; 0: the usual number */
     const tr_kernels *kernels;
     const tr_optimizer *optimizer; /* training; NULL: gradients are made, parameters stay */
     const void *optimizer_args;
@@ -26,7 +30,18 @@ typedef struct tr_exec_options {
     bool profile;        /* measure every phase (tr_exec_profile); costs about 50 ns a phase */
     bool keep_gradients; /* copies of all gradients (tr_exec_gradient) */
     bool input_gradient; /* make that of the network's input, too (tr_exec_input_gradient) */
+    double clip_norm;    /* gradients are scaled so that all together have this norm at most; 0: no
+                          * (torch.nn.utils.clip_grad_norm_) */
+    double clip_value;   /* then each element is cut to [-it, it]; 0: no (clip_grad_value_) */
+    bool part;           /* this executor sees a part of the effective batch only: nothing is ever
+                          * completed or updated but by tr_exec_join */
+    const int64_t *partition; /* tests: [threads + 1] a full pass's shards, for good; else NULL */
+    bool poison;              /* tests: buffers are filled with NaN after their last declared use */
 } tr_exec_options;
+
+/* Samples in a shard where the configuration does not say: the effective batch over 64, rounded
+ * up. */
+int tr_exec_shard(int64_t effective);
 
 /* In two steps, so that what it will hold can be asked (tr_exec_account) before it is allocated.
  * tr_exec_plan: for a team of so many threads. tr_exec_allocate: on thread 0 of that team, when the
@@ -44,7 +59,11 @@ int tr_exec_create(tr_graph *graph, const tr_exec_options *options, tr_team *tea
 void tr_exec_free(tr_exec *exec);
 
 typedef struct tr_input {
-    int n;                 /* 1 .. batch */
+    int n;                /* 1 .. batch */
+    int64_t first, count; /* of the effective batch: place of sample 0, samples of it; count 0:
+                           * these are all. The update follows the pass with the last of them. */
+    uint64_t seed;        /* with epoch: of what layers draw (dropout) */
+    int64_t epoch;
     const int32_t *labels; /* [n] */
     /* Without options.loads: [n] samples, `stride` elements apart, TR_LANES of slack behind each.
      */
@@ -73,15 +92,20 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
 double tr_exec_load_seconds(const tr_exec *exec);
 
 /* How it partitions a batch. */
-typedef struct tr_exec_cut {
+typedef struct tr_exec_partition {
     int chunk;           /* samples that go through a thread at a time */
     int shard, n_shards; /* samples in a shard, shards in a full batch */
     int n_barriers;      /* barriers in a step */
-} tr_exec_cut;
-void tr_exec_get_cut(const tr_exec *exec, tr_exec_cut *out);
+} tr_exec_partition;
+void tr_exec_get_partition(const tr_exec *exec, tr_exec_partition *out);
 
-/* The gradient of a parameter in PyTorch's order after a step (keep_gradients). */
-void tr_exec_gradient(const tr_exec *exec, const tr_node *node, int param, tr_real *out);
+/* The gradient of a parameter, laid out as the row's own memory (tr_row_read), after a step
+ * (keep_gradients); NULL: it has none. */
+const tr_real *tr_exec_gradient(const tr_exec *exec, const tr_row *row);
+/* The gradients of n executors (option `part`), each of which ran one pass over its part of one
+ * effective batch, in the order of the parts, which begin at whole leaves of all sums: completed,
+ * as one executor would have. Kept in those of the first. */
+int tr_exec_join(tr_exec *const *execs, int n, tr_error *err);
 /* After a step, for its sample i, [h][w][c] in the internal layout: the logits; the gradient of the
  * input. */
 const tr_real *tr_exec_output(const tr_exec *exec, int i);
@@ -96,7 +120,14 @@ typedef struct tr_profile_row {
     double seconds;           /* mean over the threads that took part */
 } tr_profile_row;
 /* Rows in program order, then the weight gradients that are made in updates, then "barrier", which
- * is what the others leave of the wall clock. Returns their number, at most max. */
+ * is what the others leave of the wall clock. Returns their number, at most max;
+ * tr_exec_n_profile_rows says how many there are. */
+int tr_exec_n_profile_rows(const tr_exec *exec);
 int tr_exec_profile(const tr_exec *exec, tr_profile_row *rows, int max);
+
+/* Tests: one step on one thread, each of whose phases is run again with each declared input
+ * poisoned, whereupon a declared output must change; nothing else may ever change. NULL, or
+ * (tr_free) what is declared wrong. */
+char *tr_exec_check(tr_exec *exec, tr_team *team, const tr_input *input);
 
 #endif

@@ -1,8 +1,8 @@
-/* What an executor holds: counted, allocated, and touched by the threads that will use it.
+/* What an executor holds: counted, allocated, and touched by the threads that use it.
  *
- * What is counted and what is allocated come from one list. Nothing is touched twice by different
- * owners on purpose: of each arena a thread touches what the first step will give it, so that the
- * pages are on its NUMA node. All of it is resident before the first step.
+ * What is counted and what is allocated come from one list. Of each arena a thread touches what the
+ * first step will give it, so that the pages are on its NUMA node. All of it is resident before the
+ * first step.
  */
 #include <string.h>
 
@@ -13,35 +13,48 @@ typedef struct piece {
     int64_t count, size;
     tr_memory_kind kind;
 } piece;
-enum { MOST_PIECES = 5 + TR_MAX_STATE };
+enum { MOST_PIECES = 8 + TR_MAX_STATE };
 
 /* What all threads share. */
 static int shared_pieces(tr_exec *exec, piece out[MOST_PIECES]) {
     const tr_program *p = exec->program;
-    const int64_t real = sizeof(tr_real), elements = exec->graph->n_elements;
     int n = 0, batch = exec->options.batch;
-    out[n++] = (piece){&exec->batch, p->batch_bytes, batch, TR_MEMORY_BATCH};
-    out[n++] = (piece){&exec->shared, p->shared_elements + TR_LANES, real, TR_MEMORY_BATCH};
+    out[n++] = (piece){&exec->batch, p->batch_bytes, 1, TR_MEMORY_BATCH};
     out[n++] = (piece){&exec->loss, batch, sizeof *exec->loss, TR_MEMORY_BATCH};
     out[n++] = (piece){&exec->best, batch, sizeof *exec->best, TR_MEMORY_BATCH};
-    for (int i = 0; i < exec->n_state; i++)
-        out[n++] = (piece){&exec->state[i], elements, real, TR_MEMORY_OPTIMIZER};
-    if (exec->options.keep_gradients)
-        out[n++] = (piece){&exec->gradients, elements, real, TR_MEMORY_OPTIMIZER};
+    for (int i = 0; i < exec->n_optimizer; i++)
+        out[n++] =
+            (piece){&exec->state[i], exec->graph->n_elements, sizeof(tr_real), TR_MEMORY_OPTIMIZER};
     return n;
+}
+
+/* Between passes. */
+static piece carry_piece(tr_exec *exec, int parameter) {
+    int sum = exec->program->parameters[parameter].sum;
+    int64_t bytes = sum == TR_NONE ? 0 : exec->program->buffers[sum].bytes;
+    return (piece){&exec->carry[parameter].slots, bytes, exec->carry_slots, TR_MEMORY_OPTIMIZER};
+}
+
+/* The most own resources that a node has. */
+static int64_t most_own(const tr_program *p) {
+    int64_t most = 1;
+    for (int i = 0; i < p->graph->n_nodes; i++) most = tr_max(most, p->plans[i].n_resources);
+    return most;
 }
 
 /* A thread's own. */
 static int worker_pieces(const tr_exec *exec, tr_worker *w, piece out[MOST_PIECES]) {
     const tr_program *p = exec->program;
-    const int64_t real = sizeof(tr_real);
     const tr_memory_kind kind = TR_MEMORY_THREADS;
     int n = 0;
     out[n++] = (piece){&w->local, p->local_bytes, exec->chunk, kind};
-    out[n++] = (piece){&w->per_thread, p->per_thread_elements + TR_LANES, real, kind};
-    out[n++] = (piece){&w->scratch, p->scratch_elements + TR_LANES, real, kind};
-    out[n++] = (piece){&w->grads, p->grad_elements * exec->n_slots + TR_LANES, real, kind};
-    out[n++] = (piece){&w->tiles, exec->tile * (1 + exec->n_temporaries), real, kind};
+    out[n++] = (piece){&w->arena, p->thread_bytes, 1, kind};
+    out[n++] =
+        (piece){&w->scratch, p->scratch_bytes + TR_LANES * (int64_t)sizeof(tr_real), 1, kind};
+    out[n++] = (piece){&w->totals, p->total_bytes, 1, kind};
+    out[n++] = (piece){&w->tiles, exec->tile_bytes, exec->n_temporaries + 1, kind};
+    out[n++] = (piece){&w->bindings, p->n_bound, sizeof *w->bindings, kind};
+    out[n++] = (piece){&w->total, most_own(p), sizeof *w->total, kind};
     out[n++] = (piece){&w->ns, tr_n_entries(exec), sizeof *w->ns, kind};
     return n;
 }
@@ -54,6 +67,10 @@ static void count_pieces(const piece *pieces, int n, tr_account *account) {
 void tr_exec_account(const tr_exec *exec, tr_account *account) {
     piece pieces[MOST_PIECES];
     count_pieces(pieces, shared_pieces((tr_exec *)exec, pieces), account);
+    for (int i = 0; exec->carry && i < exec->program->n_parameters; i++) {
+        pieces[0] = carry_piece((tr_exec *)exec, i);
+        count_pieces(pieces, 1, account);
+    }
     for (int i = 0; i < exec->n_threads; i++)
         count_pieces(pieces, worker_pieces(exec, &exec->workers[i], pieces), account);
 }
@@ -67,40 +84,48 @@ static int allocate_pieces(const piece *pieces, int n, tr_error *err) {
     return TR_OK;
 }
 
+/* ---- bindings ---- */
+
+static tr_binding binding_of(const tr_exec *exec, const tr_worker *w, int buffer) {
+    const tr_buffer *b = buffer == TR_NONE ? NULL : &exec->program->buffers[buffer];
+    if (b == NULL || b->external) return (tr_binding){0};
+    if (b->local) return (tr_binding){w->local + b->offset * exec->chunk, b->bytes, true};
+    if (b->kind == TR_THREAD_BUFFER || b->kind == TR_SUM)
+        return (tr_binding){w->arena + b->offset, 0, false};
+    return (tr_binding){exec->batch + b->offset, b->kind == TR_SAMPLE_BUFFER ? b->bytes : 0, false};
+}
+
+/* ---- touching ---- */
+
 /* Of memory laid out as the parameters: the blocks that this thread updates. */
 static void touch_blocks(const tr_exec *exec, int thread, tr_real *memory) {
-    const tr_graph *g = exec->graph;
-    for (int i = 0; memory && i < g->n_nodes; i++) {
-        int n_blocks = exec->program->plans[i].update_blocks;
-        if (n_blocks == 0) n_blocks = exec->n_threads;
-        for (int p = 0; p < g->nodes[i].n_params; p++) {
-            const tr_param *param = &g->nodes[i].param[p];
-            int64_t b0 = tr_part(n_blocks, thread, exec->n_threads),
-                    b1 = tr_part(n_blocks, thread + 1, exec->n_threads);
-            int64_t e0 = tr_min(param->size, tr_part(param->n_blocks, b0, n_blocks) * param->block),
-                    e1 = tr_min(param->size, tr_part(param->n_blocks, b1, n_blocks) * param->block);
-            tr_touch(memory + (param->value - g->parameters) + e0,
-                     (e1 - e0) * (int64_t)sizeof *memory);
-        }
+    const tr_program *p = exec->program;
+    for (int i = 0; memory && i < p->n_parameters; i++) {
+        const tr_state *s = tr_row_state(&exec->graph->rows[p->parameters[i].row]);
+        int64_t n = s->n_blocks, first = tr_part(n, thread, exec->n_threads) * s->block,
+                end = tr_part(n, thread + 1, exec->n_threads) * s->block;
+        int64_t e0 = tr_min(s->size, first), e1 = tr_min(s->size, end);
+        tr_touch(memory + ((tr_real *)s->value - exec->graph->parameters) + e0,
+                 (e1 - e0) * (int64_t)sizeof *memory);
     }
 }
 
-/* An equal part of it. */
-static void touch_part(const tr_exec *exec, int thread, void *memory, int64_t bytes) {
-    int64_t first = tr_part(bytes, thread, exec->n_threads);
-    tr_touch((char *)memory + first, tr_part(bytes, thread + 1, exec->n_threads) - first);
-}
-
-/* Of the batch's arena: the samples that this thread starts with. */
-static void touch_samples(const tr_exec *exec, int thread) {
+/* Of the batch's arena: the samples that this thread starts with, and a part of what belongs to
+ * all. */
+static void touch_batch(const tr_exec *exec, int thread) {
     const tr_program *p = exec->program;
     int64_t n0 = tr_min(exec->options.batch, exec->partition[thread] * exec->shard),
             n1 = tr_min(exec->options.batch, exec->partition[thread + 1] * exec->shard);
     for (int i = 0; i < p->n_buffers; i++) {
         const tr_buffer *b = &p->buffers[i];
-        if (b->local || b->last < 0 || i == p->external) continue;
-        tr_touch(exec->batch + b->offset * exec->options.batch + n0 * b->bytes,
-                 (n1 - n0) * b->bytes);
+        if (b->local || b->last < 0 || b->external || b->state) continue;
+        if (b->kind == TR_SAMPLE_BUFFER) {
+            tr_touch(exec->batch + b->offset + n0 * b->bytes, (n1 - n0) * b->bytes);
+        } else if (b->kind == TR_BATCH_BUFFER) {
+            int64_t first = tr_part(b->bytes, thread, exec->n_threads);
+            tr_touch(exec->batch + b->offset + first,
+                     tr_part(b->bytes, thread + 1, exec->n_threads) - first);
+        }
     }
 }
 
@@ -112,6 +137,7 @@ typedef struct allocating {
 static void allocate_worker(int thread, void *arg) {
     allocating *a = arg;
     tr_exec *exec = a->exec;
+    const tr_program *p = exec->program;
     tr_worker *w = &exec->workers[thread];
     piece pieces[MOST_PIECES];
     int n = worker_pieces(exec, w, pieces);
@@ -121,18 +147,22 @@ static void allocate_worker(int thread, void *arg) {
         memcpy(&memory, pieces[i].at, sizeof memory);
         tr_touch(memory, pieces[i].count * pieces[i].size);
     }
-    touch_samples(exec, thread);
-    touch_part(exec, thread, exec->shared,
-               (exec->program->shared_elements + TR_LANES) * (int64_t)sizeof(tr_real));
+    for (int i = 0; w->code == TR_OK && i < p->n_bound; i++)
+        w->bindings[i] = binding_of(exec, w, p->bound[i]);
+    touch_batch(exec, thread);
     touch_blocks(exec, thread, exec->graph->parameters);
-    for (int i = 0; i < exec->n_state; i++) touch_blocks(exec, thread, exec->state[i]);
-    touch_blocks(exec, thread, exec->gradients);
+    for (int i = 0; i < exec->n_optimizer; i++) touch_blocks(exec, thread, exec->state[i]);
 }
 
 int tr_exec_allocate(tr_exec *exec, tr_team *team, tr_error *err) {
     piece pieces[MOST_PIECES];
     allocating a = {exec, NULL};
     int code = allocate_pieces(pieces, shared_pieces(exec, pieces), err);
+    for (int i = 0; code == TR_OK && exec->carry && i < exec->program->n_parameters; i++) {
+        pieces[0] = carry_piece(exec, i);
+        code = allocate_pieces(pieces, 1, err);
+        if (code == TR_OK) tr_touch(exec->carry[i].slots, pieces[0].count * pieces[0].size);
+    }
     if (code) return code;
     a.errors = tr_alloc((size_t)exec->n_threads, sizeof *a.errors, err);
     if (a.errors == NULL) return TR_ENOMEM;

@@ -1,251 +1,320 @@
-/* One thread's part of a step: its pass through the program. */
+/* One thread's part of a pass: the segments of the program, one after the other. */
+#include <math.h>
 #include <string.h>
 
 #include "exec/run.h"
 
-typedef struct pass { /* one thread, one step */
-    tr_exec *exec;
-    tr_worker *me;
-    int thread;
-    int64_t shard0, shard1; /* its shards */
-    int chunk0;             /* first sample of the current chunk */
-    tr_tree_stack done;     /* gradient sums of the chunks before it */
-    uint64_t mark;          /* profile: when the time of the next entry begins */
-} pass;
-
-/* Charge the time since the last call to an entry of the profile. */
-static void charge(pass *t, int entry) {
+void tr_charge(tr_run *t, int entry) {
     if (!t->exec->options.profile) return;
     uint64_t now = tr_now_ns();
     t->me->ns[entry] += now - t->mark;
     t->mark = now;
 }
 
-/* Leave out the time since the last call: barriers are what remains of the wall clock. */
-static void skip(pass *t) {
+/* Leave out the time since the last call: barriers are what is left of the wall clock. */
+static void skip(tr_run *t) {
     if (t->exec->options.profile) t->mark = tr_now_ns();
 }
 
-static char *sample(const pass *t, int buffer, int n0) {
+tr_work tr_work_of(const tr_run *t, const tr_step *step) {
     const tr_exec *exec = t->exec;
-    const tr_buffer *b = &exec->program->buffers[buffer];
-    if (b->local) return t->me->local + b->offset * exec->chunk + (n0 - t->chunk0) * b->bytes;
-    return exec->batch + b->offset * exec->options.batch + n0 * b->bytes;
+    const tr_binding *bound = t->me->bindings + step->first_bound;
+    return (tr_work){.node = step->node,
+                     .kernels = exec->options.kernels,
+                     .record = &exec->record,
+                     .batch = exec->input->n,
+                     .n_blocks = step->n_blocks,
+                     .x = bound,
+                     .dx = bound + step->n_inputs,
+                     .y = bound + 2 * step->n_inputs,
+                     .dy = bound + 2 * step->n_inputs + 1,
+                     .own = bound + 2 * step->n_inputs + 2,
+                     .scratch = t->me->scratch,
+                     .totals = t->me->total,
+                     .labels = exec->input->labels,
+                     .loss = exec->loss,
+                     .best = exec->best};
 }
 
-static tr_real *value(const pass *t, int buffer, int n0, int64_t *stride) {
-    const tr_exec *exec = t->exec;
-    if (buffer < 0) return NULL;
-    if (buffer == exec->program->external) {
-        *stride = exec->input->stride;
-        return (tr_real *)exec->input->x + n0 * exec->input->stride;
-    }
-    *stride = exec->program->buffers[buffer].bytes / (int64_t)sizeof(tr_real);
-    return (tr_real *)(void *)sample(t, buffer, n0);
+void tr_set_samples(const tr_run *t, tr_work *w, int n0, int n1) {
+    w->first = n0;
+    w->n = n1 - n0;
+    w->origin[0] = n0;
+    w->origin[1] = n0 - t->chunk0;
 }
 
-/* The piece of work of a step for samples n0..n1-1. */
-static tr_work work_of(const pass *t, const tr_step *step, int n0, int n1) {
+/* ---- updates ---- */
+
+/* What the norm of all gradients makes of each. */
+static tr_real clip_factor(const tr_run *t) {
     const tr_exec *exec = t->exec;
-    tr_work w;
-    w.node = step->node;
-    w.kernels = exec->options.kernels;
-    w.first = n0;
-    w.n = n1 - n0;
-    w.batch = exec->input->n;
-    w.block = 0;
-    w.n_blocks = step->phase.n_blocks;
-    int n_inputs = step->node ? step->node->n_inputs : 2;
-    for (int i = 0; i < n_inputs; i++) {
-        w.x[i] = value(t, step->x[i], n0, &w.xs[i]);
-        w.dx[i] = value(t, step->dx[i], n0, &w.xs[i]);
-    }
-    w.ys = 0;
-    w.y = value(t, step->y, n0, &w.ys);
-    w.dy = value(t, step->dy, n0, &w.ys);
-    for (int i = 0; i < TR_N_AUX; i++) {
-        w.aux[i] = NULL;
-        w.aux_step[i] = 0;
-        if (step->aux[i] < 0) continue;
-        w.aux[i] = (unsigned char *)sample(t, step->aux[i], n0);
-        w.aux_step[i] = exec->program->buffers[step->aux[i]].bytes;
-    }
-    w.shared = step->shared < 0 ? NULL : exec->shared + step->shared;
-    w.per_thread = step->per_thread < 0 ? NULL : t->me->per_thread + step->per_thread;
-    w.scratch = t->me->scratch;
-    w.grad = NULL;
-    w.labels = exec->input->labels + n0;
-    w.loss = exec->loss + n0;
-    w.best = exec->best + n0;
-    return w;
+    int buffer = exec->program->norm;
+    if (buffer == TR_NONE) return 1;
+    double norm;
+    memcpy(&norm, t->me->arena + exec->program->buffers[buffer].offset, sizeof norm);
+    double factor = exec->options.clip_norm / (norm + 1e-6);
+    return factor < 1 ? (tr_real)factor : 1; /* NaN stays: a norm that is none shows in the loss */
 }
 
-/* A phase that sums gradients: each shard into the next free slot, then what the tree says. */
-static void run_shards(const pass *t, const tr_step *step, int64_t s0, int64_t s1) {
+static char *kept(const tr_exec *exec, int buffer) {
+    return exec->batch + exec->program->buffers[buffer].offset;
+}
+
+/* The gradient g of a tile, clipped; g itself where nothing is to be done. */
+static const tr_real *clipped(const tr_run *t, int64_t n, const tr_real *g) {
     const tr_exec *exec = t->exec;
+    tr_real factor = clip_factor(t), most = (tr_real)exec->options.clip_value;
+    if (factor == 1 && most == 0) return g;
+    tr_real *to = (tr_real *)(void *)(t->me->tiles + exec->n_temporaries * exec->tile_bytes);
+    for (int64_t i = 0; i < n; i++) {
+        tr_real x = g[i] * factor;
+        if (most > 0) x = x > most ? most : x < -most ? -most : x;
+        to[i] = x;
+    }
+    return to;
+}
+
+static void keep_tile(const tr_exec *exec, const tr_parameter *q, int64_t e0, int64_t e1,
+                      int64_t tile, const tr_real *g) {
+    tr_real *to = (tr_real *)(void *)kept(exec, q->gradient);
+    memcpy(to + e0, g, (size_t)(e1 - e0) * sizeof *g);
+    if (q->norms == TR_NONE) return;
+    double sum = 0;
+    for (int64_t i = 0; i < e1 - e0; i++) sum += (double)g[i] * (double)g[i];
+    ((double *)(void *)kept(exec, q->norms))[tile] = sum;
+}
+
+/* Elements e0 .. e1-1, tile number `tile`, of a parameter. */
+static void update_tile(tr_run *t, int entry, const tr_step *step, tr_work *w, int64_t e0,
+                        int64_t e1, int64_t tile) {
+    tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
-    tr_tree_stack stack = t->done;
-    int64_t size = p->plans[step->node->id].grad_size;
-    tr_real *base = t->me->grads + p->grad_at[step->node->id];
-    for (int64_t s = s0; s < s1; s++) {
-        int n0 = (int)(s * exec->shard);
-        tr_work w = work_of(t, step, n0, (int)tr_min(n0 + exec->shard, exec->input->n));
-        int slot = stack.n;
-        w.grad = base + slot * p->grad_elements;
-        step->phase.run(&w);
-        for (int merges = tr_tree_push(&stack, s); merges > 0; merges--, slot--) {
-            tr_real *to = base + (slot - 1) * p->grad_elements;
-            exec->options.kernels->add(size, to, base + slot * p->grad_elements, to);
-        }
+    const tr_parameter *q = &p->parameters[step->parameter];
+    bool stored = step->kind == TR_STEP_UPDATE && q->gradient != TR_NONE;
+    const tr_real *g = stored ? (const tr_real *)(const void *)kept(exec, q->gradient) + e0
+                              : tr_complete_tile(t, entry, w, step->parameter, e0, e1);
+    if (g == NULL) return; /* put aside */
+    if (step->kind == TR_STEP_GRADIENT) {
+        keep_tile(exec, q, e0, e1, tile, g);
+        return;
     }
-}
-
-static const tr_real *term(const pass *t, tr_tree_term x, int64_t at) {
-    const tr_exec *exec = t->exec;
-    if (x.thread == TR_TREE_TEMPORARY) return t->me->tiles + (1 + x.slot) * exec->tile;
-    return exec->workers[x.thread].grads + x.slot * exec->program->grad_elements + at;
-}
-
-/* The gradient of the elements e0..e1-1 of a parameter over the whole batch. */
-static const tr_real *gradient(pass *t, int entry, const tr_work *w, int param, int64_t e0,
-                               int64_t e1) {
-    const tr_exec *exec = t->exec;
-    const tr_program *p = exec->program;
-    int64_t place = p->plans[w->node->id].grad_at[param];
-    if (place < 0) {
-        charge(t, entry);
-        w->node->op->grad(w, param, e0, e1, t->me->tiles);
-        charge(t, tr_entry_of_grad(exec, w->node->id));
-        return t->me->tiles;
-    }
-    int64_t at = p->grad_at[w->node->id] + place + e0;
-    for (int i = 0; i < exec->remaining.n_adds; i++) {
-        const tr_tree_add *a = &exec->remaining.adds[i];
-        exec->options.kernels->add(e1 - e0, term(t, a->left, at), term(t, a->right, at),
-                                   t->me->tiles + (1 + a->to) * exec->tile);
-    }
-    return term(t, exec->remaining.total, at);
-}
-
-static void update_tile(pass *t, int entry, const tr_work *w, int param, int64_t e0, int64_t e1) {
-    const tr_exec *exec = t->exec;
-    tr_real *weights = w->node->param[param].value + e0;
-    int64_t place = weights - exec->graph->parameters;
-    const tr_real *g = gradient(t, entry, w, param, e0, e1);
-    if (exec->gradients) memcpy(exec->gradients + place, g, (size_t)(e1 - e0) * sizeof *g);
     if (exec->options.optimizer == NULL) return;
-    tr_update u = {.n = e1 - e0, .p = weights, .g = g, .step = exec->step, .lr = exec->lr};
+    tr_real *weights = (tr_real *)tr_row_state(&exec->graph->rows[q->row])->value + e0;
+    tr_update u = {.n = e1 - e0,
+                   .p = weights,
+                   .g = clipped(t, e1 - e0, g),
+                   .step = exec->record.step,
+                   .lr = exec->lr};
     for (int i = 0; i < TR_MAX_STATE; i++)
-        u.state[i] = exec->state[i] ? exec->state[i] + place : NULL;
+        u.state[i] = exec->state[i] ? exec->state[i] + (weights - exec->graph->parameters) : NULL;
     exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
 }
 
-/* Part w->block of w->n_blocks of a node's parameters: the same thread's in each step, so that its
- * weights stay in one core's cache. */
-static void update(pass *t, int entry, const tr_work *w) {
-    for (int p = 0; p < w->node->n_params; p++) {
-        const tr_param *param = &w->node->param[p];
-        int64_t end = tr_part(param->n_blocks, w->block + 1, w->n_blocks);
-        for (int64_t b = tr_part(param->n_blocks, w->block, w->n_blocks); b < end; b++) {
-            int64_t e1 = tr_min(b * param->block + param->used, param->size);
-            for (int64_t e = b * param->block; e < e1; e += param->tile)
-                update_tile(t, entry, w, p, e, tr_min(e + param->tile, e1));
-        }
+/* Tiles i0 .. i1-1 of a parameter, which it has in each block of itself. */
+static void update_tiles(tr_run *t, int entry, const tr_step *step, tr_work *w, int64_t i0,
+                         int64_t i1) {
+    const tr_exec *exec = t->exec;
+    const tr_parameter *q = &exec->program->parameters[step->parameter];
+    const tr_state *s = tr_row_state(&exec->graph->rows[q->row]);
+    int64_t in_block = tr_parameter_tiles(s) / s->n_blocks;
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t begin = i / in_block * s->block, e0 = begin + i % in_block * s->tile;
+        int64_t end = tr_min(begin + s->used, s->size), e1 = tr_min(e0 + s->tile, end);
+        if (e0 < e1) update_tile(t, entry, step, w, e0, e1, i);
     }
 }
 
-/* The steps first..end-1, one node's, by its blocks: all of them for one block, then the next, so
- * that what they share stays in the cache. */
-static void run_blocks(pass *t, int first, int end) {
+/* Does this pass update parameters at all? */
+static bool is_idle(const tr_exec *exec, const tr_step *step) {
+    const tr_parameter *q = &exec->program->parameters[step->parameter];
+    return step->kind == TR_STEP_UPDATE && q->gradient != TR_NONE && !exec->complete;
+}
+
+/* Block w->block of w->n_blocks of a parameter. */
+static void update_block(tr_run *t, int entry, const tr_step *step, tr_work *w) {
+    const tr_exec *exec = t->exec;
+    const tr_parameter *q = &exec->program->parameters[step->parameter];
+    const tr_state *s = tr_row_state(&exec->graph->rows[q->row]);
+    int64_t in_block = tr_parameter_tiles(s) / s->n_blocks;
+    if (is_idle(exec, step)) return;
+    update_tiles(t, entry, step, w, in_block * tr_part(s->n_blocks, w->block, w->n_blocks),
+                 in_block * tr_part(s->n_blocks, w->block + 1, w->n_blocks));
+}
+
+/* ---- blocks ---- */
+
+/* Where the share of thread `thread` of n things begins: as the shards of a full pass are
+ * partitioned, so that a slower thread has fewer of them. */
+static int64_t share(const tr_exec *exec, int64_t n, int thread) {
+    if (exec->active < exec->n_threads) return tr_part(n, thread, exec->active);
+    return tr_part(n, exec->partition[thread], exec->partition[exec->n_threads]);
+}
+
+/* The steps first .. end-1, which have one key: all of them for one block, then the next, so that
+ * what they share stays in the cache. */
+static void run_blocks(tr_run *t, int first, int end) {
     tr_exec *exec = t->exec;
     const tr_step *steps = exec->program->steps;
-    int n_blocks = steps[first].phase.n_blocks ? steps[first].phase.n_blocks : exec->active;
-    int b1 = (int)tr_part(n_blocks, t->thread + 1, exec->active);
-    for (int b = (int)tr_part(n_blocks, t->thread, exec->active); b < b1; b++) {
+    int n_blocks = steps[first].n_blocks;
+    if (n_blocks == 0) { /* the tiles of a parameter */
         for (int i = first; i < end; i++) {
-            tr_work w = work_of(t, &steps[i], 0, exec->input->n);
+            const tr_parameter *q = &exec->program->parameters[steps[i].parameter];
+            const tr_state *s = tr_row_state(&exec->graph->rows[q->row]);
+            int64_t n = tr_parameter_tiles(s);
+            tr_work w = tr_work_of(t, &steps[i]);
+            if (!is_idle(exec, &steps[i]))
+                update_tiles(t, i, &steps[i], &w, share(exec, n, t->thread),
+                             share(exec, n, t->thread + 1));
+            tr_charge(t, i);
+        }
+        return;
+    }
+    int b1 = (int)share(exec, n_blocks, t->thread + 1);
+    for (int b = (int)share(exec, n_blocks, t->thread); b < b1; b++) {
+        for (int i = first; i < end; i++) {
+            tr_work w = tr_work_of(t, &steps[i]);
+            tr_set_samples(t, &w, 0, exec->input->n);
             w.block = b;
             w.n_blocks = n_blocks;
-            if (steps[i].update)
-                update(t, i, &w);
+            if (steps[i].kind == TR_STEP_PHASE)
+                steps[i].phase->run(&w);
             else
-                steps[i].phase.run(&w);
-            charge(t, i);
+                update_block(t, i, &steps[i], &w);
+            tr_charge(t, i);
         }
     }
 }
 
-static void run_chunk(pass *t, int first, int end, int64_t s0, int64_t s1) {
+/* ---- for each thread ---- */
+
+static void find_norm(const tr_run *t) {
     const tr_exec *exec = t->exec;
-    const tr_input *input = exec->input;
-    int n0 = (int)(s0 * exec->shard), n1 = (int)tr_min(s1 * exec->shard, input->n);
+    const tr_program *p = exec->program;
+    double sum = 0;
+    for (int i = 0; i < p->n_parameters; i++) {
+        const tr_parameter *q = &p->parameters[i];
+        if (q->norms == TR_NONE) continue;
+        int64_t n = tr_parameter_tiles(tr_row_state(&exec->graph->rows[q->row]));
+        const double *squares = (const double *)(const void *)kept(exec, q->norms);
+        for (int64_t j = 0; j < n; j++) sum += squares[j];
+    }
+    double norm = sqrt(sum);
+    memcpy(t->me->arena + p->buffers[p->norm].offset, &norm, sizeof norm);
+}
+
+static void run_per_thread(tr_run *t, int i) {
+    tr_exec *exec = t->exec;
+    const tr_step *step = &exec->program->steps[i];
+    if (step->kind == TR_STEP_NORM) {
+        if (exec->complete) find_norm(t);
+    } else {
+        tr_work w = tr_work_of(t, step);
+        tr_complete_totals(t, step);
+        tr_set_samples(t, &w, 0, exec->input->n);
+        step->phase->run(&w);
+    }
+    tr_charge(t, i);
+}
+
+/* ---- by samples ---- */
+
+static void run_load(tr_run *t, const tr_step *step, int n0, int n1) {
+    const tr_input *input = t->exec->input;
+    tr_work w = tr_work_of(t, step);
+    tr_set_samples(t, &w, n0, n1);
+    uint64_t start = tr_now_ns();
+    int code = input->load(input->arg, n0, n1, tr_y(&w, 0), tr_stride(w.y));
+    t->me->load_ns += tr_now_ns() - start;
+    if (code) t->me->code = code;
+}
+
+static void run_add(const tr_run *t, const tr_step *step, int n0, int n1) {
+    tr_work w = tr_work_of(t, step);
+    tr_set_samples(t, &w, n0, n1);
+    for (int j = 0; j < w.n; j++)
+        w.kernels->add(tr_stride(w.y), tr_x(&w, 0, j), tr_x(&w, 1, j), tr_y(&w, j));
+}
+
+static void run_chunk(tr_run *t, int first, int end, int64_t s0, int64_t s1) {
+    const tr_exec *exec = t->exec;
+    int n0, n1, unused;
+    tr_shard_samples(exec, s0, &n0, &unused);
+    tr_shard_samples(exec, s1 - 1, &unused, &n1);
     t->chunk0 = n0;
     for (int i = first; i < end; i++) {
         const tr_step *step = &exec->program->steps[i];
-        if (step->phase.partition == TR_BY_SHARDS) {
-            run_shards(t, step, s0, s1);
-        } else if (step->node == &exec->graph->nodes[0]) {
-            tr_work w = work_of(t, step, n0, n1);
-            uint64_t start = tr_now_ns();
-            int code = input->load(input->arg, n0, n1, w.y, w.ys);
-            t->me->load_ns += tr_now_ns() - start;
-            if (code) t->me->code = code;
-        } else if (step->node == NULL) {
-            tr_work w = work_of(t, step, n0, n1);
-            for (int j = 0; j < w.n; j++)
-                w.kernels->add(w.ys, w.x[0] + j * w.xs[0], w.x[1] + j * w.xs[1], w.y + j * w.ys);
+        if (step->kind == TR_STEP_SUM) {
+            tr_add_up(t, step, s0, s1);
+        } else if (step->kind == TR_STEP_LOAD) {
+            run_load(t, step, n0, n1);
+        } else if (step->kind == TR_STEP_ADD) {
+            run_add(t, step, n0, n1);
         } else {
-            tr_work w = work_of(t, step, n0, n1);
-            step->phase.run(&w);
+            tr_work w = tr_work_of(t, step);
+            tr_set_samples(t, &w, n0, n1);
+            step->phase->run(&w);
         }
-        charge(t, i);
+        tr_charge(t, i);
     }
 }
 
-/* The steps first..end-1, between two barriers: packing, then either blocks or chunks of
- * samples. */
-static void run_segment(pass *t, int first, int end) {
+static void run_samples(tr_run *t, int first, int end) {
     tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
-    for (; first < end && p->steps[first].phase.partition == TR_PER_THREAD; first++) {
-        tr_work w = work_of(t, &p->steps[first], 0, exec->input->n);
-        p->steps[first].phase.run(&w);
-        charge(t, first);
-    }
-    for (int stop; first < end && p->steps[first].phase.partition == TR_BY_BLOCKS; first = stop) {
-        for (stop = first + 1; stop < end && p->steps[stop].node == p->steps[first].node;) stop++;
-        run_blocks(t, first, stop);
-    }
-    if (first == end) return;
     tr_tree_stack before = t->done;
     int64_t chunk = exec->chunk / exec->shard;
     bool sums = false;
-    for (int i = first; i < end; i++) sums |= p->steps[i].phase.partition == TR_BY_SHARDS;
+    for (int i = first; i < end; i++) sums |= p->steps[i].kind == TR_STEP_SUM;
     uint64_t start = exec->measures ? tr_now_ns() : 0;
     for (int64_t s = t->shard0; s < t->shard1; s += chunk) {
         int64_t stop = tr_min(s + chunk, t->shard1);
         run_chunk(t, first, end, s, stop);
-        for (int64_t i = s; sums && i < stop; i++) tr_tree_push(&t->done, i);
+        for (int64_t i = s; sums && i < stop; i++) tr_tree_push(&t->done, exec->first_shard + i);
     }
     if (exec->measures) t->me->busy_ns += tr_now_ns() - start;
-    t->done = before; /* the next segment's sums are other layers' */
+    t->done = before; /* the next segment's sums are others */
+}
+
+void tr_run_steps(tr_run *t, int first, int end) {
+    const tr_step *steps = t->exec->program->steps;
+    for (; first < end && steps[first].partition == TR_PER_THREAD; first++)
+        run_per_thread(t, first);
+    for (int stop; first < end && steps[first].partition == TR_BY_BLOCKS; first = stop) {
+        for (stop = first + 1; stop < end && steps[stop].partition == TR_BY_BLOCKS &&
+                               steps[stop].key == steps[first].key;)
+            stop++;
+        run_blocks(t, first, stop);
+    }
+    if (first < end) run_samples(t, first, end);
+}
+
+/* The input that the caller provides is elsewhere in each pass. */
+static void bind_input(const tr_run *t) {
+    const tr_program *p = t->exec->program;
+    if (!p->buffers[p->input].external) return;
+    for (int i = 0; i < p->n_bound; i++) {
+        if (p->bound[i] != p->input) continue;
+        t->me->bindings[i].at = (char *)t->exec->input->x;
+        t->me->bindings[i].stride = t->exec->input->stride * (int64_t)sizeof(tr_real);
+    }
 }
 
 void tr_exec_run(int thread, void *arg) {
     tr_exec *exec = arg;
     const tr_program *p = exec->program;
-    pass t = {.exec = exec,
-              .me = &exec->workers[thread],
-              .thread = thread,
-              .shard0 = exec->step_partition[thread],
-              .shard1 = exec->step_partition[thread + 1]};
+    tr_run t = {.exec = exec,
+                .me = &exec->workers[thread],
+                .thread = thread,
+                .shard0 = exec->step_partition[thread],
+                .shard1 = exec->step_partition[thread + 1]};
+    bind_input(&t);
     skip(&t);
-    for (int first = 0, end; first < p->n_steps; first = end) {
-        for (end = first + 1; end < p->n_steps && !p->steps[end].barrier;) end++;
-        if (p->steps[first].barrier) {
+    for (int s = 0; s < p->n_segments; s++) {
+        if (s > 0) {
             tr_team_barrier(exec->team, thread);
             skip(&t);
         }
-        run_segment(&t, first, end);
+        tr_run_steps(&t, p->segments[s], p->segments[s + 1]);
+        if (exec->options.poison) tr_poison_dead(&t, s);
     }
 }

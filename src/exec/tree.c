@@ -1,4 +1,4 @@
-/* The binary counter of tree.h, by leaves and by threads' sums. Pure functions. */
+/* The binary counter of tree.h, by leaves and by stacks. Pure functions. */
 #include "exec/tree.h"
 
 /* Whether the last two sums are the children of one node. */
@@ -34,45 +34,42 @@ int tr_tree_most_slots(int64_t n) {
     return (int)tr_max(1, 2 * levels); /* left of the highest node, and right of it */
 }
 
-typedef struct open_sum { /* a node of the tree whose parent is not summed yet */
-    tr_tree_term term;
-    int level;
-    int64_t start;
-} open_sum;
-
 /* The last two open sums become one, in a temporary that neither of them needs any more. */
-static void join(open_sum *open, int *top, bool *taken, tr_tree_remaining *out) {
-    tr_tree_term left = open[*top - 1].term, right = open[*top].term;
-    int to = 0;
-    if (left.thread == TR_TREE_TEMPORARY) {
+static void merge(tr_tree_remaining *out, bool *taken) {
+    int top = out->open.n - 1, to = 0;
+    tr_tree_term left = out->term[top - 1], right = out->term[top];
+    if (left.stack == TR_TREE_TEMPORARY) {
         to = left.slot;
-    } else if (right.thread == TR_TREE_TEMPORARY) {
+    } else if (right.stack == TR_TREE_TEMPORARY) {
         to = right.slot;
     } else {
         while (taken[to]) to++;
     }
-    if (right.thread == TR_TREE_TEMPORARY) taken[right.slot] = false;
+    if (right.stack == TR_TREE_TEMPORARY) taken[right.slot] = false;
     taken[to] = true;
     if (to >= out->n_temporaries) out->n_temporaries = to + 1;
     out->adds[out->n_adds++] = (tr_tree_add){to, left, right};
-    open[--*top].term = (tr_tree_term){TR_TREE_TEMPORARY, to};
-    open[*top].level++;
+    out->term[top - 1] = (tr_tree_term){TR_TREE_TEMPORARY, to};
+    out->open.level[top - 1]++;
+    out->open.n = top;
 }
 
-void tr_tree_finish(const int64_t *partition, int n_threads, tr_tree_remaining *out) {
-    open_sum open[2 * TR_TREE_SLOTS];
-    bool taken[2 * TR_TREE_SLOTS] = {false};
-    int top = -1;
+void tr_tree_join(const tr_tree_stack *stacks, int n_stacks, bool complete,
+                  tr_tree_remaining *out) {
+    bool taken[TR_TREE_SLOTS] = {false};
+    tr_tree_stack *open = &out->open;
     out->n_adds = out->n_temporaries = 0;
-    for (int t = 0; t < n_threads; t++) {
-        tr_tree_stack stack = {0};
-        for (int64_t s = partition[t]; s < partition[t + 1]; s++) tr_tree_push(&stack, s);
-        for (int i = 0; i < stack.n; i++) {
-            open[++top] = (open_sum){{t, i}, stack.level[i], stack.start[i]};
-            while (top > 0 && pairs(open[top - 1].level, open[top - 1].start, open[top].level))
-                join(open, &top, taken, out);
+    *open = (tr_tree_stack){0};
+    for (int s = 0; s < n_stacks; s++) {
+        const tr_tree_stack *stack = &stacks[s];
+        for (int i = 0; i < stack->n; i++) {
+            out->term[open->n] = (tr_tree_term){s, i};
+            open->level[open->n] = stack->level[i];
+            open->start[open->n++] = stack->start[i];
+            while (open->n > 1 && pairs(open->level[open->n - 2], open->start[open->n - 2],
+                                        open->level[open->n - 1]))
+                merge(out, taken);
         }
     }
-    while (top > 0) join(open, &top, taken, out); /* right children that are short of leaves */
-    out->total = open[0].term;
+    while (complete && open->n > 1) merge(out, taken); /* right children that are short of leaves */
 }

@@ -7,33 +7,33 @@
 
 enum { MAX_SIDE = 1 << 15 }; /* of an image, so that 32-bit offsets inside a sample do */
 
-static const char input_name[] = "input";
-
 /* The nodes whose values it reads. A line's number is its node's id. */
 static int set_inputs(const tr_graph *graph, tr_node *node, const tr_line *line, tr_error *err) {
-    if (line->n_inputs > TR_MAX_INPUTS)
-        return tr_fail_at(err, node->where, node->name, "from= names more than %d layers",
-                          TR_MAX_INPUTS);
-    node->n_inputs = line->n_inputs;
-    for (int i = 0; i < line->n_inputs; i++) {
-        node->input[i] = line->input[i];
-        node->in[i] = graph->nodes[line->input[i]].unfused;
-    }
-    int least = node->op->min_inputs, most = node->op->max_inputs, n = node->n_inputs;
+    int least = node->op->min_inputs, most = node->op->max_inputs, n = line->n_inputs;
     if (n > most && most == 1)
         return tr_fail_at(err, node->where, node->name, "%s reads one value, but from= names %d",
                           node->op->schema.name, n);
-    if (n < least || n > most)
+    if (n < least)
         return tr_fail_at(err, node->where, node->name,
-                          "%s reads %d value%s, allowed are %d to %d: name them with from=a,b",
-                          node->op->schema.name, n, n == 1 ? "" : "s", least, most);
+                          "%s reads %d value%s, at least %d are needed: name them with from=a,b",
+                          node->op->schema.name, n, n == 1 ? "" : "s", least);
+    node->input = tr_alloc((size_t)n, sizeof *node->input, err);
+    node->in = tr_alloc((size_t)n, sizeof *node->in, err);
+    if (node->input == NULL || node->in == NULL) return TR_ENOMEM;
+    node->n_inputs = n;
+    for (int i = 0; i < n; i++) {
+        node->input[i] = line->input[i];
+        node->in[i] = graph->nodes[line->input[i]].unfused;
+    }
     return TR_OK;
 }
 
-static void free_args(tr_node *node) {
+static void free_node(tr_node *node) {
     if (node->op) tr_args_clear(&node->op->schema, node->args);
     tr_free(node->args);
-    node->args = NULL;
+    tr_free(node->input);
+    tr_free(node->in);
+    tr_free(node->state);
 }
 
 /* The node takes the arguments of the line. */
@@ -45,10 +45,8 @@ static int add_line(tr_graph *graph, tr_line *line, tr_error *err) {
     node->args = line->args;
     line->args = NULL;
     graph->n_nodes++;
-    if (strlen(line->name) >= TR_NAME - 16)
-        return tr_fail_at(err, node->where, line->name, "a layer's name has at most %d characters",
-                          TR_NAME - 17);
-    strncpy(node->name, line->name, TR_NAME - 1);
+    node->name = tr_arena_copy(&graph->memory, line->name, strlen(line->name), err);
+    if (node->name == NULL) return TR_ENOMEM;
     int code = set_inputs(graph, node, line, err);
     if (code) return code;
     node->given = line->given;
@@ -81,7 +79,7 @@ static int add_loss(tr_graph *graph, const tr_doc *doc, tr_error *err) {
     tr_node *node = &graph->nodes[graph->n_nodes];
     node->id = node->value = graph->n_nodes++;
     node->where = tr_doc_find(doc, "loss", "type")->where;
-    strcpy(node->name, "loss");
+    node->name = "loss";
     node->op = tr_losses[i];
     node->args = args;
     const tr_line line = {.n_inputs = 1, .input = &graph->output};
@@ -108,41 +106,11 @@ static int check_read(const tr_graph *graph, tr_error *err) {
     return code;
 }
 
-/* Room for a parameter from element *at on; where its blocks are pages, it has its pages alone. */
-static int64_t take_room(const tr_param *param, int64_t *at) {
-    const int64_t page = TR_PAGE / (int64_t)sizeof(tr_real);
-    const int64_t unit = param->block % page == 0 ? page : 1;
-    int64_t first = tr_round_up(*at, unit);
-    *at = tr_round_up(first + tr_round_up(param->size, TR_LANES) + TR_LANES, unit);
-    return first;
-}
-
-static void count_elements(tr_graph *graph) {
-    for (int i = 0; i < graph->n_nodes; i++) {
-        for (int p = 0; p < graph->nodes[i].n_params; p++)
-            take_room(&graph->nodes[i].param[p], &graph->n_elements);
-    }
-}
-
-int tr_graph_allocate(tr_graph *graph, tr_error *err) {
-    graph->parameters = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
-    if (graph->parameters == NULL) return TR_ENOMEM;
-    int64_t at = 0;
-    for (int i = 0; i < graph->n_nodes; i++) {
-        for (int p = 0; p < graph->nodes[i].n_params; p++) {
-            tr_param *param = &graph->nodes[i].param[p];
-            param->value = graph->parameters + take_room(param, &at);
-        }
-    }
-    return TR_OK;
-}
-
 static int add_lines(tr_graph *graph, tr_shape input, tr_lines *lines, tr_error *err) {
     int code = TR_OK;
     graph->nodes = tr_alloc((size_t)lines->n + 2, sizeof *graph->nodes, err);
     if (graph->nodes == NULL) return TR_ENOMEM;
-    graph->nodes[0] = (tr_node){.unfused = input, .out = input};
-    strcpy(graph->nodes[0].name, input_name);
+    graph->nodes[0] = (tr_node){.name = "input", .unfused = input, .out = input};
     graph->n_nodes = 1;
     for (int i = 0; code == TR_OK && i < lines->n; i++)
         code = add_line(graph, &lines->line[i], err);
@@ -179,8 +147,8 @@ static int build(tr_graph *graph, const tr_doc *doc, tr_shape input, int n_class
             n_classes);
     if ((code = add_loss(graph, doc, err))) return code;
     if ((code = check_read(graph, err))) return code;
-    tr_graph_fuse(graph);
-    count_elements(graph);
+    if ((code = tr_graph_fuse(graph, err)) || (code = tr_graph_list_state(graph, err))) return code;
+    tr_graph_place_state(graph);
     return TR_OK;
 }
 
@@ -200,8 +168,11 @@ int tr_graph_create(const tr_doc *doc, tr_shape input, int n_classes, tr_graph *
 
 void tr_graph_free(tr_graph *graph) {
     if (graph == NULL) return;
-    for (int i = 0; graph->nodes && i < graph->n_nodes; i++) free_args(&graph->nodes[i]);
+    for (int i = 0; graph->nodes && i < graph->n_nodes; i++) free_node(&graph->nodes[i]);
     tr_free(graph->nodes);
     tr_free(graph->parameters);
+    tr_free(graph->buffers);
+    tr_free(graph->rows);
+    tr_arena_free(&graph->memory);
     tr_free(graph);
 }

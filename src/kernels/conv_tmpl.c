@@ -260,7 +260,8 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
     }
 }
 
-static void conv_dw(const tr_conv *d, const float *x, const float *dy, float *dw) {
+static void conv_dw(const tr_conv *d, const float *x, const float *dy, int64_t e0, int64_t e1,
+                    float *dw) {
     outer t = {.n_out = d->oh,
                .n_in = d->ow,
                .x_out = d->step_h,
@@ -268,22 +269,30 @@ static void conv_dw(const tr_conv *d, const float *x, const float *dy, float *dw
                .dy_out = (int64_t)d->ow * d->k,
                .dy_in = d->k,
                .add = true};
-    for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
+    const int64_t kernel = (int64_t)d->kh * d->run;
+    while (e0 < e1) {
+        const int k0 = (int)(e0 / (TR_LANES * kernel)) * TR_LANES;
         const int lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
         const outer_function *table = lanes == TR_LANES ? outer16_table : outer8_table;
-        const int piece =
-            even_piece(d->run, (int)tr_min(7, lanes == TR_LANES ? TR_ACC16 : TR_ACC8));
+        const int most = (int)tr_min(7, lanes == TR_LANES ? TR_ACC16 : TR_ACC8);
+        const int64_t begin = k0 * kernel;
+        int64_t at = (e0 - begin) / lanes, end = tr_min(kernel, (e1 - begin) / lanes);
+        e0 = begin + end * lanes;
         t.valid = (int)tr_min(lanes, d->k - k0);
         t.ws = lanes;
         t.dy = dy + k0;
-        for (int r = 0; r < d->kh; r++) {
-            for (int j = 0; j < d->run;) {
-                int n = (int)tr_min(piece, d->run - j);
-                t.x = x + r * d->row + j;
-                t.dw = dw + (int64_t)k0 * d->kh * d->run + ((int64_t)r * d->run + j) * lanes;
-                table[n](&t);
-                j += n;
+        while (at < end) { /* the rest of a row of the kernel, in even pieces */
+            const int r = (int)(at / d->run), j = (int)(at % d->run);
+            const int n = (int)tr_min(d->run - j, end - at), piece = even_piece(n, most);
+            for (int i = 0; i < n;) {
+                const int now = (int)tr_min(piece, n - i);
+                t.x = x + r * d->row + j + i;
+                t.dw = dw;
+                table[now](&t);
+                dw += now * lanes;
+                i += now;
             }
+            at += n;
         }
     }
 }

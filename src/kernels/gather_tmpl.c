@@ -29,10 +29,10 @@
 #undef VSTORE
 
 static void gather_dw(const tr_conv *d, const float *x, const tr_gather *lists,
-                      const int32_t *counts, float *dw) {
+                      const int32_t *counts, int k0, int k1, float *dw) {
     const int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     const int run8 = (int)tr_round_up(d->run, 8);
-    for (int k = 0; k < d->k; k++, dw += (int64_t)d->kh * run8) {
+    for (int k = k0; k < k1; k++, dw += (int64_t)d->kh * run8) {
         grid t = {.lists = lists + k * n, .n = counts[k], .row = d->row, .dw_row = run8};
         for (int j = 0; j < run8;) {
             const bool wide = run8 - j >= 16, two = run8 - j >= 32;

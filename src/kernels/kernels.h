@@ -70,16 +70,19 @@ typedef struct tr_kernels {
      * [as y], NULL when pool is 1; scratch: [tr_conv_scratch(d)]. */
     void (*conv)(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
                  tr_real *y, uint8_t *index, tr_real *scratch);
-    /* dw (forward layout) += the gradient of one sample; pool is 1. */
-    void (*conv_dw)(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_real *dw);
+    /* dw[e1 - e0] += elements e0 .. e1-1, whole vectors of lanes, of the gradient of one sample in
+     * forward layout; pool is 1. */
+    void (*conv_dw)(const tr_conv *d, const tr_real *x, const tr_real *dy, int64_t e0, int64_t e1,
+                    tr_real *dw);
 
     /* The gradients of a pooled convolution's pixels as lists: lists[k][n windows] and counts[k].
      * Windows whose y is not above 0 are left out when d->relu. */
     void (*gather)(const tr_conv *d, const tr_real *y, const tr_real *dy, const uint8_t *index,
                    tr_gather *lists, int32_t *counts);
-    /* dw (gather layout) += the gradient of one sample. */
+    /* dw += the gradient of one sample with respect to the kernels of output channels k0 .. k1-1,
+     * in gather layout. */
     void (*gather_dw)(const tr_conv *d, const tr_real *x, const tr_gather *lists,
-                      const int32_t *counts, tr_real *dw);
+                      const int32_t *counts, int k0, int k1, tr_real *dw);
     /* dx[n_dx] = the gradient with respect to the input; w: gather layout. */
     void (*gather_dx)(const tr_conv *d, const tr_gather *lists, const int32_t *counts,
                       const tr_real *w, tr_real *dx, int64_t n_dx);
@@ -93,9 +96,9 @@ typedef struct tr_kernels {
      */
     void (*linear_dx)(int n, int ni, int no, const tr_real *dz, int64_t zs, const tr_real *w,
                       tr_real *dx, int64_t xs);
-    /* dw[ni][no] = x^T dz, summed over n in order. */
+    /* dw[ni][no] = x^T dz, summed over n in order; add: to what is there. */
     void (*linear_dw)(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz,
-                      int64_t zs, tr_real *dw);
+                      int64_t zs, bool add, tr_real *dw);
     /* y[n][no] = relu?(partials[0] + partials[1] + ...), each [n][no], `block_stride` elements
      * apart. */
     void (*sum_partials)(int n, int no, const tr_real *partials, int64_t block_stride,

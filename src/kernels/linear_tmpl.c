@@ -34,8 +34,8 @@ static void linear(int n, int ni, int no, const float *x, int64_t xs, const floa
 }
 
 static void linear_dw(int n, int ni, int no, const float *x, int64_t xs, const float *dz,
-                      int64_t zs, float *dw) {
-    outer t = {.n_out = 1, .n_in = n, .x_in = xs, .dy_in = zs, .ws = no};
+                      int64_t zs, bool add, float *dw) {
+    outer t = {.n_out = 1, .n_in = n, .x_in = xs, .dy_in = zs, .ws = no, .add = add};
     for (int o = 0; o < no;) {
         const bool wide = no - o >= TR_LANES;
         const outer_function *table = wide ? outer16_table : outer8_table;

@@ -87,17 +87,19 @@ static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_
     }
 }
 
-static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, tr_real *dw) {
-    for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
-        int lanes = block_lanes(d->k, k0), valid = (int)tr_min(lanes, d->k - k0);
-        tr_real *g = dw + (int64_t)k0 * d->kh * d->run;
-        for (int r = 0; r < d->kh; r++) {
-            for (int j = 0; j < d->run; j++, g += lanes) {
-                for (int p = 0; p < d->oh * d->ow; p++) {
-                    tr_real v = x[p / d->ow * d->step_h + p % d->ow * d->step_w + r * d->row + j];
-                    const tr_real *dyp = dy + (int64_t)p * d->k + k0;
-                    for (int l = 0; l < valid; l++) g[l] = fused(v, dyp[l], g[l]);
-                }
+static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, int64_t e0, int64_t e1,
+                    tr_real *dw) {
+    const int64_t kernel = (int64_t)d->kh * d->run;
+    while (e0 < e1) {
+        const int k0 = (int)(e0 / (TR_LANES * kernel)) * TR_LANES, lanes = block_lanes(d->k, k0);
+        const int valid = (int)tr_min(lanes, d->k - k0);
+        const int64_t begin = k0 * kernel, end = tr_min(e1, begin + lanes * kernel);
+        for (; e0 < end; e0 += lanes, dw += lanes) {
+            const int64_t at = (e0 - begin) / lanes, r = at / d->run, j = at % d->run;
+            for (int p = 0; p < d->oh * d->ow; p++) {
+                tr_real v = x[p / d->ow * d->step_h + p % d->ow * d->step_w + r * d->row + j];
+                const tr_real *dyp = dy + (int64_t)p * d->k + k0;
+                for (int l = 0; l < valid; l++) dw[l] = fused(v, dyp[l], dw[l]);
             }
         }
     }
@@ -126,10 +128,10 @@ static void gather(const tr_conv *d, const tr_real *y, const tr_real *dy, const 
 }
 
 static void gather_dw(const tr_conv *d, const tr_real *x, const tr_gather *lists,
-                      const int32_t *counts, tr_real *dw) {
+                      const int32_t *counts, int k0, int k1, tr_real *dw) {
     int64_t n = (int64_t)(d->oh / d->pool) * (d->ow / d->pool);
     int run8 = (int)tr_round_up(d->run, TR_BLOCK8);
-    for (int k = 0; k < d->k; k++) {
+    for (int k = k0; k < k1; k++) {
         for (int r = 0; r < d->kh; r++, dw += run8) {
             for (int i = 0; i < counts[k]; i++) {
                 const tr_real *xp = x + lists[k * n + i].at + r * d->row;
@@ -190,9 +192,9 @@ static void linear_dx(int n, int ni, int no, const tr_real *dz, int64_t zs, cons
 }
 
 static void linear_dw(int n, int ni, int no, const tr_real *x, int64_t xs, const tr_real *dz,
-                      int64_t zs, tr_real *dw) {
+                      int64_t zs, bool add, tr_real *dw) {
     for (int i = 0; i < ni; i++, dw += no) {
-        for (int o = 0; o < no; o++) dw[o] = 0;
+        for (int o = 0; o < no && !add; o++) dw[o] = 0;
         for (int r = 0; r < n; r++) {
             for (int o = 0; o < no; o++) dw[o] = fused(x[r * xs + i], dz[r * zs + o], dw[o]);
         }

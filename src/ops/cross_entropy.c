@@ -11,19 +11,20 @@ static int shape(tr_node *node, tr_error *err) {
 
 static void forward(const tr_work *w) {
     int classes = (int)tr_shape_size(w->node->in[0]);
+    tr_real scale = (tr_real)1 / (tr_real)w->record->count;
     for (int i = 0; i < w->n; i++) {
-        int best;
-        w->loss[i] = w->kernels->cross_entropy(classes, w->x[0] + i * w->xs[0], w->labels[i],
-                                               (tr_real)1 / (tr_real)w->batch,
-                                               w->dx[0] ? w->dx[0] + i * w->xs[0] : NULL, &best);
-        w->best[i] = best;
+        int best, at = w->first + i;
+        w->loss[at] = w->kernels->cross_entropy(classes, tr_x(w, 0, i), w->labels[at], scale,
+                                                tr_has_dx(w, 0) ? tr_dx(w, 0, i) : NULL, &best);
+        w->best[at] = best;
     }
 }
 
-static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     (void)node;
-    unsigned dx = request->need_dx[0] ? TR_USE_DX : 0;
-    out->forward[out->n_forward++] = (tr_phase){"loss", TR_BY_SAMPLES, 0, TR_USE_X | dx, forward};
+    tr_plan_phase(out, TR_FORWARD, "loss", TR_BY_SAMPLES, forward);
+    tr_reads(out, TR_X, 0);
+    if (request->need_dx[0]) tr_writes(out, TR_DX, 0);
 }
 
 const tr_op tr_op_cross_entropy = {

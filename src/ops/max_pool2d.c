@@ -17,6 +17,8 @@ static const tr_key keys[] = {
      "step from one window to the next"},
 };
 
+enum { WINNERS }; /* own: for each output the element of the input that it is */
+
 static int stride_of(const tr_node *node) {
     const max_pool_args *a = node->args;
     return (int)(a->stride < 0 ? a->kernel_size : a->stride);
@@ -47,28 +49,28 @@ static bool as_epilogue(const tr_node *node, tr_epilogue *out) {
 static void forward(const tr_work *w) {
     const max_pool_args *a = w->node->args;
     tr_shape in = w->node->in[0], out = w->node->out;
-    for (int i = 0; i < w->n; i++) {
+    for (int i = 0; i < w->n; i++)
         w->kernels->max_pool(in.w, in.c, (int)a->kernel_size, stride_of(w->node), out.h, out.w,
-                             w->x[0] + i * w->xs[0], w->y + i * w->ys,
-                             (int32_t *)(void *)(w->aux[0] + i * w->aux_step[0]));
-    }
+                             tr_x(w, 0, i), tr_y(w, i), tr_own(w, WINNERS, i));
 }
 
 static void backward(const tr_work *w) {
-    for (int i = 0; i < w->n; i++) {
-        w->kernels->max_pool_dx(tr_shape_size(w->node->out), w->dy + i * w->ys,
-                                (const int32_t *)(const void *)(w->aux[0] + i * w->aux_step[0]),
-                                w->dx[0] + i * w->xs[0], tr_shape_size(w->node->in[0]));
-    }
+    for (int i = 0; i < w->n; i++)
+        w->kernels->max_pool_dx(tr_shape_size(w->node->out), tr_dy(w, i), tr_own(w, WINNERS, i),
+                                tr_dx(w, 0, i), tr_shape_size(w->node->in[0]));
 }
 
-static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
-    out->aux_bytes[0] = tr_shape_size(node->out) * (int64_t)sizeof(int32_t);
-    out->forward[out->n_forward++] =
-        (tr_phase){"forward", TR_BY_SAMPLES, 0, TR_USE_X | TR_USE_Y | TR_USE_AUX0, forward};
-    if (request->need_dx[0])
-        out->backward[out->n_backward++] = (tr_phase){
-            "input gradient", TR_BY_SAMPLES, 0, TR_USE_DY | TR_USE_DX | TR_USE_AUX0, backward};
+static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
+    tr_plan_sample_buffer(out, tr_shape_size(node->out) * (int64_t)sizeof(int32_t));
+    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
+    tr_reads(out, TR_X, 0);
+    tr_writes(out, TR_Y, 0);
+    tr_writes(out, TR_OWN, WINNERS);
+    if (!request->need_dx[0]) return;
+    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
+    tr_reads(out, TR_DY, 0);
+    tr_reads(out, TR_OWN, WINNERS);
+    tr_writes(out, TR_DX, 0);
 }
 
 const tr_op tr_op_max_pool2d = {

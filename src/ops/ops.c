@@ -58,7 +58,30 @@ int tr_want_features(const tr_node *node, int input, tr_error *err) {
         node->op->schema.name, tr_shape_text(node->in[input], text));
 }
 
-int64_t tr_index_same(const tr_node *node, int64_t i) {
-    (void)node;
-    return i;
+tr_state *tr_add_state(tr_node *node, const tr_state *state, tr_error *err) {
+    tr_state *place = tr_grow(&node->state, node->n_state, sizeof *place, err);
+    if (place == NULL) return NULL;
+    *place = *state;
+    node->n_state++;
+    return place;
+}
+
+tr_state tr_vector_parameter(const char *suffix, int64_t n) {
+    int64_t n8 = tr_round_up(n, TR_BLOCK8);
+    return (tr_state){.suffix = suffix,
+                      .kind = TR_PARAMETER,
+                      .n_dims = 1,
+                      .dim = {n},
+                      .size = n8,
+                      .n_blocks = 1,
+                      .block = n8,
+                      .used = n8,
+                      .tile = n8};
+}
+
+int tr_find_state(const tr_node *node, const char *suffix) {
+    for (int i = 0; i < node->n_state; i++) {
+        if (strcmp(node->state[i].suffix, suffix) == 0) return i;
+    }
+    return -1;
 }

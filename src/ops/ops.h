@@ -1,23 +1,17 @@
 /* The module `ops`: what a layer is. One file per layer or loss, registered by its name in
  * meson.build.
  *
- * A layer says what arguments it takes, what shape it makes, which parameters it has and which
- * phases its forward and backward consist of. It does not know threads, memory or other layers: the
- * executor hands a phase the pieces it may work on (tr_work). An op is const; all state is in
- * tr_node.
+ * A layer says what arguments it takes, what shape it makes, which state it has (parameters,
+ * buffers), and which phases its forward and backward consist of: for each phase, over what it is
+ * partitioned and what it reads and writes. Places in memory, lifetimes and barriers follow from
+ * that (graph/program.c). A layer does not know threads or other layers. An op is const; all state
+ * is in tr_node.
  */
 #ifndef TR_OPS_H
 #define TR_OPS_H
 
 #include "base/base.h"
 #include "kernels/kernels.h"
-
-enum {
-    TR_MAX_INPUTS = 8, /* values a layer reads */
-    TR_MAX_PARAMS = 2, /* of one layer */
-    TR_MAX_PHASES = 4, /* of one layer, forward and backward each */
-    TR_N_AUX = 2,      /* buffers a layer keeps between its phases */
-};
 
 /* One sample of a value: an image [h][w][c], or h * w * c features in the order of the image they
  * were flattened from (1 x 1 x c where there was none). */
@@ -33,24 +27,37 @@ typedef struct tr_op tr_op;
 typedef struct tr_node tr_node;
 typedef struct tr_work tr_work;
 
-/* A parameter tensor: PyTorch's name, shape and order in files; an internal layout of the layer's
- * choice in memory, padded with zeros that stay zero. */
-typedef struct tr_param {
-    const char *suffix; /* "weight", "bias": the name is node.suffix */
-    int n_dims;
-    int64_t dim[4]; /* PyTorch's shape */
-    int64_t size;   /* elements of the internal layout, a multiple of 8 */
-    /* One thread updates a block, the first `used` elements of each `block`, tile by tile; the
-     * others stay zero. Blocks of whole pages keep what one processor reads ahead out of another's.
-     * The last of the blocks may be short, or empty. */
-    int64_t n_blocks, block, used, tile;
-    double init_range; /* initial values are uniform in [-init_range, init_range) */
-    /* Index map: where element i of PyTorch's order is in the internal layout. */
-    int64_t (*index)(const tr_node *node, int64_t i);
-    tr_real *value; /* [size], the graph's */
-} tr_param;
+/* ---- state: what lives longer than a step ---- */
 
-/* What is fused into a layer: computed at its end. */
+typedef enum tr_state_kind { TR_PARAMETER, TR_BUFFER } tr_state_kind;
+
+typedef enum tr_type { TR_FLOAT32, TR_FLOAT64, TR_INT64 } tr_type;
+
+enum { TR_STATE_DIMS = 4 };
+
+/* A tensor of a layer. In files it has PyTorch's name, shape, type and order; in memory the layer's
+ * own order, padded with zeros that stay zero. Elements of type TR_FLOAT32 are tr_real in memory.
+ */
+typedef struct tr_state {
+    const char *suffix; /* "weight", "running_mean": the name is "node.suffix" */
+    tr_state_kind kind;
+    tr_type type;
+    int n_dims;
+    int64_t dim[TR_STATE_DIMS]; /* PyTorch's shape */
+    int64_t size;               /* elements in memory; of a parameter a multiple of 8 */
+    /* Parameters: one thread updates a block, the first `used` elements of each `block`, tile by
+     * tile; the rest stays zero. Blocks of whole pages keep what one processor reads ahead out of
+     * another's. The last of the blocks may be short, or empty. */
+    int64_t n_blocks, block, used, tile;
+    bool frozen;       /* a parameter that is not trained */
+    double init_range; /* initial values are uniform in [-init_range, init_range) ... */
+    double init_value; /* ... or, where that is 0, all this one */
+    /* at[i] := where element first + i of PyTorch's order is in memory. NULL: the orders agree. */
+    void (*index)(const tr_node *node, int64_t first, int64_t n, int64_t *at);
+    void *value; /* [size], the graph's */
+} tr_state;
+
+/* What a layer may do at the end of the one before it, where the graph allows. */
 typedef struct tr_epilogue {
     bool relu;
     int pool; /* maximum over pool x pool windows that do not overlap; 0: none */
@@ -59,111 +66,243 @@ typedef struct tr_epilogue {
 struct tr_node {
     int id;
     const tr_op *op; /* NULL: the input of the network */
-    char name[TR_NAME];
+    const char *name;
     tr_where where;
     void *args;      /* as op->schema describes */
     tr_places given; /* the arguments as they were written, during op->shape of a new node */
     int n_inputs;
-    int input[TR_MAX_INPUTS]; /* ids of the nodes that make the values it reads */
-    tr_shape in[TR_MAX_INPUTS];
-    tr_shape unfused;     /* its output as configured */
-    tr_shape out;         /* its output after fusion */
+    int *input;           /* [n_inputs] ids of the nodes whose values it reads */
+    tr_shape *in;         /* [n_inputs] */
+    tr_shape unfused;     /* the shape it makes by itself, as the network was written */
+    tr_shape out;         /* the shape of its value, after what was fused into it */
     tr_epilogue epilogue; /* what was fused into it */
-    int value;            /* the node whose value this one's is: itself, unless fused or a view */
-    int n_params;
-    tr_param param[TR_MAX_PARAMS];
+    int value; /* the node whose value this one's is: itself, unless it was fused or is a view */
+    int n_state;
+    tr_state *state; /* [n_state] in PyTorch's order: parameters, then buffers */
 };
 
-/* How the work of a phase is partitioned among threads. */
+/* ---- the plan of a layer: resources and phases ---- */
+
+/* Over what a phase is partitioned. Threads own the same samples in all phases of a step, and the
+ * same blocks in all phases of one node with the same number of them. */
 typedef enum tr_partition {
-    TR_PER_THREAD, /* every thread does all of it, into its per-thread buffer */
+    TR_PER_THREAD, /* not at all: each thread does it for itself, into its per-thread buffers */
     TR_BY_SAMPLES, /* samples; one call may get any run of them */
-    TR_BY_SHARDS,  /* shards: one call a shard, `grad` is the shard's own gradient */
-    TR_BY_BLOCKS,  /* blocks of the layer's choice, one call each, over all samples of the batch */
+    TR_BY_BLOCKS,  /* blocks of its own, one call a block, each over all samples of the batch */
 } tr_partition;
 
-enum tr_use { /* what a phase touches: the plan derives lifetimes and barriers from it */
-              TR_USE_X = 1,
-              TR_USE_Y = 2,
-              TR_USE_DY = 4,
-              TR_USE_DX = 8,
-              TR_USE_AUX0 = 16,
-              TR_USE_AUX1 = 32,
-              TR_USE_SHARED = 64,
-};
+/* What a phase can touch. */
+typedef enum tr_what {
+    TR_X,     /* input number `index` */
+    TR_DX,    /* its gradient */
+    TR_Y,     /* the node's value */
+    TR_DY,    /* its gradient: read only, others may share it */
+    TR_OWN,   /* the node's own resource `index`, as one of the functions below numbered it */
+    TR_STATE, /* state[index] */
+} tr_what;
+
+typedef struct tr_use {
+    tr_what what;
+    int index;
+    bool writes;    /* else it reads; a phase that does both declares both */
+    bool own_block; /* by blocks: no more than the part that belongs to the block */
+} tr_use;
+
+/* Part of a sum: adds what the samples of this call, which are of one leaf, contribute to the
+ * elements e0 .. e1-1 to sum[0 .. e1-e0), in the order of the samples. fresh: the sum holds
+ * nothing yet. e0 and e1 are 0 and the size, or bound tiles of the parameter whose gradient it is.
+ */
+typedef void (*tr_leaf)(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum);
+
+/* Something added over the samples of a batch: a chain in sample order within each leaf, then one
+ * binary tree over the leaves (exec/tree.h). A leaf is an aligned run of shards. Which thread adds
+ * what, and whether leaves are added to slots of a thread (small sums) or tile by tile for all
+ * leaves where the sum is used (by_elements), cannot change a bit. */
+typedef struct tr_sum {
+    const char *label;
+    int64_t size;     /* elements */
+    bool wide;        /* elements are double, not tr_real */
+    int leaf;         /* shards in a leaf, a power of two; more than 1: by elements only */
+    bool by_elements; /* no slots: nothing is computed before it is used */
+    tr_leaf add_leaf;
+} tr_sum;
+
+/* The gradient of a parameter: a sum over the update's samples. */
+typedef struct tr_gradient {
+    int sum;             /* own resource; -1: the parameter has none */
+    int64_t first, size; /* elements of the sum that make it; size 0: as many as the parameter */
+    int n_blocks;        /* 0: any thread updates any tile. Else the parameter's blocks go with the
+                          * node's own partition into so many, behind its phases. */
+    /* Makes elements e0 .. e1-1 (a tile) of the gradient of the completed sum, whose elements
+     * first + e0 * size / parameter size on are at `total`. NULL: they are the gradient. */
+    void (*finish)(const tr_node *node, int64_t e0, int64_t e1, const void *total, tr_real *g);
+} tr_gradient;
+
+typedef enum tr_resource_kind {
+    TR_SAMPLE_BUFFER, /* so many bytes for each sample */
+    TR_BATCH_BUFFER,  /* for the whole batch */
+    TR_THREAD_BUFFER, /* for each thread, kept during a step */
+    TR_SUM,
+} tr_resource_kind;
+
+typedef struct tr_resource {
+    tr_resource_kind kind;
+    int64_t bytes;
+    tr_sum sum;
+} tr_resource;
+
+/* Where in a step: other layouts of weights are made first, running statistics updated last. */
+typedef enum tr_stage { TR_PACK, TR_FORWARD, TR_BACKWARD } tr_stage;
 
 typedef struct tr_phase {
     const char *label;
+    tr_stage stage;
     tr_partition partition;
-    int n_blocks; /* of TR_BY_BLOCKS; in other phases free for the layer (tr_work.n_blocks)
-                   */
-    unsigned use;
+    int n_blocks;   /* by blocks; others: tr_plan_keep_number */
+    bool pointwise; /* its only result is Y, and cheap: it may be repeated wherever Y is read */
+    int sum;        /* by samples: the own resource of that number, a sum, is added up; -1: run() */
+    int first_use, n_uses; /* in plan->uses */
     void (*run)(const tr_work *w);
 } tr_phase;
 
-/* What a layer plans for. */
+/* What a layer is asked to plan for. */
 typedef struct tr_request {
     int batch;
-    bool training;
-    bool need_dx[TR_MAX_INPUTS]; /* the input gradients that are needed */
+    bool gradients;      /* backward, too */
+    bool training;       /* the mode: batch statistics, dropout */
+    const bool *need_dx; /* [n_inputs] the input gradients that are needed */
+    int64_t wide;        /* parameters of more elements have their gradients by elements */
 } tr_request;
 
-/* The plan. Sizes in elements; the caller zeroes the struct first. */
-typedef struct tr_node_plan {
-    tr_phase pack[1], forward[TR_MAX_PHASES], backward[TR_MAX_PHASES];
-    int n_pack, n_forward, n_backward;
-    int64_t aux_bytes[TR_N_AUX];    /* for each sample */
-    int64_t shared_size;            /* one buffer for the whole batch */
-    int64_t per_thread_size;        /* one for each thread, kept during a step */
-    int64_t scratch_size;           /* one for each thread, for the length of a call */
-    int64_t grad_size;              /* gradients of those parameters that are summed over shards */
-    int64_t grad_at[TR_MAX_PARAMS]; /* where each begins in it; -1: op->grad computes it */
-    /* 0: the parameters are updated when all gradients are there. Otherwise in so many partials,
-     * each right behind that block of the layer's last phases, which nobody else may need (n_blocks
-     * is then this), while it is in the cache of whoever ran them. */
-    int update_blocks;
-} tr_node_plan;
+/* How it will do it: filled by op->plan through the functions below. Lists are tr_alloc's. */
+typedef struct tr_plan {
+    int n_resources, n_uses, n_phases;
+    tr_resource *resources;
+    tr_use *uses;
+    tr_phase *phases;
+    tr_gradient *gradients; /* [n_state of the node], by the caller of op->plan */
+    int64_t scratch_bytes;  /* for each thread, for the length of a call */
+    /* The gradients of these inputs are the gradient of the value itself: no phase makes them. */
+    bool passes_gradient;
+    bool failed; /* no memory: every call after that does nothing */
+} tr_plan;
 
-/* The piece of work of one call of a phase. Pointers are at its first sample. */
+/* Own resources; each returns its number. */
+int tr_plan_sample_buffer(tr_plan *plan, int64_t bytes);
+int tr_plan_batch_buffer(tr_plan *plan, int64_t bytes);
+int tr_plan_thread_buffer(tr_plan *plan, int64_t bytes);
+int tr_plan_sum(tr_plan *plan, const tr_sum *sum);
+void tr_plan_gradient(tr_plan *plan, int state, const tr_gradient *gradient);
+
+/* Phases, in the order in which they happen within a stage. What a phase touches is declared right
+ * behind it: all of it, or barriers and lifetimes are wrong. (Scratch, labels, losses and the
+ * step's record need no declaration.) A phase for each thread that reads a sum finds it completed
+ * (tr_total); nobody else reads one. */
+void tr_plan_phase(tr_plan *plan, tr_stage stage, const char *label, tr_partition partition,
+                   void (*run)(const tr_work *w));
+/* The same by blocks. */
+void tr_plan_blocks(tr_plan *plan, tr_stage stage, const char *label, int n_blocks,
+                    void (*run)(const tr_work *w));
+/* Here the sum is added up. Its reads are declared behind it; itself it needs no declaration. */
+void tr_plan_add_up(tr_plan *plan, tr_stage stage, int sum);
+void tr_reads(tr_plan *plan, tr_what what, int index);
+void tr_writes(tr_plan *plan, tr_what what, int index);
+/* By blocks, of the block's own part alone. */
+void tr_reads_block(tr_plan *plan, tr_what what, int index);
+void tr_writes_block(tr_plan *plan, tr_what what, int index);
+/* The phase added last makes Y from X, state and per-thread buffers, sample by sample, and is so
+ * cheap that Y need not be kept. */
+void tr_plan_pointwise(tr_plan *plan);
+/* The phase added last, not by blocks, finds this number in w->n_blocks. */
+void tr_plan_keep_number(tr_plan *plan, int number);
+void tr_plan_free(tr_plan *plan);
+
+/* ---- the work of one call ---- */
+
+/* The step that a phase is part of. */
+typedef struct tr_record {
+    uint64_t seed;
+    int64_t epoch, step; /* from 0: of the run */
+    int64_t first;       /* place of the pass's first sample in the effective batch */
+    int64_t count;       /* samples of the effective batch: the denominator of means */
+} tr_record;
+
+/* Where a resource is for the calling thread. */
+typedef struct tr_binding {
+    char *at;       /* sample 0 of the batch, or of the chunk where `local`; NULL: not declared */
+    int64_t stride; /* bytes from one sample to the next; 0 where it has none of its own */
+    bool local;
+} tr_binding;
+
+/* The piece of work of one call of a phase. Samples are numbered 0 .. n-1 from `first` on. */
 struct tr_work {
     const tr_node *node;
     const tr_kernels *kernels;
-    int n; /* samples in this call, from number `first` of the step on */
+    const tr_record *record;
+    int n; /* samples in this call, from number `first` of the pass on */
     int first;
-    int batch; /* samples in the step */
+    int batch; /* samples in the pass */
     int block; /* of this call, of n_blocks */
     int n_blocks;
-    const tr_real *x[TR_MAX_INPUTS]; /* [n][in] */
-    tr_real *dx[TR_MAX_INPUTS];      /* [n][in]; NULL: not needed */
-    int64_t xs[TR_MAX_INPUTS];       /* elements between samples of x and dx */
-    tr_real *y, *dy;                 /* [n][out] */
-    int64_t ys;
-    unsigned char *aux[TR_N_AUX];           /* [n][aux_bytes] */
-    int64_t aux_step[TR_N_AUX];             /* bytes between samples */
-    tr_real *shared, *per_thread, *scratch; /* shared: whole batch */
-    tr_real *grad;                          /* [grad_size] of the shard, to be written */
-    const int32_t *labels;                  /* losses: [n] */
-    tr_real *loss;                          /* losses: [n], not divided by the batch */
-    int32_t *best;                          /* losses: [n] predicted classes */
+    const tr_binding *x, *dx; /* [n_inputs] */
+    const tr_binding *own;    /* [own resources] */
+    const tr_binding *y, *dy;
+    int64_t origin[2]; /* number of sample 0 of this call in a batch's buffer, in a chunk's */
+    void *scratch;
+    const void *const *totals; /* [own resources] completed sums */
+    const int32_t *labels;     /* losses: [batch] */
+    tr_real *loss;             /* losses: [batch], not divided by anything */
+    int32_t *best;             /* losses: [batch] predicted classes */
 };
+
+static inline void *tr_at(const tr_work *w, const tr_binding *b, int i) {
+    return b->at + (w->origin[b->local] + i) * b->stride;
+}
+/* Sample i of this call; the elements from one sample to the next. */
+static inline const tr_real *tr_x(const tr_work *w, int input, int i) {
+    return tr_at(w, &w->x[input], i);
+}
+static inline tr_real *tr_y(const tr_work *w, int i) {
+    return tr_at(w, w->y, i);
+}
+static inline const tr_real *tr_dy(const tr_work *w, int i) {
+    return tr_at(w, w->dy, i);
+}
+static inline tr_real *tr_dx(const tr_work *w, int input, int i) {
+    return tr_at(w, &w->dx[input], i);
+}
+static inline bool tr_has_dx(const tr_work *w, int input) {
+    return w->dx[input].at != NULL;
+}
+static inline int64_t tr_stride(const tr_binding *b) {
+    return b->stride / (int64_t)sizeof(tr_real);
+}
+/* An own resource: its part of sample i, or all of it where it is no sample buffer. */
+static inline void *tr_own(const tr_work *w, int resource, int i) {
+    return tr_at(w, &w->own[resource], i);
+}
+/* An own sum, in phases for each thread. */
+static inline const void *tr_total(const tr_work *w, int resource) {
+    return w->totals[resource];
+}
+static inline bool tr_has_own(const tr_work *w, int resource) {
+    return w->own[resource].at != NULL;
+}
 
 struct tr_op {
     tr_schema schema;
-    int min_inputs, max_inputs;
+    int min_inputs, max_inputs; /* max 0: any number */
     /* Its value is its input's, under another shape (flatten, identity): no phases. */
     bool view;
-    /* From node->args and node->in: node->unfused and the parameters (all but `value`). The layout
-     * of a parameter may depend on the epilogue, so this is called again after each fusion. */
+    /* From node->args and node->in: node->unfused and the state (tr_add_state), all but `value`.
+     * The layout of a parameter may depend on the epilogue, so this is called again, with no state,
+     * after each fusion. */
     int (*shape)(tr_node *node, tr_error *err);
-    /* Its work as an epilogue of another layer. NULL: it cannot be one. */
+    /* As the end of another layer: what it does. NULL: it cannot be one. */
     bool (*as_epilogue)(const tr_node *node, tr_epilogue *out);
     /* Fuse `e` into it: update node->epilogue, or refuse. NULL: never. */
     bool (*fuse)(tr_node *node, const tr_epilogue *e);
-    void (*plan)(const tr_node *node, const tr_request *request, tr_node_plan *out);
-    /* Elements e0..e1-1 (whole tiles) of a parameter's gradient over the whole batch, in sample
-     * order; for parameters without grad_at. */
-    void (*grad)(const tr_work *w, int param, int64_t e0, int64_t e1, tr_real *g);
-    unsigned grad_use; /* tr_use of that */
+    void (*plan)(const tr_node *node, const tr_request *request, tr_plan *out);
     /* Multiply-adds of one sample's forward, as written; NULL: none worth counting. */
     int64_t (*multiply_adds)(const tr_node *node);
 };
@@ -180,14 +319,23 @@ enum {
     TR_MAX_WEIGHTS = INT32_MAX / 4, /* elements of a parameter */
 };
 
-/* Helpers for ops: an image or features are wanted; fail at the node's line otherwise. */
+/* ---- helpers for ops ---- */
+
+/* One more tensor of a node; NULL where there is no memory. */
+tr_state *tr_add_state(tr_node *node, const tr_state *state, tr_error *err);
+/* A parameter of n numbers, one block, in PyTorch's order. */
+tr_state tr_vector_parameter(const char *suffix, int64_t n);
+static inline void *tr_value_of(const tr_node *node, int state) {
+    return node->state[state].value;
+}
+/* Position of state "suffix", or -1. */
+int tr_find_state(const tr_node *node, const char *suffix);
+/* An image or features are wanted; fail at the node's line otherwise. */
 int tr_want_image(const tr_node *node, int input, tr_error *err);
 int tr_want_features(const tr_node *node, int input, tr_error *err);
 /* Where an argument was written, or the layer's line: for shape() to say that it does not fit. */
 tr_where tr_key_where(const tr_node *node, const char *key);
 /* "6 x 28 x 28" or "400", as PyTorch orders it. out has 64 bytes. Returns out. */
 char *tr_shape_text(tr_shape shape, char *out);
-/* index() for parameters whose two layouts are the same. */
-int64_t tr_index_same(const tr_node *node, int64_t i);
 
 #endif

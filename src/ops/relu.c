@@ -14,25 +14,27 @@ static bool as_epilogue(const tr_node *node, tr_epilogue *out) {
 }
 
 static void forward(const tr_work *w) {
-    for (int i = 0; i < w->n; i++) {
-        w->kernels->relu(tr_shape_size(w->node->out), w->x[0] + i * w->xs[0], w->y + i * w->ys);
-    }
+    int64_t size = tr_shape_size(w->node->out);
+    for (int i = 0; i < w->n; i++) w->kernels->relu(size, tr_x(w, 0, i), tr_y(w, i));
 }
 
 static void backward(const tr_work *w) {
-    for (int i = 0; i < w->n; i++) {
-        w->kernels->relu_dx(tr_shape_size(w->node->out), w->y + i * w->ys, w->dy + i * w->ys,
-                            w->dx[0] + i * w->xs[0]);
-    }
+    int64_t size = tr_shape_size(w->node->out);
+    for (int i = 0; i < w->n; i++)
+        w->kernels->relu_dx(size, tr_y(w, i), tr_dy(w, i), tr_dx(w, 0, i));
 }
 
-static void plan(const tr_node *node, const tr_request *request, tr_node_plan *out) {
+static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     (void)node;
-    out->forward[out->n_forward++] =
-        (tr_phase){"forward", TR_BY_SAMPLES, 0, TR_USE_X | TR_USE_Y, forward};
-    if (request->need_dx[0])
-        out->backward[out->n_backward++] = (tr_phase){"input gradient", TR_BY_SAMPLES, 0,
-                                                      TR_USE_Y | TR_USE_DY | TR_USE_DX, backward};
+    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
+    tr_plan_pointwise(out);
+    tr_reads(out, TR_X, 0);
+    tr_writes(out, TR_Y, 0);
+    if (!request->need_dx[0]) return;
+    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
+    tr_reads(out, TR_Y, 0);
+    tr_reads(out, TR_DY, 0);
+    tr_writes(out, TR_DX, 0);
 }
 
 const tr_op tr_op_relu = {

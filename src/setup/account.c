@@ -7,7 +7,7 @@
 void tr_session_account(const tr_session *s, tr_account *out) {
     const tr_graph *g = s->graph;
     int64_t data = s->train.bytes + s->test.bytes;
-    int64_t parameters = tr_alloc_bytes(g->n_elements, sizeof *g->parameters);
+    int64_t parameters = tr_graph_bytes(g);
     int64_t held = data + (g->parameters ? parameters : 0);
     *out = (tr_account){0};
     tr_account_add(out, TR_MEMORY_PARAMETERS, parameters);

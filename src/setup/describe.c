@@ -26,13 +26,14 @@ static json_t *class_json(const tr_schema *schema, const void *args) {
     return json_pack("{s:s, s:o}", "class", schema->name, "arguments", tr_json_args(schema, args));
 }
 
-static json_t *parameters_json(const tr_node *node) {
+static json_t *state_json(const tr_graph *graph, const tr_node *node, tr_state_kind kind) {
     json_t *list = json_array();
-    for (int p = 0; p < node->n_params; p++) {
-        char name[TR_NAME + 16];
-        const tr_param *param = &node->param[p];
-        json_array_append_new(list, json_pack("{s:s, s:o}", "name", tr_param_name(node, p, name),
-                                              "shape", sizes(param->n_dims, param->dim)));
+    for (int i = 0; i < graph->n_rows; i++) {
+        const tr_row *row = &graph->rows[i];
+        const tr_state *state = tr_row_state(row);
+        if (row->node != node || state->kind != kind) continue;
+        json_array_append_new(list, json_pack("{s:s, s:o}", "name", row->name, "shape",
+                                              sizes(state->n_dims, state->dim)));
     }
     return list;
 }
@@ -43,9 +44,9 @@ static json_t *layer_json(const tr_graph *graph, const tr_node *node) {
         json_array_append_new(inputs, json_string(graph->nodes[node->input[i]].name));
     json_t *layer = class_json(&node->op->schema, node->args);
     json_t *head = json_pack("{s:s}", "name", node->name);
-    json_t *rest =
-        json_pack("{s:o, s:o, s:o, s:o}", "inputs", inputs, "output", shape_json(node->unfused),
-                  "parameters", parameters_json(node), "buffers", json_array());
+    json_t *rest = json_pack(
+        "{s:o, s:o, s:o, s:o}", "inputs", inputs, "output", shape_json(node->unfused), "parameters",
+        state_json(graph, node, TR_PARAMETER), "buffers", state_json(graph, node, TR_BUFFER));
     if (head == NULL || json_object_update(head, layer) || json_object_update(head, rest)) {
         json_decref(head);
         head = NULL;

@@ -8,8 +8,8 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
     const tr_graph *g = s->graph;
     const tr_experiment *e = &s->experiment;
     tr_loader_args loader = tr_session_loader(s);
-    tr_exec_cut cut;
-    tr_exec_get_cut(exec, &cut);
+    tr_exec_partition cut;
+    tr_exec_get_partition(exec, &cut);
     *out = (tr_plan_info){.network = e->name,
                           .parameters = tr_graph_count(g),
                           .train_images = s->train.n,
@@ -43,7 +43,10 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
         row->fused_into = node->value != i && !node->op->view ? g->nodes[node->value].name : "";
         row->output = tr_strdup(tr_shape_text(node->unfused, text), err);
         if (row->output == NULL) return TR_ENOMEM;
-        for (int p = 0; p < node->n_params; p++) row->parameters += tr_param_count(&node->param[p]);
+        for (int r = 0; r < g->n_rows; r++) {
+            if (g->rows[r].node == node && tr_row_state(&g->rows[r])->kind == TR_PARAMETER)
+                row->parameters += g->rows[r].count;
+        }
         if (node->op->multiply_adds) row->mflop = 2e-6 * (double)node->op->multiply_adds(node);
         out->mflop += row->mflop;
     }

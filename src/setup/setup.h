@@ -139,10 +139,9 @@ int tr_session_load(tr_session *session, const char *path, tr_error *err);
 /* SHA-256 of the parameters in that order, as float32. */
 int tr_session_sha256(const tr_session *session, char sha256[65], tr_error *err);
 
-/* Weights that are infinite or NaN (finite.c): are there none? Else `text` says where one is:
+/* State that is infinite or NaN (finite.c): is there none? Else `text` says where some is:
  * "tensor 'fc.weight' holds a value that is not a number". */
-enum { TR_NONFINITE = TR_NAME + 96 };
-bool tr_weights_finite(const tr_graph *graph, char text[TR_NONFINITE]);
+bool tr_weights_finite(const tr_graph *graph, tr_text *text);
 /* "not a number" or "infinite". */
 const char *tr_nonfinite_name(double value);
 

@@ -12,45 +12,29 @@
 
 typedef struct weights {
     int n;
-    tr_node **node;
-    int *param; /* of the node */
-    char (*name)[TR_NAME + 16];
+    const tr_row **row;
     tr_tensor *tensors;
 } weights;
 
-static void count_one(tr_node *node, int param, void *arg) {
-    (void)node, (void)param;
-    ++*(int *)arg;
-}
-
-static void list_one(tr_node *node, int param, void *arg) {
-    weights *w = arg;
-    const tr_param *p = &node->param[param];
-    int i = w->n++;
-    w->node[i] = node;
-    w->param[i] = param;
-    w->tensors[i] = (tr_tensor){tr_param_name(node, param, w->name[i]), p->n_dims, p->dim};
-}
-
 static void free_list(weights *w) {
-    tr_free(w->node);
-    tr_free(w->param);
-    tr_free(w->name);
+    tr_free(w->row);
     tr_free(w->tensors);
 }
 
 static int list_weights(const tr_session *s, weights *w, tr_error *err) {
-    int count = 0;
-    tr_graph_each_param(s->graph, count_one, &count);
-    *w = (weights){.node = tr_alloc((size_t)count, sizeof *w->node, err),
-                   .param = tr_alloc((size_t)count, sizeof *w->param, err),
-                   .name = tr_alloc((size_t)count, sizeof *w->name, err),
-                   .tensors = tr_alloc((size_t)count, sizeof *w->tensors, err)};
-    if (!w->node || !w->param || !w->name || !w->tensors) {
+    const tr_graph *g = s->graph;
+    *w = (weights){.row = tr_alloc((size_t)g->n_rows, sizeof *w->row, err),
+                   .tensors = tr_alloc((size_t)g->n_rows, sizeof *w->tensors, err)};
+    if (!w->row || !w->tensors) {
         free_list(w);
         return TR_ENOMEM;
     }
-    tr_graph_each_param(s->graph, list_one, w);
+    for (int i = 0; i < g->n_rows; i++) {
+        const tr_state *state = tr_row_state(&g->rows[i]);
+        if (state->type != TR_FLOAT32) continue;
+        w->row[w->n] = &g->rows[i];
+        w->tensors[w->n++] = (tr_tensor){g->rows[i].name, state->n_dims, state->dim};
+    }
     return TR_OK;
 }
 
@@ -58,7 +42,7 @@ static int list_weights(const tr_session *s, weights *w, tr_error *err) {
 
 static void get(void *arg, int i, int64_t first, int64_t n, float *out) {
     const weights *w = arg;
-    tr_param_get_range(w->node[i], w->param[i], first, n, out);
+    tr_row_get(w->row[i], first, n, out);
 }
 
 int tr_session_sha256(const tr_session *s, char sha256[65], tr_error *err) {
@@ -187,12 +171,12 @@ static int read_values(const tr_safetensors *f, const weights *w, const int *mat
     enum { PART = 4096 };
     float values[PART];
     for (int i = 0; i < w->n; i++) {
-        int64_t n = tr_param_count(&w->node[i]->param[w->param[i]]);
+        int64_t n = w->row[i]->count;
         for (int64_t at = 0; at < n; at += PART) {
             int64_t part = tr_min(n - at, PART);
             int code = tr_safetensors_read(f, match[i], at, part, values, err);
             if (code) return code;
-            tr_param_set_range(w->node[i], w->param[i], at, part, values);
+            tr_row_set(w->row[i], at, part, values);
         }
     }
     return TR_OK;

@@ -38,12 +38,18 @@ void tr_training_tested(tr_training *t) {
 
 int tr_training_save(tr_training *t) {
     const tr_event *e = &t->event;
-    char problem[TR_NONFINITE], sha256[65];
-    if (!tr_weights_finite(t->session.graph, problem))
-        return tr_fail(t->err, TR_ENONFINITE,
-                       "%s after step %lld (epoch %d, step %lld), it is not saved: try a smaller "
-                       "optimizer.lr or weight_decay",
-                       problem, (long long)e->global_step, e->epoch, (long long)e->step);
+    tr_text problem = {0};
+    char sha256[65];
+    if (!tr_weights_finite(t->session.graph, &problem)) {
+        int failed =
+            tr_fail(t->err, TR_ENONFINITE,
+                    "%s after step %lld (epoch %d, step %lld), it is not saved: try a smaller "
+                    "optimizer.lr or weight_decay",
+                    problem.failed ? "a tensor is not finite" : problem.at,
+                    (long long)e->global_step, e->epoch, (long long)e->step);
+        tr_text_free(&problem);
+        return failed;
+    }
     int code = tr_session_save(&t->session, t->dir.file[TR_FILE_MODEL], sha256, t->err);
     if (code) return code; /* what the summary says is still true */
     memcpy(t->summary->weights_sha256, sha256, sizeof sha256);

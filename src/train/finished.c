@@ -17,10 +17,12 @@ int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err) {
 
 /* The weights in the file, finite ones only. */
 static int load_finite(tr_session *s, const char *path, tr_error *err) {
-    char problem[TR_NONFINITE];
+    tr_text problem = {0};
     int code = tr_session_load(s, path, err);
-    if (code || tr_weights_finite(s->graph, problem)) return code;
-    return tr_fail(err, TR_ENONFINITE, "%s: %s", path, problem);
+    if (code || tr_weights_finite(s->graph, &problem)) return code;
+    code = tr_fail(err, TR_ENONFINITE, "%s: %s", path, problem.failed ? "" : problem.at);
+    tr_text_free(&problem);
+    return code;
 }
 
 static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_error *err) {

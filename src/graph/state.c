@@ -1,0 +1,244 @@
+/* The table of state: everything that lives longer than a step, with PyTorch's names, order, shapes
+ * and initial distributions. Model files, sums of weights and initial values are loops over it. */
+#include <string.h>
+
+#include "graph/graph.h"
+
+enum { RUN = 512 }; /* elements whose places are asked for at a time */
+
+static int64_t count_of(const tr_state *state) {
+    int64_t n = 1;
+    for (int i = 0; i < state->n_dims; i++) n *= state->dim[i];
+    return n;
+}
+
+static bool is_parameter(const tr_row *row) {
+    return tr_row_state(row)->kind == TR_PARAMETER;
+}
+
+static size_t element_bytes(tr_type type) {
+    return type == TR_FLOAT32   ? sizeof(tr_real)
+           : type == TR_FLOAT64 ? sizeof(double)
+                                : sizeof(int64_t);
+}
+
+int tr_graph_list_state(tr_graph *graph, tr_error *err) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        tr_node *node = &graph->nodes[i];
+        for (int s = 0; s < node->n_state; s++) {
+            tr_row *row = tr_grow(&graph->rows, graph->n_rows, sizeof *row, err);
+            if (row == NULL) return TR_ENOMEM;
+            tr_text name = {0};
+            tr_text_print(&name, "%s.%s", node->name, node->state[s].suffix);
+            if (!name.failed) row->name = tr_arena_copy(&graph->memory, name.at, name.n, err);
+            tr_text_free(&name);
+            if (row->name == NULL) return tr_fail(err, TR_ENOMEM, "out of memory");
+            row->node = node;
+            row->state = s;
+            row->count = count_of(&node->state[s]);
+            graph->n_rows++;
+        }
+    }
+    return TR_OK;
+}
+
+const tr_row *tr_graph_row(const tr_graph *graph, const char *name) {
+    for (int i = 0; i < graph->n_rows; i++) {
+        if (strcmp(graph->rows[i].name, name) == 0) return &graph->rows[i];
+    }
+    return NULL;
+}
+
+int64_t tr_graph_count(const tr_graph *graph) {
+    int64_t n = 0;
+    for (int i = 0; i < graph->n_rows; i++)
+        if (is_parameter(&graph->rows[i])) n += graph->rows[i].count;
+    return n;
+}
+
+/* ---- memory ---- */
+
+/* A parameter's first element, from element *at on; where its blocks are pages, it has its pages
+ * alone. */
+static int64_t place_parameter(const tr_state *state, int64_t *at) {
+    const int64_t page = TR_PAGE / (int64_t)sizeof(tr_real);
+    const int64_t unit = state->block % page == 0 ? page : 1;
+    int64_t first = tr_round_up(*at, unit);
+    *at = tr_round_up(first + tr_round_up(state->size, TR_LANES) + TR_LANES, unit);
+    return first;
+}
+
+static int64_t place_buffer(const tr_state *state, int64_t *at) {
+    int64_t first = *at;
+    *at += tr_round_up((state->size + TR_LANES) * (int64_t)element_bytes(state->type), TR_ALIGN);
+    return first;
+}
+
+/* Gives every row its place; the values are set once there is memory. */
+static void place(tr_graph *graph) {
+    int64_t elements = 0, bytes = 0;
+    for (int i = 0; i < graph->n_rows; i++) {
+        tr_state *state = &graph->rows[i].node->state[graph->rows[i].state];
+        if (is_parameter(&graph->rows[i])) {
+            int64_t at = place_parameter(state, &elements);
+            state->value = graph->parameters ? graph->parameters + at : NULL;
+        } else {
+            int64_t at = place_buffer(state, &bytes);
+            state->value = graph->buffers ? graph->buffers + at : NULL;
+        }
+    }
+    graph->n_elements = elements;
+    graph->buffer_bytes = bytes;
+}
+
+int64_t tr_graph_bytes(const tr_graph *graph) {
+    int64_t parameters = tr_alloc_bytes(graph->n_elements, sizeof(tr_real)),
+            buffers = tr_alloc_bytes(graph->buffer_bytes, 1);
+    return parameters > INT64_MAX - buffers ? INT64_MAX : parameters + buffers;
+}
+
+int tr_graph_allocate(tr_graph *graph, tr_error *err) {
+    graph->parameters = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
+    graph->buffers = tr_alloc((size_t)graph->buffer_bytes, 1, err);
+    if (graph->parameters == NULL || graph->buffers == NULL) {
+        tr_free(graph->parameters);
+        tr_free(graph->buffers);
+        graph->parameters = NULL;
+        graph->buffers = NULL;
+        return TR_ENOMEM;
+    }
+    place(graph);
+    return TR_OK;
+}
+
+void tr_graph_place_state(tr_graph *graph) {
+    place(graph);
+}
+
+/* ---- values ---- */
+
+/* Places of the n <= RUN elements of PyTorch's order from `first` on. */
+static void find(const tr_row *row, int64_t first, int64_t n, int64_t at[RUN]) {
+    const tr_state *state = tr_row_state(row);
+    if (state->index) {
+        state->index(row->node, first, n, at);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) at[i] = first + i;
+}
+
+void tr_row_get(const tr_row *row, int64_t first, int64_t n, void *values) {
+    const tr_state *state = tr_row_state(row);
+    int64_t at[RUN];
+    for (int64_t done = 0; done < n; done += RUN) {
+        int64_t run = tr_min(RUN, n - done);
+        find(row, first + done, run, at);
+        for (int64_t i = 0; i < run; i++) {
+            if (state->type == TR_FLOAT32)
+                ((float *)values)[done + i] = (float)((const tr_real *)state->value)[at[i]];
+            else if (state->type == TR_FLOAT64)
+                ((double *)values)[done + i] = ((const double *)state->value)[at[i]];
+            else
+                ((int64_t *)values)[done + i] = ((const int64_t *)state->value)[at[i]];
+        }
+    }
+}
+
+void tr_row_set(const tr_row *row, int64_t first, int64_t n, const void *values) {
+    const tr_state *state = tr_row_state(row);
+    int64_t at[RUN];
+    for (int64_t done = 0; done < n; done += RUN) {
+        int64_t run = tr_min(RUN, n - done);
+        find(row, first + done, run, at);
+        for (int64_t i = 0; i < run; i++) {
+            if (state->type == TR_FLOAT32)
+                ((tr_real *)state->value)[at[i]] = (tr_real)((const float *)values)[done + i];
+            else if (state->type == TR_FLOAT64)
+                ((double *)state->value)[at[i]] = ((const double *)values)[done + i];
+            else
+                ((int64_t *)state->value)[at[i]] = ((const int64_t *)values)[done + i];
+        }
+    }
+}
+
+void tr_row_read(const tr_row *row, const void *memory, int64_t first, int64_t n, double *values) {
+    const tr_state *state = tr_row_state(row);
+    int64_t at[RUN];
+    for (int64_t done = 0; done < n; done += RUN) {
+        int64_t run = tr_min(RUN, n - done);
+        find(row, first + done, run, at);
+        for (int64_t i = 0; i < run; i++)
+            values[done + i] = state->type == TR_FLOAT32 ? (double)((const tr_real *)memory)[at[i]]
+                               : state->type == TR_FLOAT64
+                                   ? ((const double *)memory)[at[i]]
+                                   : (double)((const int64_t *)memory)[at[i]];
+    }
+}
+
+void tr_row_write(const tr_row *row, int64_t first, int64_t n, const double *values) {
+    const tr_state *state = tr_row_state(row);
+    int64_t at[RUN];
+    for (int64_t done = 0; done < n; done += RUN) {
+        int64_t run = tr_min(RUN, n - done);
+        find(row, first + done, run, at);
+        for (int64_t i = 0; i < run; i++) {
+            double value = values[done + i];
+            if (state->type == TR_FLOAT32)
+                ((tr_real *)state->value)[at[i]] = (tr_real)value;
+            else if (state->type == TR_FLOAT64)
+                ((double *)state->value)[at[i]] = value;
+            else
+                ((int64_t *)state->value)[at[i]] = (int64_t)value;
+        }
+    }
+}
+
+/* ---- initial values ---- */
+
+/* What draws the numbers of one tensor after the other. */
+typedef struct drawing {
+    bool torch;
+    uint64_t seed;
+    tr_mt19937 *generator;
+} drawing;
+
+/* torch: as PyTorch does on the CPU: 24 bits of a draw, a range rounded to float, the rest in
+ * double, rounded once. */
+static double draw(const drawing *d, uint32_t number, int64_t element, double range) {
+    if (!d->torch) {
+        float u = tr_random_unit(d->seed, TR_STREAM_INIT, number, (uint64_t)element);
+        return (double)((u - 0.5f) * (2 * (float)range));
+    }
+    double u = (tr_mt19937_next(d->generator) & 0xffffff) * 0x1p-24, r = (double)(float)range;
+    return (double)(float)(u * (2 * r) - r);
+}
+
+static void init_row(const tr_row *row, const drawing *d, uint32_t number) {
+    const tr_state *state = tr_row_state(row);
+    double values[RUN];
+    for (int64_t first = 0; first < row->count; first += RUN) {
+        int64_t n = tr_min(RUN, row->count - first);
+        for (int64_t i = 0; i < n; i++)
+            values[i] = state->init_range > 0 ? draw(d, number, first + i, state->init_range)
+                                              : state->init_value;
+        tr_row_write(row, first, n, values);
+    }
+}
+
+void tr_graph_init(tr_graph *graph, tr_generator generator, uint64_t seed) {
+    tr_mt19937 g;
+    tr_mt19937_seed(&g, (uint32_t)seed);
+    drawing d = {generator == TR_TORCH, seed, &g};
+    uint32_t number = 0;
+    for (int i = 0; i < graph->n_rows; i++) {
+        init_row(&graph->rows[i], &d, number);
+        number += is_parameter(&graph->rows[i]);
+    }
+}
+
+int64_t tr_graph_n_draws(const tr_graph *graph) {
+    int64_t n = 0;
+    for (int i = 0; i < graph->n_rows; i++)
+        if (tr_row_state(&graph->rows[i])->init_range > 0) n += graph->rows[i].count;
+    return n;
+}

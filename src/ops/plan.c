@@ -1,0 +1,114 @@
+/* Filling a layer's plan: lists that grow by one, and a flag where there was no memory. */
+#include <string.h>
+
+#include "ops/ops.h"
+
+/* Room for one more element of a list; NULL after a failure. */
+static void *one_more(tr_plan *plan, void *list, int n, size_t size) {
+    void *place = plan->failed ? NULL : tr_grow(list, n, size, NULL);
+    if (place == NULL) plan->failed = true;
+    return place;
+}
+
+static int add_resource(tr_plan *plan, const tr_resource *resource) {
+    tr_resource *place =
+        one_more(plan, &plan->resources, plan->n_resources, sizeof *plan->resources);
+    if (place == NULL) return 0;
+    *place = *resource;
+    return plan->n_resources++;
+}
+
+int tr_plan_sample_buffer(tr_plan *plan, int64_t bytes) {
+    return add_resource(plan, &(tr_resource){.kind = TR_SAMPLE_BUFFER, .bytes = bytes});
+}
+
+int tr_plan_batch_buffer(tr_plan *plan, int64_t bytes) {
+    return add_resource(plan, &(tr_resource){.kind = TR_BATCH_BUFFER, .bytes = bytes});
+}
+
+int tr_plan_thread_buffer(tr_plan *plan, int64_t bytes) {
+    return add_resource(plan, &(tr_resource){.kind = TR_THREAD_BUFFER, .bytes = bytes});
+}
+
+int tr_plan_sum(tr_plan *plan, const tr_sum *sum) {
+    int64_t element = sum->wide ? sizeof(double) : sizeof(tr_real);
+    return add_resource(plan,
+                        &(tr_resource){.kind = TR_SUM, .bytes = sum->size * element, .sum = *sum});
+}
+
+void tr_plan_gradient(tr_plan *plan, int state, const tr_gradient *gradient) {
+    plan->gradients[state] = *gradient;
+}
+
+static void add_phase(tr_plan *plan, const tr_phase *phase) {
+    tr_phase *place = one_more(plan, &plan->phases, plan->n_phases, sizeof *plan->phases);
+    if (place == NULL) return;
+    *place = *phase;
+    place->first_use = plan->n_uses;
+    plan->n_phases++;
+}
+
+void tr_plan_phase(tr_plan *plan, tr_stage stage, const char *label, tr_partition partition,
+                   void (*run)(const tr_work *w)) {
+    add_phase(
+        plan,
+        &(tr_phase){.label = label, .stage = stage, .partition = partition, .sum = -1, .run = run});
+}
+
+void tr_plan_blocks(tr_plan *plan, tr_stage stage, const char *label, int n_blocks,
+                    void (*run)(const tr_work *w)) {
+    add_phase(plan, &(tr_phase){.label = label,
+                                .stage = stage,
+                                .partition = TR_BY_BLOCKS,
+                                .n_blocks = n_blocks,
+                                .sum = -1,
+                                .run = run});
+}
+
+void tr_plan_add_up(tr_plan *plan, tr_stage stage, int sum) {
+    if (plan->failed) return;
+    add_phase(plan, &(tr_phase){.label = plan->resources[sum].sum.label,
+                                .stage = stage,
+                                .partition = TR_BY_SAMPLES,
+                                .sum = sum});
+}
+
+static void add_use(tr_plan *plan, tr_use use) {
+    tr_use *place = one_more(plan, &plan->uses, plan->n_uses, sizeof *plan->uses);
+    if (place == NULL) return;
+    *place = use;
+    plan->n_uses++;
+    plan->phases[plan->n_phases - 1].n_uses++;
+}
+
+void tr_reads(tr_plan *plan, tr_what what, int index) {
+    add_use(plan, (tr_use){what, index, false, false});
+}
+
+void tr_writes(tr_plan *plan, tr_what what, int index) {
+    add_use(plan, (tr_use){what, index, true, false});
+}
+
+void tr_reads_block(tr_plan *plan, tr_what what, int index) {
+    add_use(plan, (tr_use){what, index, false, true});
+}
+
+void tr_writes_block(tr_plan *plan, tr_what what, int index) {
+    add_use(plan, (tr_use){what, index, true, true});
+}
+
+void tr_plan_pointwise(tr_plan *plan) {
+    if (!plan->failed) plan->phases[plan->n_phases - 1].pointwise = true;
+}
+
+void tr_plan_keep_number(tr_plan *plan, int number) {
+    if (!plan->failed) plan->phases[plan->n_phases - 1].n_blocks = number;
+}
+
+void tr_plan_free(tr_plan *plan) {
+    tr_free(plan->resources);
+    tr_free(plan->uses);
+    tr_free(plan->phases);
+    tr_free(plan->gradients);
+    *plan = (tr_plan){0};
+}

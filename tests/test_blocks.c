@@ -409,9 +409,15 @@ START_TEST(large_networks) {
     tr_text_free(&text);
     /* As a graph. */
     tr_graph *graph;
-    tr_text_print(&text, "[network]\nr = relu x%d\n" TAIL, LAYERS);
+    tr_text_print(&text, "[network]\nr = relu x%d\nsum = add from=r", LAYERS);
+    for (int i = 1; i < INPUTS; i++) tr_text_print(&text, ",r.%d", i);
+    tr_text_print(&text, "\n" TAIL);
     ck_assert_msg(graph_of_text(text.at, image, 10, &graph, &err) == TR_OK, "%s", err.text);
-    ck_assert_int_eq(graph->n_nodes, LAYERS + 4);
+    ck_assert_int_eq(graph->n_nodes, LAYERS + 5);
+    const tr_node *sum = node_of(graph, "sum");
+    ck_assert_int_eq(sum->n_inputs, INPUTS);
+    ck_assert_int_eq(sum->input[0], LAYERS);
+    ck_assert_int_eq(sum->input[INPUTS - 1], INPUTS); /* r.99 */
     tr_graph_free(graph);
     tr_text_free(&text);
 }

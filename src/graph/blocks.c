@@ -34,7 +34,6 @@ typedef struct expansion {
     tr_names names; /* of the lines above, and of those that blocks or repeats stand for: with the
                        number of the line whose value it is; -1 while that is not there */
     tr_lines *out;
-    int room; /* of out->line */
     tr_error *err;
 } expansion;
 
@@ -333,39 +332,32 @@ static int add_layer(expansion *x, const scope *s, const words *w, int index, vo
                      int input) {
     tr_lines *out = x->out;
     tr_where where = s->lines[s->at].where;
-    int *own = NULL, code = TR_OK;
+    const int *inputs = w->input;
+    int code = TR_OK;
     if (out->n == MAX_LINES)
         code = tr_fail_at(x->err, where, w->name, "the network has more than %d layers", MAX_LINES);
     else if (out->memory.total > MAX_BYTES)
         code = tr_fail_at(x->err, where, w->name,
                           "the network is too long when its blocks are written out");
-    if (code == TR_OK && out->n == x->room) {
-        int room = 2 * x->room + 64;
-        tr_line *line = tr_alloc((size_t)room, sizeof *line, x->err);
-        if (line && out->n) memcpy(line, out->line, (size_t)out->n * sizeof *line);
-        if (line) {
-            tr_free(out->line);
-            out->line = line;
-            x->room = room;
-        }
-        code = line ? TR_OK : TR_ENOMEM;
-    }
     if (code == TR_OK && w->n_inputs == 0) {
-        own = allocate(x, 1, sizeof *own);
-        if (own) *own = input;
-        code = own ? TR_OK : TR_ENOMEM;
+        int *above = allocate(x, 1, sizeof *above);
+        if (above) *above = input;
+        inputs = above;
     }
-    if (code) {
+    tr_line *line =
+        code || inputs == NULL ? NULL : tr_grow(&out->line, out->n, sizeof *line, x->err);
+    if (line == NULL) {
         tr_args_clear(x->classes.schemas[index], args);
         tr_free(args);
-        return code;
+        return x->err->code;
     }
-    out->line[out->n++] = (tr_line){.name = w->name,
-                                    .op = tr_layers[index],
-                                    .args = args,
-                                    .given = {w->pairs, w->n, where, w->name},
-                                    .n_inputs = own ? 1 : w->n_inputs,
-                                    .input = own ? own : w->input};
+    *line = (tr_line){.name = w->name,
+                      .op = tr_layers[index],
+                      .args = args,
+                      .given = {w->pairs, w->n, where, w->name},
+                      .n_inputs = w->n_inputs ? w->n_inputs : 1,
+                      .input = inputs};
+    out->n++;
     return TR_OK;
 }
 

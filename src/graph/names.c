@@ -17,35 +17,28 @@ int tr_names_find(const tr_names *names, const char *text, size_t n) {
     return names->n ? names->slots[slot_of(names, text, n)] - 1 : -1;
 }
 
-static int grow(tr_names *names, tr_error *err) {
-    size_t room = 2 * (size_t)names->room + 16;
-    if (room > INT32_MAX / 2) return tr_fail(err, TR_ENOMEM, "out of memory: too many names");
-    tr_names more = {names->n,
-                     (int)room,
-                     tr_alloc(room, sizeof *more.name, err),
-                     tr_alloc(room, sizeof *more.number, err),
-                     tr_alloc(2 * room, sizeof *more.slots, err),
-                     2 * room};
-    if (!more.name || !more.number || !more.slots) {
-        tr_names_free(&more);
-        return TR_ENOMEM;
-    }
-    for (int i = 0; i < names->n; i++) {
-        more.name[i] = names->name[i];
-        more.number[i] = names->number[i];
-        more.slots[slot_of(&more, more.name[i], strlen(more.name[i]))] = i + 1;
-    }
-    tr_names_free(names);
-    *names = more;
+/* A table for one more name, with at least half of it free. */
+static int widen(tr_names *names, tr_error *err) {
+    size_t wanted = 2 * ((size_t)names->n + 1);
+    if (wanted <= names->n_slots) return TR_OK;
+    int *slots = tr_alloc(2 * wanted, sizeof *slots, err);
+    if (slots == NULL) return TR_ENOMEM;
+    tr_free(names->slots);
+    names->slots = slots;
+    names->n_slots = 2 * wanted;
+    for (int i = 0; i < names->n; i++)
+        slots[slot_of(names, names->name[i], strlen(names->name[i]))] = i + 1;
     return TR_OK;
 }
 
 int tr_names_add(tr_names *names, const char *name, int number, tr_error *err) {
-    if (names->n == names->room && grow(names, err)) return TR_ENOMEM;
-    names->name[names->n] = name;
-    names->number[names->n] = number;
-    size_t slot = slot_of(names, name, strlen(name));
-    names->slots[slot] = ++names->n;
+    const char **name_place = tr_grow(&names->name, names->n, sizeof *name_place, err);
+    int *number_place = tr_grow(&names->number, names->n, sizeof *number_place, err);
+    if (name_place == NULL || number_place == NULL || widen(names, err)) return TR_ENOMEM;
+    *name_place = name;
+    *number_place = number;
+    names->slots[slot_of(names, name, strlen(name))] = names->n + 1;
+    names->n++;
     return TR_OK;
 }
 

@@ -6,7 +6,7 @@
 
 /* In the order in which they were added; {0} is an empty one. */
 typedef struct tr_names {
-    int n, room;
+    int n;
     const char **name; /* [n], memory of the caller's */
     int *number;       /* [n] */
     int *slots;        /* [n_slots] hash table: index + 1; 0: free */

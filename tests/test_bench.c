@@ -358,6 +358,20 @@ START_TEST(bench_peak) {
 }
 END_TEST
 
+/* A list may name every number that there is, and each of them twice. */
+START_TEST(bench_peak_of_many) {
+    char list[16 * 1024] = "";
+    size_t n = 0;
+    for (int i = 0; i < 2048; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%d", i ? "," : "", i % 1024 + 1);
+    program p;
+    RUN(&p, "bench", "peak", "--isa", "scalar", "--threads", list);
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    RUN(&p, "bench", "peak", "--threads", "1025");
+    check_failure(&p, 2, "--threads: 1025 is out of range, allowed are 1 to 1024");
+}
+END_TEST
+
 START_TEST(bench_scaling) {
     program p;
     double speedup, efficiency;
@@ -425,6 +439,7 @@ static Suite *bench_suite(void) {
     tcase_add_test(all, loader);
     tcase_add_test(all, scaling);
     tcase_add_test(all, bench_peak);
+    tcase_add_test(all, bench_peak_of_many);
     tcase_add_test(all, bench_scaling);
     tcase_add_test(all, bench_others);
     suite_add_tcase(suite, all);

@@ -6,7 +6,7 @@
 #include "io/io.h"
 #include "report/report.h"
 
-enum { MOST_COUNTS = 64 };
+enum { MOST_COUNTS = 1024 }; /* of threads, each once: as many as there are */
 
 /* "1,2,4" -> counts, each once. Without a list, or for "auto": 1, 2, 4, ... up to the machine's
  * cores, and the cores. */
@@ -14,7 +14,7 @@ static int read_counts(const char *text, int *counts, int *n, tr_error *err) {
     *n = 0;
     if (text == NULL || strcmp(text, "auto") == 0) {
         int cores = tr_bench_cores();
-        for (int i = 1; i < cores && *n < MOST_COUNTS - 1; i *= 2) counts[(*n)++] = i;
+        for (int i = 1; i < cores; i *= 2) counts[(*n)++] = i;
         counts[(*n)++] = cores;
         return TR_OK;
     }
@@ -30,14 +30,10 @@ static int read_counts(const char *text, int *counts, int *n, tr_error *err) {
                            "--threads 1,2,4, or auto",
                            word);
         else
-            code = tr_options_number("--threads", word, 1, 1024, &value, err);
+            code = tr_options_number("--threads", word, 1, MOST_COUNTS, &value, err);
         if (code) break;
         while (k < *n && counts[k] != value) k++;
-        if (k < *n) continue;
-        if (*n == MOST_COUNTS)
-            code = tr_fail(err, TR_ECONFIG, "--threads: more than %d numbers", MOST_COUNTS);
-        else
-            counts[(*n)++] = (int)value;
+        if (k == *n) counts[(*n)++] = (int)value;
     }
     tr_free(copy);
     return code;
@@ -181,8 +177,7 @@ static json_t *json_of_row(const tr_bench_scaling_row *r) {
 static int bench_scaling(const tr_options *o, tr_config *config, double seconds, tr_error *err) {
     int counts[MOST_COUNTS + 1], n, k = 0;
     tr_bench_scaling_row rows[MOST_COUNTS + 1];
-    char free_name[64];
-    const char *picture = o->picture ? o->picture : free_name;
+    char *free_name = NULL;
     int code = read_counts(o->threads, counts, &n, err);
     while (k < n && counts[k] != 1) k++;
     bool added = k == n; /* what speed-up is against gets a row, too */
@@ -190,10 +185,13 @@ static int bench_scaling(const tr_options *o, tr_config *config, double seconds,
         memmove(counts + 1, counts, (size_t)n++ * sizeof *counts);
         counts[0] = 1;
     }
-    if (code == TR_OK && !o->picture)
-        code = tr_options_free_name("scaling", free_name, sizeof free_name, err);
+    if (code == TR_OK && !o->picture) code = tr_options_free_name("scaling", &free_name, err);
+    const char *picture = o->picture ? o->picture : free_name;
     if (code == TR_OK) code = tr_bench_scaling(config, counts, n, seconds, rows, picture, err);
-    if (code) return code;
+    if (code) {
+        tr_free(free_name);
+        return code;
+    }
     json_t *array = json_array();
     printf("threads     images/s  speed-up  efficiency   GFLOP/s      peak   share    all steps\n");
     for (int i = 0; i < n; i++) {
@@ -205,6 +203,7 @@ static int bench_scaling(const tr_options *o, tr_config *config, double seconds,
     for (int i = 0; i < n; i++) tr_print_fewer(rows[i].threads_asked, rows[i].threads);
     printf("(images/s: of the fastest decile of the steps%s)\npicture: %s\n",
            added ? "; one thread is what speed-up is against" : "", picture);
+    tr_free(free_name);
     return save_json(o, array, err);
 }
 

@@ -37,8 +37,8 @@ int tr_options_real(const char *option, const char *text, double min, double max
 /* Fails with TR_ECONFIG where the file that an option names could not be written, so that nothing
  * is computed in vain. NULL is fine. */
 int tr_options_output(const char *option, const char *path, tr_error *err);
-/* The first of PATH.png, PATH-2.png, ... that is not there, into out, which has `bytes` bytes. */
-int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *err);
+/* The first of STEM.png, STEM-2.png, ... that is not there; tr_free. */
+int tr_options_free_name(const char *stem, char **out, tr_error *err);
 /* The files of --config, read one over the other; `fallback` where there is none. */
 int tr_options_read(const tr_options *options, const char *fallback, tr_config **out,
                     tr_error *err);

@@ -74,13 +74,15 @@ static json_t *json_of_predictions(const tr_prediction *p, const tr_class_probab
 }
 
 /* The picture to draw: the one that was named, or the next free RUN_DIR/predict.png. */
-static int choose_picture(const tr_options *o, char *name, size_t bytes, tr_error *err) {
-    char *stem = NULL;
-    size_t length = strlen(o->model) + sizeof "/predict";
-    if (o->picture) return tr_options_output("--picture", o->picture, err);
-    if (!(stem = tr_alloc(length, 1, err))) return TR_ENOMEM;
-    snprintf(stem, length, "%s/predict", o->model);
-    int code = tr_options_free_name(stem, name, bytes, err);
+static int choose_picture(const tr_options *o, char **name, tr_error *err) {
+    if (o->picture) {
+        int code = tr_options_output("--picture", o->picture, err);
+        if (code) return code;
+        *name = tr_strdup(o->picture, err);
+        return *name ? TR_OK : TR_ENOMEM;
+    }
+    char *stem = tr_path(o->model, "predict", err);
+    int code = stem ? tr_options_free_name(stem, name, err) : TR_ENOMEM;
     tr_free(stem);
     return code;
 }
@@ -90,8 +92,7 @@ int tr_command_predict(const tr_options *o, tr_error *err) {
     tr_prediction *p = NULL;
     tr_class_probability *top = NULL;
     int64_t count = 4, seed = 0;
-    char free_name[4352];
-    const char *picture = o->picture ? o->picture : free_name;
+    char *picture = NULL;
     int code = o->count ? tr_options_number("--count", o->count, 1, 1 << 24, &count, err) : TR_OK;
     if (code == TR_OK && o->seed)
         code = tr_options_number("--seed", o->seed, 0, INT64_MAX, &seed, err);
@@ -99,7 +100,7 @@ int tr_command_predict(const tr_options *o, tr_error *err) {
     rest.seed = NULL; /* chooses the images, not the weights */
     if (code == TR_OK) code = open_model(&rest, &config, err);
     if (code == TR_OK) code = tr_options_output("--json", o->json, err);
-    if (code == TR_OK) code = choose_picture(o, free_name, sizeof free_name, err);
+    if (code == TR_OK) code = choose_picture(o, &picture, err);
     if (code == TR_OK) {
         p = tr_alloc((size_t)count, sizeof *p, err);
         top = tr_alloc((size_t)count, TOP * sizeof *top, err);
@@ -120,6 +121,7 @@ int tr_command_predict(const tr_options *o, tr_error *err) {
         code = tr_json_save(o->json, json_of_predictions(p, top, (int)count), err);
     tr_free(p);
     tr_free(top);
+    tr_free(picture);
     tr_config_free(config);
     return code;
 }

@@ -289,15 +289,18 @@ int tr_options_output(const char *option, const char *path, tr_error *err) {
     return code ? code : try_output(option, path, err);
 }
 
-int tr_options_free_name(const char *path, char *out, size_t bytes, tr_error *err) {
-    for (int i = 1; i < INT32_MAX; i++) {
-        int n = i == 1 ? snprintf(out, bytes, "%s.png", path)
-                       : snprintf(out, bytes, "%s-%d.png", path, i);
-        if (n < 0 || (size_t)n >= bytes) break;
-        if (!tr_exists(out)) return TR_OK;
+int tr_options_free_name(const char *stem, char **out, tr_error *err) {
+    for (int i = 1;; i++) {
+        tr_text name = {0};
+        if (i == 1)
+            tr_text_print(&name, "%s.png", stem);
+        else
+            tr_text_print(&name, "%s-%d.png", stem, i);
+        *out = tr_text_take(&name, err);
+        if (*out == NULL) return TR_ENOMEM;
+        if (!tr_exists(*out)) return TR_OK;
+        tr_free(*out);
     }
-    return tr_fail(err, TR_ECONFIG, "%s.png: the name is too long, choose one with --picture",
-                   path);
 }
 
 int tr_options_read(const tr_options *o, const char *fallback, tr_config **out, tr_error *err) {

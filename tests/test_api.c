@@ -540,25 +540,30 @@ START_TEST(many_classes) {
 }
 END_TEST
 
-/* What a summary points at stays while the next call runs, which may have been given it. */
+/* A summary's run_dir may be passed to any number of calls; its other texts end with the next. */
 START_TEST(results_live_until_the_next_call) {
     tr_error err = {0};
-    tr_summary first, second;
+    tr_summary first, other;
     tr_prediction p;
     write_config("live.ini", 0, NULL);
     tr_config *config = read_config("live.ini", SETS("run.out=live"));
     ck_assert_msg(tr_train(config, NULL, NULL, &first, &err) == TR_OK, "%s", err.text);
-    ck_assert_msg(tr_evaluate(config, first.run_dir, &second, &err) == TR_OK, "%s", err.text);
-    ck_assert_str_eq(second.run_dir, "live");
-    ck_assert_double_eq(second.test_accuracy, first.test_accuracy);
-    ck_assert_msg(tr_predict(config, second.run_dir, 1, 0, &p, NULL, &err) == TR_OK, "%s",
-                  err.text);
-    ck_assert_ptr_nonnull(strstr(p.truth, "class "));
-    /* A call that fails has no results, and takes none that are older than it. */
-    ck_assert_int_eq(tr_evaluate(config, "nowhere", &second, &err), TR_EIO);
-    ck_assert_int_eq(second.n_classes, 0);
-    ck_assert_ptr_null(second.per_class_accuracy);
-    ck_assert_ptr_nonnull(strstr(p.truth, "class "));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_msg(tr_evaluate(config, first.run_dir, &other, &err) == TR_OK, "%s", err.text);
+        ck_assert_str_eq(other.run_dir, "live");
+        ck_assert_double_eq(other.test_accuracy, first.test_accuracy);
+        ck_assert_msg(tr_predict(config, first.run_dir, 1, 0, &p, NULL, &err) == TR_OK, "%s",
+                      err.text);
+        ck_assert_ptr_nonnull(strstr(p.truth, "class "));
+        ck_assert_int_eq(tr_config_set(config, "run.out=more", NULL), TR_OK);
+        if (i == 1) /* another run's folder in between */
+            ck_assert_msg(tr_train(config, NULL, NULL, &other, &err) == TR_OK, "%s", err.text);
+        if (i == 1) ck_assert_str_eq(other.run_dir, "more");
+    }
+    /* A call that fails has no classes. */
+    ck_assert_int_eq(tr_evaluate(config, "nowhere", &other, &err), TR_EIO);
+    ck_assert_int_eq(other.n_classes, 0);
+    ck_assert_ptr_null(other.per_class_accuracy);
     tr_config_free(config);
 }
 END_TEST

@@ -13,8 +13,8 @@
  * by one thread at a time. Structs are the caller's or, in events, the library's; what they point
  * at is the library's in either case. It is valid during the call that shows it (events), and else
  * (summaries, predictions, results of measuring) until the configuration of the call is freed or
- * used in the next call that computes. That call may still be given it: the run_dir of a summary,
- * say.
+ * used in the next call that computes; a summary's run_dir until the configuration is freed, so
+ * that it may be passed to further calls.
  *
  * In a larger program. The calls that compute (tr_train, tr_dry_run, tr_evaluate,
  * tr_predict*, tr_bench_*, tr_check) run on threads of the library, which end with the call, while

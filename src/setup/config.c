@@ -44,7 +44,7 @@ void tr_config_free(tr_config *config) {
     if (config == NULL) return;
     tr_doc_free(config->doc);
     tr_arena_free(&config->kept);
-    tr_arena_free(&config->before);
+    tr_arena_free(&config->run_dirs);
     tr_notes_free(&config->notes);
     tr_free(config);
 }
@@ -52,15 +52,20 @@ void tr_config_free(tr_config *config) {
 /* ---- what results point at ---- */
 
 void tr_config_begin(tr_config *config) {
-    tr_arena_free(&config->before);
-    config->before = config->kept;
-    config->kept = (tr_arena){0};
+    tr_arena_free(&config->kept);
     config->class_names = NULL;
     config->class_accuracy = NULL;
 }
 
 const char *tr_config_keep(tr_config *config, const char *text) {
     const char *copy = tr_arena_copy(&config->kept, text, strlen(text), NULL);
+    return copy ? copy : "";
+}
+
+const char *tr_config_keep_run_dir(tr_config *config, const char *path) {
+    if (config->run_dir && strcmp(config->run_dir, path) == 0) return config->run_dir;
+    const char *copy = tr_arena_copy(&config->run_dirs, path, strlen(path), NULL);
+    if (copy) config->run_dir = copy;
     return copy ? copy : "";
 }
 

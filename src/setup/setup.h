@@ -70,18 +70,20 @@ void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg)
 
 struct tr_config {
     tr_doc *doc;
-    /* What the results of the call under way, or the last one, point at; and of the one before it,
-     * as a caller may hand its results to the next. */
-    tr_arena kept, before;
+    tr_arena kept;       /* what the results of the last call point at, but for ... */
+    tr_arena run_dirs;   /* ... the folders of runs, which callers pass to further calls */
+    const char *run_dir; /* the last of them, or NULL */
     const char *const *class_names; /* tr_config_keep_classes; [n_classes] */
     double *class_accuracy;         /* [n_classes], NAN to begin with */
     char cpu[128], started[TR_DATE];
     tr_notes notes; /* of all calls, each once */
 };
-/* A call that computes begins: what is kept from here on is its own. */
+/* A call that computes begins: the results of the one before it end. */
 void tr_config_begin(tr_config *config);
-/* A copy that lives as long as results do; "" where there is no memory for one. */
+/* A copy that lives as long as results do, and one that lives as long as the configuration; ""
+ * where there is no memory for one. */
 const char *tr_config_keep(tr_config *config, const char *text);
+const char *tr_config_keep_run_dir(tr_config *config, const char *path);
 /* Fill class_names and class_accuracy for a data set. */
 int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_error *err);
 /* Add a session's notes to those of tr_config_notes. */

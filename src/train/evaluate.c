@@ -53,7 +53,7 @@ int tr_evaluate_here(tr_config *config, const char *run_dir, tr_summary *summary
     tr_config_begin(config);
     int code = tr_finished_open(config, run_dir, &v.session, summary->weights_sha256, v.err);
     if (code) return code;
-    summary->run_dir = tr_config_keep(config, run_dir);
+    summary->run_dir = tr_config_keep_run_dir(config, run_dir);
     summary->seed = (uint64_t)v.session.experiment.train.seed;
     summary->threads = v.session.placement.n_threads;
     summary->workers = v.session.workers;

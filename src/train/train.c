@@ -123,7 +123,7 @@ static int train(tr_training *t, tr_team *team) {
     /* Refused or allocated before the first step, and before the run has a folder. */
     if ((code = tr_account_check(&account, s, t->err)) || (code = allocate(t, team))) return code;
     if ((code = tr_run_dir_take(s, &t->dir, t->err))) return code;
-    t->summary->run_dir = tr_config_keep(t->config, t->dir.path);
+    t->summary->run_dir = tr_config_keep_run_dir(t->config, t->dir.path);
     return run(t, team);
 }
 

@@ -1,4 +1,4 @@
-/* Blocks: what they are written out to, and their faults. */
+/* Blocks: what they expand to, and their errors. */
 #include "graph/blocks.h"
 #include "network.h"
 
@@ -186,7 +186,7 @@ START_TEST(same_graph) {
 }
 END_TEST
 
-/* ---- faults ---- */
+/* ---- errors ---- */
 
 typedef struct golden {
     const char *text, *message;
@@ -238,7 +238,7 @@ static const golden faults[] = {
      "net.ini:9: a.input: 'input' is the name of the network's input"},
     {USE("b") "[block b]\nx = c\n[block c]\ninput = relu\n",
      "net.ini:10: a.x.input: 'input' is the name of the network's input"},
-    /* a value that does not fit is told where it was written */
+    /* a value that does not fit is reported where it was written */
     {USE("b w=0") "[block b w]\nx = conv2d out_channels=$w kernel_size=3\n",
      "net.ini:2: a.x.out_channels: 0 is out of range, allowed are 1 to 65536"},
     {USE("b w=3") "[block b w k=0]\nx = conv2d out_channels=$w kernel_size=$k\n",
@@ -290,7 +290,7 @@ static const golden faults[] = {
     {USE("b n=no") "[block b n]\nx = relu x$n\n",
      "net.ini:2: a.x: 'xno' is no repeat, allowed are x1 to x65536"},
     {USE("b x2 w=1,2,3") "[block b w]\nx = linear out_features=$w\n",
-     "net.ini:2: a.w: 3 values for 2 repeats: 1,2,3"},
+     "net.ini:2: a.w: 3 values for x2: 1,2,3"},
     {USE("b x3 w=1,,3") "[block b w]\nx = identity\n",
      "net.ini:2: a.w: a value is missing in the list '1,,3'"},
     {USE("conv2d x2 kernel_size=1 out_channels=3,0"),
@@ -349,7 +349,7 @@ static const golden faults[] = {
      "net.ini:8: a.x: "
      "${--------------------------------------------------------------------w}: more than 64 "
      "parentheses within each other"},
-    /* what is ignored still is of the language */
+    /* ignored arguments are checked as arguments */
     {USE("identity x=1 x=2"), "net.ini:2: a.x: given twice"},
     {USE("identity from=input,input"), "net.ini:2: a: identity reads one value, but from= names 2"},
 };

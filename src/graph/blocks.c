@@ -383,49 +383,59 @@ static int expand_use(expansion *x, scope *s, const words *w) {
     return code;
 }
 
-/* Element i of a list with commas, its last where it is shorter. */
-static int list_element(expansion *x, const words *w, const tr_pair *list, int64_t i,
-                        tr_pair *out) {
-    const char *at = list->value, *comma;
+/* The values of a list with commas that are still to come; NULL: no list. */
+static int begin_list(expansion *x, const words *w, const tr_pair *pair, const char **rest) {
+    const tr_places given = {pair, 1, pair->where, w->name};
     int64_t n = 1;
-    const tr_places given = {list, 1, list->where, w->name};
-    *out = *list;
-    if (strchr(at, ',') == NULL) return TR_OK;
-    for (const char *c = at; *c; c++) n += *c == ',';
-    if (n > w->times)
-        return tr_fail_key(x->err, &given, list->key, "%lld values for %lld repeats: %s",
-                           (long long)n, (long long)w->times, list->value);
-    for (int64_t k = 0; k < i && (comma = strchr(at, ',')) != NULL; k++) at = comma + 1;
+    for (const char *c = pair->value; *c; c++) n += *c == ',';
+    *rest = n > 1 ? pair->value : NULL;
+    if (n <= w->times) return TR_OK;
+    return tr_fail_key(x->err, &given, pair->key, "%lld values for x%lld: %s", (long long)n,
+                       (long long)w->times, pair->value);
+}
+
+/* The next value of the list, or its last once more. */
+static int next_value(expansion *x, const words *w, tr_pair *pair, const char **rest) {
+    const tr_places given = {pair, 1, pair->where, w->name};
+    const char *at = *rest;
     size_t length = strcspn(at, ",");
+    if (at[length] == ',') *rest = at + length + 1;
     while (length > 0 && *at == ' ') at++, length--;
     while (length > 0 && at[length - 1] == ' ') length--;
     if (length == 0)
-        return tr_fail_key(x->err, &given, list->key, "a value is missing in the list '%s'",
-                           list->value);
-    out->value = tr_arena_copy(&x->out->memory, at, length, x->err);
-    return out->value ? TR_OK : TR_ENOMEM;
+        return tr_fail_key(x->err, &given, pair->key, "a value is missing in the list '%s'",
+                           pair->value);
+    pair->value = tr_arena_copy(&x->out->memory, at, length, x->err);
+    return pair->value ? TR_OK : TR_ENOMEM;
+}
+
+/* The line NAME.i of a repeat. `rest`: of the lists among its values. */
+static int expand_one(expansion *x, scope *s, const words *w, int64_t i, const char **rest) {
+    words one = *w;
+    tr_text text = {0};
+    tr_text_print(&text, "%s.%lld", w->name, (long long)i);
+    one.name = keep(x, &text);
+    one.pairs = allocate(x, (size_t)w->n, sizeof *one.pairs);
+    if (one.name == NULL || one.pairs == NULL) return TR_ENOMEM;
+    one.class.context = one.name;
+    if (i > 0) one.n_inputs = 0;
+    for (int k = 0; k < w->n; k++) {
+        one.pairs[k] = w->pairs[k];
+        int code = rest[k] ? next_value(x, w, &one.pairs[k], &rest[k]) : TR_OK;
+        if (code) return code;
+        one.pairs[k].context = one.name;
+    }
+    return expand_use(x, s, &one);
 }
 
 /* NAME = CLASS xN: the lines NAME.0, NAME.1, ..., each of which reads the one before it. */
 static int expand_repeat(expansion *x, scope *s, const words *w) {
-    tr_where where = s->lines[s->at].where;
-    int name, code = add_name(x, w->name, where, &name);
+    int name, code = add_name(x, w->name, s->lines[s->at].where, &name);
     if (code) return code;
-    for (int64_t i = 0; code == TR_OK && i < w->times; i++) {
-        words one = *w;
-        tr_text text = {0};
-        tr_text_print(&text, "%s.%lld", w->name, (long long)i);
-        one.name = keep(x, &text);
-        one.pairs = allocate(x, (size_t)w->n, sizeof *one.pairs);
-        if (one.name == NULL || one.pairs == NULL) return TR_ENOMEM;
-        one.class.context = one.name;
-        for (int k = 0; code == TR_OK && k < w->n; k++) {
-            code = list_element(x, w, &w->pairs[k], i, &one.pairs[k]);
-            one.pairs[k].context = one.name;
-        }
-        if (i > 0) one.n_inputs = 0;
-        if (code == TR_OK) code = expand_use(x, s, &one);
-    }
+    const char **rest = allocate(x, (size_t)w->n, sizeof *rest);
+    if (rest == NULL) return TR_ENOMEM;
+    for (int k = 0; code == TR_OK && k < w->n; k++) code = begin_list(x, w, &w->pairs[k], &rest[k]);
+    for (int64_t i = 0; code == TR_OK && i < w->times; i++) code = expand_one(x, s, w, i, rest);
     x->names.number[name] = x->out->n;
     return code;
 }

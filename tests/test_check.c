@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check/check.h"
 #include "program.h"
@@ -17,6 +18,7 @@ static const char residual[] =
     "[data]\n"
     "type = synthetic\ntrain = 24\ntest = 8\nclasses = 5\n"
     "height = 9\nwidth = 8\n"
+    "[transforms]\nnormalize = mean=0.1,0.2,0.3 std=0.5,0.5,1\n"
     "[loader]\nbatch_size = 7\n"
     "[block part width stride=1]\n"
     "conv = conv2d out_channels=$width kernel_size=3 stride=$stride "
@@ -50,6 +52,13 @@ START_TEST(network_as_json) {
     json_t *net = load_json(".", "net.json"), *layers = json_object_get(net, "layers");
     check_json(json_object_get(net, "format"), "1");
     check_json(json_object_get(net, "network"), "\"residual\"");
+    check_json(json_object_get(net, "data"),
+               "{\"class\": \"synthetic\", \"arguments\": {\"train\": 24, \"test\": 8, "
+               "\"classes\": 5, \"height\": 9, \"width\": 8, \"channels\": 3, "
+               "\"noise\": 0.1}}");
+    check_json(json_object_get(net, "transforms"),
+               "[{\"class\": \"normalize\", \"arguments\": {\"mean\": [0.1, 0.2, 0.3], "
+               "\"std\": [0.5, 0.5, 1.0]}}]");
     check_json(json_object_get(net, "input"), "[3, 9, 8]");
     check_json(json_object_get(net, "classes"), "5");
     check_json(json_object_get(net, "class_names"),
@@ -86,7 +95,7 @@ START_TEST(network_as_json) {
 }
 END_TEST
 
-/* A name of a file may be any bytes, JSON's text may not. */
+/* Names of files may be any bytes, JSON's text may not. */
 START_TEST(name_that_is_no_text) {
     program p;
     write_whole("caf\xe9.ini", residual, sizeof residual - 1);
@@ -94,6 +103,14 @@ START_TEST(name_that_is_no_text) {
     ck_assert_msg(p.code == 0, "%s", p.err);
     json_t *net = load_json(".", "cafe.json");
     ck_assert(json_is_null(json_object_get(net, "network")));
+    json_decref(net);
+    ck_assert_int_eq(symlink("mini", "d\xe9"), 0);
+    RUN(&p, "--config", TR_TEST_ROOT "/../configs/lenet.ini", "--dry-run", "--quiet", "--data",
+        "d\xe9", "--json", "cafe.json");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    net = load_json(".", "cafe.json");
+    json_t *args = json_object_get(json_object_get(net, "data"), "arguments");
+    ck_assert(json_is_null(json_object_get(args, "root")));
     json_decref(net);
 }
 END_TEST

@@ -1,86 +1,132 @@
 #!/usr/bin/env python3
-"""Trains configs/lenet.ini in PyTorch and in trainer from the same seed: the losses side by side.
+"""Trains a configuration in PyTorch and in trainer from the same seed: the losses side by side.
 
-    python3 tools/compare_losses.py [SEED [DATA_DIR]]      default: 1 data/cifar-10-batches-bin
+    python3 tools/compare_losses.py [CONFIG] [--seed N] [--epochs N] [--every N] [--steps N]
+            [--data DIR] [--set SECTION.KEY=VALUE]... [--threads N]
 
-With generator = torch, as in configs/lenet.ini, trainer starts from the weights that PyTorch
-draws after torch.manual_seed(SEED) and takes the images as its DataLoader(shuffle=True) does. What
-differs is the order in which sums are added up. Such differences grow from step to step, so expect
-the first lines to agree to three digits and the last ones to the noise between two seeds.
+Default: configs/lenet.ini, seed 1, and its two epochs with a mean loss every 2000 steps. With
+--steps PyTorch stops after so many steps (trainer goes to the end of the epoch).
 
-Needs PyTorch (Debian: python3-torch), CIFAR-10 (tools/fetch-cifar10.sh) and build/trainer; takes
-one to three minutes, nearly all of them PyTorch's.
+With train.generator = torch trainer starts from the weights that PyTorch draws after
+torch.manual_seed(SEED) and takes the images as its DataLoader(shuffle=True) does. What differs is
+the order in which sums are added up. Such differences grow from step to step, so expect the first
+lines to agree to several digits and the last ones to the noise between two seeds.
+
+The network comes from `trainer --dry-run --json` (tools/torch_net.py), the data from CIFAR-10 with
+normalize, without other transforms. Needs PyTorch (Debian: python3-torch), CIFAR-10
+(tools/fetch-cifar10.sh) and build/trainer, or the program that TRAINER names.
 """
+import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from compare_pytorch import RECORD, Net, read_images
+import torch_net
+from tutorial import TRAINING_FILES, read_images
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-EPOCHS, LOG_EVERY = 2, 2000
+TRAINER = os.environ.get("TRAINER") or str(ROOT / "build" / "trainer")
 
 
-def read_tests(folder):
-    raw = bytearray(pathlib.Path(folder, "test_batch.bin").read_bytes())
-    records = torch.frombuffer(raw, dtype=torch.uint8).reshape(-1, RECORD)
-    return (records[:, 1:].reshape(-1, 3, 32, 32).float() / 255 - 0.5) / 0.5, records[:, 0].long()
+def fail(text):
+    sys.exit("compare_losses: " + text)
 
 
-def accuracy(net, images, labels):
+def images_of(net, files):
+    """Images and labels as the configuration normalises them."""
+    if net["data"]["class"] != "cifar10":
+        fail(f"the data are {net['data']['class']}, only cifar10 is read here")
+    images, labels = read_images(net["data"]["arguments"]["root"], files)
+    for transform in net["transforms"]:
+        if transform["class"] != "normalize":
+            fail(f"the transform {transform['class']} is not known here")
+        mean, std = (torch.tensor(transform["arguments"][key]).reshape(-1, 1, 1)
+                     for key in ("mean", "std"))
+        images = (images - mean) / std
+    return images, labels
+
+
+def accuracy(module, images, labels):
+    module.eval()
     with torch.no_grad():
-        right = sum((net(x).argmax(1) == y).sum().item()
-                    for x, y in zip(images.split(1000), labels.split(1000)))
+        right = sum((module(x).argmax(1) == y).sum().item()
+                    for x, y in zip(images.split(500), labels.split(500)))
+    module.train()
     return right / len(images)
 
 
-def train_pytorch(seed, folder):
-    """Yields what trainer writes to metrics.jsonl: a loss every LOG_EVERY steps, an accuracy."""
-    torch.set_num_threads(1)  # the fastest for batches of 4
-    images, tests = TensorDataset(*read_images(folder)), read_tests(folder)
-    torch.manual_seed(seed)
-    net, loss_of = Net(), nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
-    loader = DataLoader(images, batch_size=4, shuffle=True)
-    for epoch in range(EPOCHS):
+def train_pytorch(net, args):
+    """Yields what trainer writes to metrics.jsonl: a mean loss every so many steps, an accuracy."""
+    torch.set_num_threads(args.threads or (1 if net["batch_size"] < 16 else os.cpu_count()))
+    images = TensorDataset(*images_of(net, TRAINING_FILES))
+    tests = images_of(net, ["test_batch.bin"])
+    torch.manual_seed(net["seed"])
+    module, loss_of = torch_net.build(net), torch_net.loss_of(net)
+    optimizer = torch_net.optimizer_of(net, module.parameters())
+    loader = DataLoader(images, batch_size=net["batch_size"], shuffle=True,
+                        drop_last=net["steps_per_epoch"] * net["batch_size"] <= len(images))
+    done = 0
+    for epoch in range(net["epochs"]):
         running = 0.0
         for step, (x, y) in enumerate(loader, 1):
             optimizer.zero_grad()
-            loss = loss_of(net(x), y)
+            loss = loss_of(module(x), y)
             loss.backward()
+            torch_net.clip(net, [p for p in module.parameters() if p.grad is not None])
             optimizer.step()
-            running += loss.item()
-            if step % LOG_EVERY == 0:
-                yield f"epoch {epoch + 1}, step {step:5d}: loss", running / LOG_EVERY
+            running, done = running + loss.item(), done + 1
+            if step % args.every == 0:
+                yield f"epoch {epoch + 1}, step {step:5d}: loss", running / args.every
                 running = 0.0
-        yield f"epoch {epoch + 1}: test accuracy", accuracy(net, *tests)
+            if done == args.steps:
+                return
+        yield f"epoch {epoch + 1}: test accuracy", accuracy(module, *tests)
 
 
-def train_trainer(seed, folder):
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run([ROOT / "build" / "trainer", "--config", ROOT / "configs" / "lenet.ini",
-                        "--epochs", str(EPOCHS), "--set", f"train.log_every={LOG_EVERY}",
-                        "--set", "train.generator=torch", "--seed", str(seed), "--data", folder,
-                        "--out", scratch + "/run", "--quiet"],
-                       check=True, stdout=subprocess.DEVNULL)
-        lines = pathlib.Path(scratch, "run", "metrics.jsonl").read_text().splitlines()
-    for event in map(json.loads, lines):
+def run_trainer(settings, *more):
+    done = subprocess.run([TRAINER, *settings, *more, "--quiet"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        fail("trainer: " + done.stderr.strip())
+
+
+def train_trainer(settings, scratch):
+    run_trainer(settings, "--out", scratch + "/run")
+    for line in pathlib.Path(scratch, "run", "metrics.jsonl").read_text().splitlines():
+        event = json.loads(line)
         yield event["loss" if event["event"] == "log" else "test_accuracy"]
 
 
 def main():
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    folder = sys.argv[2] if len(sys.argv) > 2 else str(ROOT / "data" / "cifar-10-batches-bin")
-    ours = train_trainer(seed, folder)
-    print(f"{'seed ' + str(seed):30} PyTorch  trainer")
-    for label, theirs in train_pytorch(seed, folder):
-        print(f"{label:30} {theirs:7.4f}  {next(ours):7.4f}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="?", default=str(ROOT / "configs" / "lenet.ini"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--every", type=int, default=2000, help="steps between two lines")
+    parser.add_argument("--steps", type=int, help="of PyTorch")
+    parser.add_argument("--data", default=str(ROOT / "data" / "cifar-10-batches-bin"))
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--threads", type=int, help="of PyTorch")
+    args = parser.parse_args()
+    settings = ["--config", args.config, "--seed", str(args.seed), "--epochs", str(args.epochs),
+                "--data", args.data]
+    for value in [f"train.log_every={args.every}", "train.generator=torch", *args.set]:
+        settings += ["--set", value]
+    with tempfile.TemporaryDirectory() as scratch:
+        place = scratch + "/net.json"
+        run_trainer(settings, "--dry-run", "--json", place)
+        net, ours = torch_net.read(place), train_trainer(settings, scratch)
+        print(f"{'seed ' + str(args.seed):32} PyTorch  trainer  difference")
+        for label, theirs in train_pytorch(net, args):
+            mine = next(ours)
+            print(f"{label:32} {theirs:7.4f}  {mine:7.4f}  {mine - theirs:10.1e}", flush=True)
 
 
 if __name__ == "__main__":

@@ -125,12 +125,19 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
 
 # ---- the network ----
 
-class Net(nn.Module):
-    """The layers in their order; each reads the values that `inputs` names."""
+# Layers whose gradients do not need what they put out: a relu may overwrite it.
+OVERWRITTEN = ("conv2d", "linear", "batch_norm1d", "batch_norm2d", "add")
 
-    def __init__(self, net):
+
+class Net(nn.Module):
+    """The layers in their order; each reads the values that `inputs` names. inplace: a relu
+    overwrites its input where nothing else needs that, as torchvision's networks do."""
+
+    def __init__(self, net, inplace=False):
         super().__init__()
         shapes = {"input": net["input"]}
+        classes = {layer["name"]: layer["class"] for layer in net["layers"]}
+        reads = [name for layer in net["layers"] for name in layer["inputs"]]
         last_use = {name: i for i, layer in enumerate(net["layers"]) for name in layer["inputs"]}
         self.steps = []  # module, its inputs, its name, values that nothing reads after it
         for i, layer in enumerate(net["layers"]):
@@ -142,6 +149,9 @@ class Net(nn.Module):
             for key in frozen.split(","):
                 if hasattr(module, key):
                     getattr(module, key).requires_grad_(False)
+            if inplace and isinstance(module, nn.ReLU):
+                module.inplace = (reads.count(inputs[0]) == 1
+                                  and classes.get(inputs[0]) in OVERWRITTEN)
             shapes[name] = layer["output"]
             self.place(name, module)
             self.steps.append((module, inputs, name,

@@ -36,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from compare_pytorch import Net, read_images
+from tutorial import Net, read_images
 
 HEADER = "# Made by tools/torch_reference.py, which explains the format. Do not edit.\n"
 
@@ -411,7 +411,8 @@ def mini_case():
     torch.manual_seed(1)
     net, losses = Net(), []
     root = pathlib.Path(__file__).resolve().parent.parent
-    images = TensorDataset(*read_images(root / "tests" / "data" / "cifar10-mini"))
+    images, labels = read_images(root / "tests" / "data" / "cifar10-mini")
+    images = TensorDataset((images - 0.5) / 0.5, labels)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
     loader = DataLoader(images, batch_size=4, shuffle=True)
     for _ in range(2):

@@ -104,8 +104,12 @@ typedef struct tr_pipeline {
     tr_real table[TR_MAX_CHANNELS][256];
 } tr_pipeline;
 
-/* The lines of [transforms] with every argument, for the effective configuration; they were read by
- * tr_pipeline_create before. */
+/* The lines of [transforms] with every argument; they were read by tr_pipeline_create before. visit
+ * returns TR_OK or a code, which ends it. */
+int tr_transforms_each(const tr_pair *pairs, int n,
+                       int (*visit)(const tr_schema *schema, const void *args, void *arg),
+                       void *arg, tr_error *err);
+/* As text, for the effective configuration. */
 int tr_transforms_write(const tr_pair *pairs, int n, tr_text *out, tr_error *err);
 /* pairs: the lines of [transforms], key = class name, value = its arguments. */
 int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err);

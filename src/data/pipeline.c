@@ -78,17 +78,29 @@ static int apply(const tr_pair *pair, tr_pipeline *pipeline, tr_error *err) {
     return code;
 }
 
-int tr_transforms_write(const tr_pair *pairs, int n, tr_text *out, tr_error *err) {
+int tr_transforms_each(const tr_pair *pairs, int n,
+                       int (*visit)(const tr_schema *schema, const void *args, void *arg),
+                       void *arg, tr_error *err) {
     for (int i = 0; i < n; i++) {
         line_args line;
         int code = read_line(&pairs[i], &line, err);
-        tr_text_print(out, "%s =", pairs[i].key);
-        if (code == TR_OK) tr_args_write(&line.class->schema, line.args, out);
-        tr_text_add(out, "\n", 1);
+        if (code == TR_OK) code = visit(&line.class->schema, line.args, arg);
         free_line(&line);
         if (code) return code;
     }
     return TR_OK;
+}
+
+static int write_line(const tr_schema *schema, const void *args, void *arg) {
+    tr_text *out = arg;
+    tr_text_print(out, "%s =", schema->name);
+    tr_args_write(schema, args, out);
+    tr_text_add(out, "\n", 1);
+    return TR_OK;
+}
+
+int tr_transforms_write(const tr_pair *pairs, int n, tr_text *out, tr_error *err) {
+    return tr_transforms_each(pairs, n, write_line, out, err);
 }
 
 int tr_pipeline_create(const tr_pair *pairs, int n, int channels, tr_pipeline *out, tr_error *err) {

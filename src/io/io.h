@@ -85,8 +85,10 @@ int tr_json_append(const char *path, json_t *object, tr_error *err);
  * Steals the reference to `object`; NULL stands for one that could not be made. `what` names it in
  * errors. */
 int tr_json_text(const char *what, json_t *object, char **out, tr_error *err);
+/* Text for an object; null where it is not UTF-8, as the name of a file may be. */
+json_t *tr_json_string(const char *text);
 /* {key: value} of a class's arguments: numbers, booleans, lists of numbers; text for words. NULL
- * where there is no memory or text is not UTF-8 (json_args.c). */
+ * where there is no memory (json_args.c). */
 json_t *tr_json_args(const tr_schema *schema, const void *args);
 /* Read a file that holds one JSON value. */
 int tr_json_load(const char *path, json_t **out, tr_error *err);

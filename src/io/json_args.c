@@ -14,11 +14,16 @@ static json_t *numbers(const tr_floats *list) {
     return array;
 }
 
+json_t *tr_json_string(const char *text) {
+    json_t *value = json_string(text);
+    return value ? value : json_null();
+}
+
 /* An integer as one, a word in its place ("auto") as text. */
 static json_t *integer_or_word(const char *text) {
     char *end;
     long long value = strtoll(text, &end, 10);
-    return end != text && *end == '\0' ? json_integer(value) : json_string(text);
+    return end != text && *end == '\0' ? json_integer(value) : tr_json_string(text);
 }
 
 static json_t *value_of(const tr_key *key, const void *args) {
@@ -30,7 +35,7 @@ static json_t *value_of(const tr_key *key, const void *args) {
     tr_args_format(key, args, &text);
     json_t *value = NULL;
     if (!text.failed)
-        value = key->type == TR_KEY_INT ? integer_or_word(text.at) : json_string(text.at);
+        value = key->type == TR_KEY_INT ? integer_or_word(text.at) : tr_json_string(text.at);
     tr_text_free(&text);
     return value;
 }

@@ -1,14 +1,8 @@
-/* The network and how it is trained, as JSON: every layer with every argument, so that a program
- * which reads no configuration can build the same (tools/torch_net.py). */
+/* The network, its data and how it is trained, as JSON: every layer with every argument, so that a
+ * program which reads no configuration can do the same (tools/torch_net.py). */
 #include "setup/setup.h"
 
 /* A constructor of jansson answers NULL where it fails, and all that take one pass it on. */
-
-/* Null for a name that is not UTF-8. */
-static json_t *text_json(const char *text) {
-    json_t *value = json_string(text);
-    return value ? value : json_null();
-}
 
 static json_t *sizes(int n, const int64_t *size) {
     json_t *list = json_array();
@@ -56,27 +50,66 @@ static json_t *layer_json(const tr_graph *graph, const tr_node *node) {
     return head;
 }
 
+static json_t *layers_json(const tr_graph *graph) {
+    json_t *layers = json_array();
+    for (int i = 1; i <= graph->output; i++) {
+        if (json_array_append_new(layers, layer_json(graph, &graph->nodes[i]))) {
+            json_decref(layers);
+            return NULL;
+        }
+    }
+    return layers;
+}
+
+static json_t *class_names_json(const tr_session *s) {
+    json_t *names = json_array();
+    for (int k = 0; k < s->test.n_classes; k++)
+        json_array_append_new(names, tr_json_string(s->test.class_names[k]));
+    return names;
+}
+
+static int add_transform(const tr_schema *schema, const void *args, void *arg) {
+    return json_array_append_new(arg, class_json(schema, args)) ? TR_ENOMEM : TR_OK;
+}
+
+static json_t *transforms_json(const tr_session *s, tr_error *err) {
+    tr_places lines = tr_doc_places(s->experiment.doc, "transforms");
+    json_t *list = json_array();
+    if (tr_transforms_each(lines.pairs, lines.n, add_transform, list, err) == TR_OK) return list;
+    json_decref(list);
+    return NULL;
+}
+
 int tr_describe(const tr_session *s, char **out, tr_error *err) {
     const tr_graph *g = s->graph;
     const tr_experiment *e = &s->experiment;
     const tr_node *loss = &g->nodes[g->n_nodes - 1];
     static const char *const generators[] = {"philox", "torch"};
-    json_t *layers = json_array(), *classes = json_array();
-    bool whole = true;
-    for (int i = 1; i <= g->output; i++)
-        whole &= json_array_append_new(layers, layer_json(g, &g->nodes[i])) == 0;
-    for (int k = 0; k < s->test.n_classes; k++)
-        json_array_append_new(classes, text_json(s->test.class_names[k]));
-    json_t *all =
-        json_pack("{s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:s}",
-                  "format", 1, "network", text_json(e->name), "input",
-                  shape_json(g->nodes[0].unfused), "classes", s->test.n_classes, "class_names",
-                  classes, "layers", layers, "loss", class_json(&loss->op->schema, loss->args),
-                  "optimizer", class_json(&e->optimizer->schema, e->optimizer_args), "schedule",
-                  class_json(&e->schedule->schema, e->schedule_args), "batch_size",
-                  (int)tr_min(e->loader.batch_size, s->train.n), "steps_per_epoch",
-                  (json_int_t)s->steps, "epochs", (json_int_t)e->train.epochs, "seed",
-                  (json_int_t)e->train.seed, "generator", generators[e->train.generator]);
+    const struct {
+        const char *key;
+        json_t *value;
+    } rows[] = {
+        {"format", json_integer(1)},
+        {"network", tr_json_string(e->name)},
+        {"data", class_json(&e->dataset->schema, e->dataset_args)},
+        {"transforms", transforms_json(s, err)},
+        {"input", shape_json(g->nodes[0].unfused)},
+        {"classes", json_integer(s->test.n_classes)},
+        {"class_names", class_names_json(s)},
+        {"layers", layers_json(g)},
+        {"loss", class_json(&loss->op->schema, loss->args)},
+        {"optimizer", class_json(&e->optimizer->schema, e->optimizer_args)},
+        {"schedule", class_json(&e->schedule->schema, e->schedule_args)},
+        {"batch_size", json_integer(tr_min(e->loader.batch_size, s->train.n))},
+        {"steps_per_epoch", json_integer((json_int_t)s->steps)},
+        {"epochs", json_integer((json_int_t)e->train.epochs)},
+        {"seed", json_integer((json_int_t)e->train.seed)},
+        {"generator", json_string(generators[e->train.generator])},
+    };
+    json_t *all = json_object();
+    bool whole = all != NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) /* each takes its value, or frees it */
+        whole &= json_object_set_new(all, rows[i].key, rows[i].value) == 0;
     if (!whole) {
         json_decref(all);
         all = NULL;

@@ -230,6 +230,7 @@ static void run(tr_team *team, void *arg) {
     bool after = r->has[TR_GROUP_PARAM_AFTER] || r->has[TR_GROUP_BUFFER_AFTER];
     tr_exec_options options = tr_session_options(&c->session, r->n, true);
     if (!after) options.optimizer = NULL;
+    options.eval_mode = !r->training;
     options.keep_gradients = true;
     options.input_gradient = r->input_gradient >= 0;
     tr_exec *exec = NULL;

@@ -13,7 +13,7 @@
 
 typedef struct tr_named { /* a parameter or a buffer */
     const char *name;     /* PyTorch's: "conv1.weight" */
-    bool buffer;
+    bool buffer, frozen;
     int n_dims;
     const int64_t *dim;
     int64_t n; /* elements */
@@ -29,7 +29,7 @@ void tr_named_free(tr_named_list *list);
 /* Elements first ... first + n - 1 in PyTorch's order. */
 void tr_named_get(const tr_named *tensor, int64_t first, int64_t n, double *out);
 void tr_named_set(const tr_named *tensor, int64_t first, int64_t n, const double *in);
-/* The whole gradient of a parameter after a step. */
+/* The whole gradient of a parameter after a step; zero where it is not trained. */
 void tr_named_gradient(const tr_exec *exec, const tr_named *tensor, tr_real *out);
 /* Where element i of PyTorch's order of a sample is in the executor's buffers. */
 int64_t tr_inner_place(tr_shape shape, int64_t i);
@@ -59,8 +59,8 @@ typedef struct tr_reference {
 } tr_reference;
 /* Opens the file; checks what needs no network. */
 int tr_reference_open(const char *path, tr_reference *out, tr_error *err);
-/* Finds the network's tensors in it. A group of which one tensor is there must be complete; shapes
- * must be the network's, and no tensor may be left over. */
+/* Finds the network's tensors in it. A group of which one tensor is there must be complete (frozen
+ * parameters need no gradient); shapes must be the network's, and no tensor may be left over. */
 int tr_reference_match(tr_reference *reference, const tr_named_list *tensors, int64_t n_classes,
                        tr_error *err);
 void tr_reference_close(tr_reference *reference);

@@ -119,7 +119,7 @@ static void match_group(tr_reference *r, int group, const tr_named_list *tensors
                 at = r->match[group][i] = find(&r->file, prefix[group], t->name);
                 r->has[group] |= at >= 0;
                 if (at >= 0) taken[at] = true;
-            } else if (at < 0) {
+            } else if (at < 0 && !(group == TR_GROUP_GRAD && t->frozen)) {
                 add_name(missing, prefix[group], t->name);
             }
         }

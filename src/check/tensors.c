@@ -12,6 +12,7 @@ int tr_named_create(tr_graph *graph, tr_named_list *out, tr_error *err) {
         const tr_state *state = tr_row_state(row);
         out->v[out->n++] = (tr_named){.name = row->name,
                                       .buffer = state->kind == TR_BUFFER,
+                                      .frozen = state->frozen,
                                       .n_dims = state->n_dims,
                                       .dim = state->dim,
                                       .n = row->count,

@@ -423,6 +423,78 @@ static void create_and_fail(tr_team *team, void *arg) {
     }
 }
 
+/* ---- an input whose samples lie as its owner has them ---- */
+
+/* Everything that a first layer can be: what reads samples one by one, all of them, and twice. */
+static const char *const first_layers[] = {
+    "c = conv2d out_channels=5 kernel_size=3 padding=1 stride=2\nf = flatten\n"
+    "l = linear out_features=10\n",
+    "c = conv2d out_channels=6 kernel_size=3\np = max_pool2d kernel_size=2\nf = flatten\n"
+    "l = linear out_features=10\n",
+    "r = relu\nf = flatten\nl = linear out_features=10\n",
+    "p = max_pool2d kernel_size=3 stride=2\nf = flatten\nl = linear out_features=10\n",
+    "f = flatten\nl = linear out_features=10\n",
+    "i = identity\nc = conv2d out_channels=3 kernel_size=3 padding=1\na = add from=c,input\n"
+    "f = flatten\nl = linear out_features=10\n",
+};
+
+START_TEST(any_stride_of_the_input) {
+    enum { BATCH = 18, FEWER = 4 }; /* FEWER: linear layers take another path */
+    int64_t size = tr_shape_size(small_image), own = stride_of(small_image);
+    const int64_t strides[] = {size, size + 1, own + 37, 3 * own};
+    tr_real *copy = tr_alloc((size_t)(BATCH * 3 * own), sizeof *copy, NULL);
+    tr_real *dx[2], *dw[2];
+    tr_graph *graph = graph_of(first_layers[_i], small_image, 10);
+    size_t n_dx = (size_t)(BATCH * size), n_dw = (size_t)tr_graph_count(graph);
+    for (int k = 0; k < 2; k++) {
+        dx[k] = tr_alloc(n_dx, sizeof *dx[k], NULL);
+        dw[k] = tr_alloc(n_dw, sizeof *dw[k], NULL);
+    }
+    for (int batch = FEWER; batch <= BATCH; batch += BATCH - FEWER) {
+        double losses[2];
+        trial t = {.graph = graph,
+                   .options = {.batch = batch,
+                               .training = true,
+                               .kernels = kernels_of("auto"),
+                               .keep_gradients = true,
+                               .input_gradient = true},
+                   .input = {.n = batch, .x = pixels, .stride = own, .labels = labels},
+                   .n_steps = 1,
+                   .gradients = dw[0],
+                   .input_gradient = dx[0],
+                   .losses = &losses[0]};
+        tr_graph_init(graph, TR_PHILOX, 6);
+        run_on(2, &t);
+        t.gradients = dw[1];
+        t.input_gradient = dx[1];
+        t.losses = &losses[1];
+        for (size_t s = 0; s < sizeof strides / sizeof *strides; s++) {
+            for (int64_t i = 0; i < 3 * own * BATCH; i++) copy[i] = (tr_real)NAN;
+            for (int i = 0; i < batch; i++)
+                memcpy(copy + i * strides[s], pixels + i * own, (size_t)size * sizeof *copy);
+            t.input.x = copy;
+            t.input.stride = strides[s];
+            memset(dx[1], 0, n_dx * sizeof *copy);
+            memset(dw[1], 0, n_dw * sizeof *copy);
+            run_on(2, &t);
+            if (losses[0] != losses[1] || memcmp(dw[0], dw[1], n_dw * sizeof *copy) ||
+                memcmp(dx[0], dx[1], (size_t)(batch * size) * sizeof *copy))
+                ck_abort_msg("batch %d, %lld elements apart: other values than %lld apart", batch,
+                             (long long)strides[s], (long long)own);
+        }
+        bool any = false;
+        for (int64_t i = 0; i < batch * size; i++) any |= dx[0][i] != 0;
+        ck_assert(any);
+    }
+    for (int k = 0; k < 2; k++) {
+        tr_free(dx[k]);
+        tr_free(dw[k]);
+    }
+    tr_free(copy);
+    tr_graph_free(graph);
+}
+END_TEST
+
 START_TEST(creation_without_memory) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     for (int threads = 1; threads <= 3; threads++) {
@@ -734,6 +806,8 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, loading_fails);
     tcase_add_test(all, evaluation_is_forward_alone);
     tcase_add_test(all, output_is_input);
+    tcase_add_loop_test(all, any_stride_of_the_input, 0,
+                        (int)(sizeof first_layers / sizeof *first_layers));
     tcase_add_test(all, creation_without_memory);
     tcase_add_test(all, profile_covers_the_step);
     tcase_add_test(all, uneven_partitions);

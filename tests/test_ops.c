@@ -435,6 +435,16 @@ static const golden messages[] = {
      "padding=512 stride=512\np = max_pool2d kernel_size=2",
      "net.ini:3: d: padding=512 makes an input of 4096 x 1032 x 1030 numbers, allowed are up to "
      "134217727"},
+    /* The gradient of the output, spread for the input gradient, and its planes ... */
+    {{false, 224, 224, 1},
+     "c = conv2d out_channels=65536 kernel_size=64 stride=1024",
+     "net.ini:2: c: kernel_size=64 with out_channels=65536 makes copies of 10815078400 numbers for "
+     "the input gradient, allowed are up to 2147483647"},
+    /* ... and the rotated kernel, whose single channel takes the room of eight. */
+    {{false, 8, 8, 1},
+     "c = conv2d out_channels=65536 kernel_size=90 padding=41 stride=1024",
+     "net.ini:2: c: kernel_size=90 with out_channels=65536 makes copies of 4246732800 numbers for "
+     "the input gradient, allowed are up to 2147483647"},
     {IMAGE, "f = flatten\nc = conv2d out_channels=4 kernel_size=3",
      "net.ini:3: c: conv2d wants an image (channels x height x width) but its input has 144 "
      "features"},

@@ -40,6 +40,19 @@ int64_t tr_conv_copy_size(const tr_node *node) {
     return a->padding ? tr_shape_size(tr_conv_padded(node)) : 0;
 }
 
+tr_shape tr_conv_spread(const tr_node *node) {
+    const tr_conv_args *a = node->args;
+    int padding = (int)a->kernel_size - 1;
+    return (tr_shape){false, node->in[0].h + padding, node->in[0].w + padding,
+                      (int)a->out_channels};
+}
+
+int64_t tr_conv_rotated_size(const tr_node *node) {
+    const tr_conv_args *a = node->args;
+    return a->kernel_size * a->kernel_size * a->out_channels *
+           tr_round_up(node->in[0].c, TR_BLOCK8);
+}
+
 const tr_real *tr_conv_pad(const tr_work *w, int i, tr_real *to) {
     const tr_conv_args *a = w->node->args;
     const tr_real *x = tr_x(w, 0, i);
@@ -122,6 +135,21 @@ static int add_parameters(tr_node *node, tr_error *err) {
     return a->bias && !tr_add_state(node, &bias, err) ? TR_ENOMEM : TR_OK;
 }
 
+/* What the input gradient makes for itself, whether it will be needed or not: the gradient of the
+ * output, spread, with its planes; the rotated kernel. */
+static int check_copies(const tr_node *node, tr_error *err) {
+    const tr_conv_args *a = node->args;
+    tr_shape s = tr_conv_spread(node);
+    int64_t spread = tr_shape_size(s) + (int64_t)s.c * s.h * tr_round_up(s.w, TR_BLOCK8);
+    int64_t most = tr_max(spread, tr_conv_rotated_size(node));
+    if (most <= INT32_MAX) return TR_OK;
+    return tr_fail_at(
+        err, tr_key_where(node, "kernel_size"), node->name,
+        "kernel_size=%lld with out_channels=%lld makes copies of %lld numbers for the "
+        "input gradient, allowed are up to %d",
+        (long long)a->kernel_size, (long long)a->out_channels, (long long)most, INT32_MAX);
+}
+
 static int shape(tr_node *node, tr_error *err) {
     const tr_conv_args *a = node->args;
     int code = tr_want_image(node, 0, err);
@@ -144,6 +172,7 @@ static int shape(tr_node *node, tr_error *err) {
             err, tr_key_where(node, "padding"), node->name,
             "padding=%lld makes an input of %lld x %d x %d numbers, allowed are up to %d",
             (long long)a->padding, (long long)c, in.h, in.w, TR_MAX_VALUE);
+    if ((code = check_copies(node, err))) return code;
     node->unfused = (tr_shape){false, (int)((in.h - s) / a->stride + 1),
                                (int)((in.w - s) / a->stride + 1), (int)k};
     return add_parameters(node, err);

@@ -32,6 +32,10 @@ enum {
 /* The image with its padding; elements of a copy of it (0: there is no padding). */
 tr_shape tr_conv_padded(const tr_node *node);
 int64_t tr_conv_copy_size(const tr_node *node);
+/* The gradient of the output as the input gradient reads it: spread by the stride, zero-padded by
+ * kernel_size - 1; and the elements of the rotated kernel. */
+tr_shape tr_conv_spread(const tr_node *node);
+int64_t tr_conv_rotated_size(const tr_node *node);
 /* Sample i of the input with its padding: the sample itself where there is none, else a copy at
  * `to`. */
 const tr_real *tr_conv_pad(const tr_work *w, int i, tr_real *to);

@@ -68,18 +68,9 @@ static void rotate(const tr_work *w) {
     }
 }
 
-/* The gradient as the rotated convolution reads it: spread by the stride, zero-padded by
- * kernel_size - 1. */
-static tr_shape spread_shape(const tr_node *node) {
-    const tr_conv_args *a = node->args;
-    int padding = (int)a->kernel_size - 1;
-    return (tr_shape){false, node->in[0].h + padding, node->in[0].w + padding,
-                      (int)a->out_channels};
-}
-
 static tr_conv rotated_geometry(const tr_node *node) {
     const tr_conv_args *a = node->args;
-    tr_shape s = spread_shape(node), in = node->in[0];
+    tr_shape s = tr_conv_spread(node), in = node->in[0];
     int64_t row = (int64_t)s.w * s.c;
     return (tr_conv){.c = s.c,
                      .k = in.c,
@@ -105,7 +96,7 @@ static void before_relu(const tr_work *w) {
 
 static void spread(const tr_node *node, const tr_real *z, tr_real *to) {
     const tr_conv_args *a = node->args;
-    tr_shape s = spread_shape(node), out = node->out;
+    tr_shape s = tr_conv_spread(node), out = node->out;
     int64_t row = (int64_t)s.w * s.c, shift = a->kernel_size - 1 - a->padding;
     memset(to, 0, (size_t)tr_shape_size(s) * sizeof *to);
     for (int h = 0; h < out.h; h++) {
@@ -127,7 +118,7 @@ static void spread(const tr_node *node, const tr_real *z, tr_real *to) {
 
 static void input_gradient(const tr_work *w) {
     tr_conv d = rotated_geometry(w->node);
-    tr_real *copy = w->scratch, *scratch = copy + tr_shape_size(spread_shape(w->node));
+    tr_real *copy = w->scratch, *scratch = copy + tr_shape_size(tr_conv_spread(w->node));
     for (int i = 0; i < w->n; i++) {
         spread(w->node, z_of(w, i), copy);
         w->kernels->conv(&d, copy, tr_own(w, ROTATED, 0), NULL, tr_dx(w, 0, i), NULL, scratch);
@@ -189,16 +180,15 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_pla
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
-    const tr_conv_args *a = node->args;
     const int64_t real = sizeof(tr_real);
     tr_conv forwards = tr_conv_geometry(node), backwards = rotated_geometry(node);
     bool dx = request->gradients && request->need_dx[0];
-    int64_t rotated = taps_of(node) * a->out_channels * tr_round_up(node->in[0].c, TR_BLOCK8);
+    int64_t rotated = tr_conv_rotated_size(node);
     out->scratch_bytes = (tr_conv_copy_size(node) + tr_conv_scratch(&forwards)) * real;
     if (dx)
         out->scratch_bytes =
             tr_max(out->scratch_bytes,
-                   (tr_shape_size(spread_shape(node)) + tr_conv_scratch(&backwards)) * real);
+                   (tr_shape_size(tr_conv_spread(node)) + tr_conv_scratch(&backwards)) * real);
     (rotated >= TR_CONV_SHARED ? tr_plan_batch_buffer : tr_plan_thread_buffer)(out, rotated * real);
     tr_plan_sample_buffer(out, tr_shape_size(node->out) * real);
     tr_plan_sample_buffer(out, tr_conv_copy_size(node) * real);

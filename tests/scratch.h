@@ -33,7 +33,7 @@ static const char *in_folder(const char *name) {
     return path;
 }
 
-static int n_entries(const char *path) {
+static inline int n_entries(const char *path) {
     int n = 0;
     DIR *dir = opendir(path);
     ck_assert_ptr_nonnull(dir);
@@ -44,7 +44,7 @@ static int n_entries(const char *path) {
 }
 
 /* The whole file is `text`. */
-static void expect_file(const char *path, const char *text) {
+static inline void expect_file(const char *path, const char *text) {
     FILE *file = fopen(path, "rb");
     ck_assert_msg(file != NULL, "%s: cannot be read", path);
     char *data = calloc(1, 1 << 20);

@@ -125,6 +125,9 @@ END_TEST
 
 /* ---- safetensors: what is written comes back ---- */
 
+static const double doubles[3] = {0.1, -1e308, 5e-324};
+static const int64_t counts[2] = {-1, INT64_MAX};
+static const int64_t counter[1] = {1234567890123};
 static float weight[6] = {1, -2, 0.5f, 3e-40f, INFINITY, -0.0f};
 static float bias[1] = {42};
 static float scalar[1] = {-1};
@@ -134,24 +137,34 @@ typedef struct given {
     const char *name;
     int n_dims;
     int64_t dim[5];
-    const float *data;
+    const void *data;
+    tr_type type;
 } given;
 
 /* A name that sorts before its predecessor: the order is the caller's, not the alphabet's. */
-static const given some[4] = {{"fc.weight", 2, {2, 3}, weight},
-                              {"bias", 1, {1}, bias},
-                              {"empty", 2, {0, 5}, NULL},
-                              {"a.scalar", 0, {0}, scalar}};
+static const given some[] = {
+    {"fc.weight", 2, {2, 3}, weight, TR_FLOAT32}, {"counts", 1, {2}, counts, TR_INT64},
+    {"bias", 1, {1}, bias, TR_FLOAT32},           {"empty", 2, {0, 5}, NULL, TR_FLOAT32},
+    {"a.scalar", 0, {0}, scalar, TR_FLOAT32},     {"counter", 0, {0}, counter, TR_INT64},
+    {"doubles", 2, {3, 1}, doubles, TR_FLOAT64}};
+enum { N_SOME = sizeof some / sizeof *some };
+static const char *const dtypes[] = {"F32", "F64", "I64"};
 
-static void get(void *arg, int tensor, int64_t first, int64_t n, float *out) {
-    const given *list = arg;
-    memcpy(out, list[tensor].data + first, (size_t)n * sizeof *out);
+static size_t size_of(tr_type type) {
+    return type == TR_FLOAT32 ? 4 : 8;
+}
+
+static void get(void *arg, int tensor, int64_t first, int64_t n, void *out) {
+    const given *t = (const given *)arg + tensor;
+    size_t size = size_of(t->type);
+    memcpy(out, (const char *)t->data + (size_t)first * size, (size_t)n * size);
 }
 
 /* Up to 8 tensors. */
 static tr_tensor_source source_of(const given *list, int n) {
     static tr_tensor tensors[8];
-    for (int i = 0; i < n; i++) tensors[i] = (tr_tensor){list[i].name, list[i].n_dims, list[i].dim};
+    for (int i = 0; i < n; i++)
+        tensors[i] = (tr_tensor){list[i].name, list[i].n_dims, list[i].dim, list[i].type};
     return (tr_tensor_source){n, tensors, get, (void *)(uintptr_t)list};
 }
 
@@ -167,14 +180,15 @@ static int save(const char *path, const given *list, int n, const char *const (*
 }
 
 /* All values of a tensor, read in parts of `step`. */
-static float *values_of(const tr_safetensors *f, int tensor, int64_t step) {
+static void *values_of(const tr_safetensors *f, int tensor, int64_t step) {
     tr_error err = {0};
     int64_t n = f->tensors[tensor].elements;
-    float *out = calloc((size_t)n + 1, sizeof *out);
+    tr_type type = f->tensors[tensor].tensor.type;
+    char *out = calloc((size_t)n + 1, size_of(type));
     for (int64_t at = 0; at < n; at += step)
-        ck_assert_msg(
-            !tr_safetensors_read(f, tensor, at, n - at < step ? n - at : step, out + at, &err),
-            "%s", err.text);
+        ck_assert_msg(!tr_safetensors_read(f, tensor, type, at, n - at < step ? n - at : step,
+                                           out + (size_t)at * size_of(type), &err),
+                      "%s", err.text);
     return out;
 }
 
@@ -185,19 +199,20 @@ START_TEST(safetensors_round_trip) {
     memcpy(&weight[2], &payload, sizeof payload);
     const char *const metadata[][2] = {{"format", "pt"}, {"note", "quote \" and \xC3\xA9"}};
     const char *path = in_folder("model.safetensors");
-    ck_assert_msg(!save(path, some, 4, metadata, 2, &err), "%s", err.text);
+    ck_assert_msg(!save(path, some, N_SOME, metadata, 2, &err), "%s", err.text);
     ck_assert_int_eq(count_files(false), 1);
     ck_assert_msg(!tr_safetensors_open(path, &file, &err), "%s", err.text);
-    ck_assert_int_eq(file.n, 4);
-    for (int i = 0; i < 4; i++) {
+    ck_assert_int_eq(file.n, N_SOME);
+    for (int i = 0; i < N_SOME; i++) {
         const tr_tensor *t = &file.tensors[i].tensor;
-        size_t bytes = (size_t)file.tensors[i].elements * sizeof(float);
+        size_t bytes = (size_t)file.tensors[i].elements * size_of(some[i].type);
         ck_assert_str_eq(t->name, some[i].name);
         ck_assert_int_eq(t->n_dims, some[i].n_dims);
         if (t->n_dims) ck_assert_mem_eq(t->dim, some[i].dim, (size_t)t->n_dims * sizeof *t->dim);
-        ck_assert_str_eq(file.tensors[i].dtype, "F32");
+        ck_assert_int_eq(t->type, some[i].type);
+        ck_assert_str_eq(file.tensors[i].dtype, dtypes[some[i].type]);
         for (int step = 1; step < 4; step++) {
-            float *got = values_of(&file, i, step);
+            void *got = values_of(&file, i, step);
             if (bytes) ck_assert_mem_eq(got, some[i].data, bytes);
             free(got);
         }
@@ -211,20 +226,30 @@ END_TEST
 START_TEST(safetensors_bytes) {
     tr_error err = {0};
     float x[2] = {1, -2};
-    given in = {"w", 1, {2}, x};
+    double y = 1;
+    int64_t z[1] = {-2};
+    const given in[] = {
+        {"w", 1, {2}, x, TR_FLOAT32}, {"d", 1, {1}, &y, TR_FLOAT64}, {"n", 0, {0}, z, TR_INT64}};
     const char *path = in_folder("w.safetensors");
-    ck_assert_int_eq(save(path, &in, 1, NULL, 0, &err), 0);
+    ck_assert_int_eq(save(path, in, 3, NULL, 0, &err), 0);
     size_t bytes;
-    char *file = read_file(path, &bytes);
-    static const char header[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
+    char *file = read_file(path, &bytes), hex[65];
+    static const char header[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                                 "\"d\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[8,16]},"
+                                 "\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[16,24]}}";
+    static const char data[] =
+        "\0\0\x80\x3f\0\0\0\xc0\0\0\0\0\0\0\xf0\x3f\xfe\xff\xff\xff\xff\xff\xff\xff";
     size_t padded = (strlen(header) + 7) / 8 * 8;
-    ck_assert_uint_eq(bytes, 8 + padded + 8);
+    ck_assert_uint_eq(bytes, 8 + padded + 24);
     ck_assert_uint_eq((unsigned char)file[0], padded);
     for (int i = 1; i < 8; i++) ck_assert_int_eq(file[i], 0);
     ck_assert_mem_eq(file + 8, header, strlen(header));
     for (size_t i = 8 + strlen(header); i < 8 + padded; i++) ck_assert_int_eq(file[i], ' ');
-    ck_assert_mem_eq(file + 8 + padded, "\0\0\x80\x3f\0\0\0\xc0", 8);
+    ck_assert_mem_eq(file + 8 + padded, data, 24);
     free(file);
+    tr_tensor_source source = source_of(in, 3);
+    tr_tensors_sha256(&source, hex);
+    ck_assert_str_eq(hex, sha256(data, 24, 24));
 }
 END_TEST
 
@@ -232,7 +257,7 @@ END_TEST
 START_TEST(tensors_sha256_known) {
     float one = 1;
     char hex[65], direct[65];
-    given t = {"one", 0, {0}, &one};
+    given t = {"one", 0, {0}, &one, TR_FLOAT32};
     tr_tensor_source source = source_of(&t, 1);
     tr_tensors_sha256(&source, hex);
     strcpy(direct, sha256("\0\0\x80\x3f", 4, 4));
@@ -243,8 +268,9 @@ START_TEST(tensors_sha256_known) {
     /* More than one part, and cut over two tensors. */
     static float many[5000];
     for (int i = 0; i < 5000; i++) many[i] = (float)i;
-    given whole = {"a", 1, {5000}, many};
-    given parts[2] = {{"a", 2, {3, 1000}, many}, {"b", 1, {2000}, many + 3000}};
+    given whole = {"a", 1, {5000}, many, TR_FLOAT32};
+    given parts[2] = {{"a", 2, {3, 1000}, many, TR_FLOAT32},
+                      {"b", 1, {2000}, many + 3000, TR_FLOAT32}};
     char a[65], b[65];
     source = source_of(&whole, 1);
     tr_tensors_sha256(&source, a);
@@ -263,7 +289,8 @@ START_TEST(safetensors_large_shapes) {
     for (int i = 0; i < 10000; i++) many[i] = (float)i;
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = 0;
-    const given in[2] = {{name, 5, {2, 5, 1, 10, 100}, many}, {"b", 1, {3}, many}};
+    const given in[2] = {{name, 5, {2, 5, 1, 10, 100}, many, TR_FLOAT32},
+                         {"b", 1, {3}, many, TR_FLOAT32}};
     ck_assert_msg(!save(in_folder("large"), in, 2, NULL, 0, &err), "%s", err.text);
     ck_assert_msg(!tr_safetensors_open(in_folder("large"), &file, &err), "%s", err.text);
     ck_assert_str_eq(file.tensors[0].tensor.name, name);
@@ -276,15 +303,15 @@ START_TEST(safetensors_large_shapes) {
     /* Cut while it is open. */
     ck_assert_int_eq(truncate(in_folder("large"), 30000), 0);
     static float got[10000];
-    ck_assert_int_eq(tr_safetensors_read(&file, 0, 0, 10000, got, &err), TR_EIO);
+    ck_assert_int_eq(tr_safetensors_read(&file, 0, TR_FLOAT32, 0, 10000, got, &err), TR_EIO);
     ck_assert_msg(strstr(err.text, "large: ends at byte 30000"), "%s", err.text);
     tr_safetensors_close(&file);
 }
 END_TEST
 
-static void get_number(void *arg, int tensor, int64_t first, int64_t n, float *out) {
+static void get_number(void *arg, int tensor, int64_t first, int64_t n, void *out) {
     (void)arg, (void)tensor;
-    for (int64_t i = 0; i < n; i++) out[i] = (float)(first + i);
+    for (int64_t i = 0; i < n; i++) ((float *)out)[i] = (float)(first + i);
 }
 
 /* 16 MiB are written and read, and no 16 MiB are held. */
@@ -295,7 +322,7 @@ START_TEST(safetensors_without_a_copy) {
     char sha[65];
     float got[1000];
     const int64_t dim[1] = {N};
-    tr_tensor tensor = {"large", 1, dim};
+    tr_tensor tensor = {"large", 1, dim, TR_FLOAT32};
     tr_tensor_source source = {1, &tensor, get_number, NULL};
     int64_t before = tr_peak_memory();
     ck_assert_msg(!tr_safetensors_save(in_folder("large"), &source, NULL, 0, sha, &err), "%s",
@@ -303,7 +330,7 @@ START_TEST(safetensors_without_a_copy) {
     ck_assert_msg(!tr_safetensors_open(in_folder("large"), &file, &err), "%s", err.text);
     for (int64_t at = 0; at < N; at += 1000) {
         int64_t part = N - at < 1000 ? N - at : 1000;
-        ck_assert_int_eq(tr_safetensors_read(&file, 0, at, part, got, &err), TR_OK);
+        ck_assert_int_eq(tr_safetensors_read(&file, 0, TR_FLOAT32, at, part, got, &err), TR_OK);
         ck_assert_float_eq(got[part - 1], (float)(at + part - 1));
     }
     tr_safetensors_close(&file);
@@ -327,12 +354,18 @@ START_TEST(safetensors_save_refuses) {
         given tensor[2];
         const char *message;
     } bad[] = {
-        {{{"a", 1, {1}, bias}, {"a", 1, {1}, bias}}, "tensor 'a': the name is taken"},
-        {{{"a", 1, {1}, bias}, {"__metadata__", 1, {1}, bias}},
+        {{{"a", 1, {1}, bias, TR_FLOAT32}, {"a", 1, {1}, bias, TR_FLOAT32}},
+         "tensor 'a': the name is taken"},
+        {{{"a", 1, {1}, bias, TR_FLOAT32}, {"__metadata__", 1, {1}, bias, TR_FLOAT32}},
          "'__metadata__': the name is taken"},
-        {{{"a", 1, {1}, bias}, {"\xff", 1, {1}, bias}}, "the name is not UTF-8"},
-        {{{"a", 1, {1}, bias}, {"b", 2, {INT64_MAX, 4}, bias}}, "'b': the shape is too large"},
-        {{{"a", 1, {1}, bias}, {"b", 1, {-1}, bias}}, "'b': the shape is too large"},
+        {{{"a", 1, {1}, bias, TR_FLOAT32}, {"\xff", 1, {1}, bias, TR_FLOAT32}},
+         "the name is not UTF-8"},
+        {{{"a", 1, {1}, bias, TR_FLOAT32}, {"b", 2, {INT64_MAX, 4}, bias, TR_FLOAT32}},
+         "'b': the shape is too large"},
+        {{{"a", 1, {1}, bias, TR_FLOAT32}, {"b", 1, {-1}, bias, TR_FLOAT32}},
+         "'b': the shape is too large"},
+        {{{"a", 1, {1}, bias, TR_FLOAT32}, {"b", 1, {INT64_MAX / 8 + 1}, counts, TR_INT64}},
+         "'b': the shape is too large"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         tr_error err = {0};
@@ -363,7 +396,7 @@ static void must_fail(const char *path, const char *message, const char *what) {
 START_TEST(safetensors_truncated) {
     tr_error err = {0};
     const char *const metadata[][2] = {{"format", "pt"}};
-    ck_assert_int_eq(save(in_folder("whole"), some, 4, metadata, 1, &err), 0);
+    ck_assert_int_eq(save(in_folder("whole"), some, N_SOME, metadata, 1, &err), 0);
     size_t bytes;
     char *file = read_file(in_folder("whole"), &bytes), what[32];
     for (size_t length = 0; length < bytes; length++) {
@@ -517,11 +550,11 @@ START_TEST(safetensors_other_types) {
         write_with_header(in_folder("types"), header, "0123456789abcdef");
         ck_assert_msg(!tr_safetensors_open(in_folder("types"), &file, &err), "%s", err.text);
         ck_assert(file.tensors[0].parameter == types[i].parameter && file.tensors[1].parameter);
-        ck_assert_int_eq(tr_safetensors_read(&file, 1, 0, 2, x, &err), TR_OK);
+        ck_assert_int_eq(tr_safetensors_read(&file, 1, TR_FLOAT32, 0, 2, x, &err), TR_OK);
         double wide;
         bool integer = types[i].dtype[1] == '6';
-        ck_assert_int_eq(tr_safetensors_read(&file, 0, 0, 1, x, &err), TR_EIO);
-        ck_assert_int_eq(tr_safetensors_read_double(&file, 0, 0, 1, &wide, NULL),
+        ck_assert_int_eq(tr_safetensors_read(&file, 0, TR_FLOAT32, 0, 1, x, &err), TR_EIO);
+        ck_assert_int_eq(tr_safetensors_read(&file, 0, TR_FLOAT64, 0, 1, &wide, NULL),
                          integer ? TR_OK : TR_EIO);
         ck_assert_ptr_null(tr_safetensors_metadata(&file, "mode"));
         ck_assert_msg(strstr(err.text, "types: tensor 'n': dtype is ") &&
@@ -546,7 +579,7 @@ static int convert(const char *dtype, int bytes, uint64_t bits, uint32_t *out) {
     for (int b = 0; b < bytes; b++) data[8 + n + b] = (unsigned char)(bits >> 8 * b);
     write_file(in_folder("one"), data, (size_t)(8 + n + bytes));
     ck_assert_msg(!tr_safetensors_open(in_folder("one"), &file, &err), "%s", err.text);
-    int code = tr_safetensors_read(&file, 0, 0, 1, &value, &err);
+    int code = tr_safetensors_read(&file, 0, TR_FLOAT32, 0, 1, &value, &err);
     memcpy(out, &value, sizeof value);
     if (code)
         ck_assert_msg(strstr(err.text, "'x': element 0 is finite and too large for float32"), "%s",
@@ -601,10 +634,67 @@ START_TEST(values_as_doubles) {
             data[8 + n + bytes + b] = (unsigned char)(cases[i].bits >> 8 * b);
         write_file(in_folder("double"), data, (size_t)(8 + n + 2 * bytes));
         ck_assert_msg(!tr_safetensors_open(in_folder("double"), &file, &err), "%s", err.text);
-        ck_assert_int_eq(tr_safetensors_read_double(&file, 0, 1, 1, &value, &err), TR_OK);
+        ck_assert_int_eq(tr_safetensors_read(&file, 0, TR_FLOAT64, 1, 1, &value, &err), TR_OK);
         ck_assert_msg(value == cases[i].value, "%s: %.17g", cases[i].dtype, value);
         ck_assert_str_eq(tr_safetensors_metadata(&file, "mode"), "eval");
         ck_assert_ptr_null(tr_safetensors_metadata(&file, "seed"));
+        tr_safetensors_close(&file);
+    }
+}
+END_TEST
+
+/* Counters, whatever type a program gave them. */
+START_TEST(values_as_integers) {
+    static const struct {
+        const char *dtype;
+        int bytes;
+        uint64_t bits;
+        int64_t value;
+        bool fails;
+    } cases[] = {
+        {"I64", 8, 0xffffffffffffffff, -1, false},
+        {"I64", 8, 0x7fffffffffffffff, INT64_MAX, false},
+        {"I64", 8, 0x8000000000000000, INT64_MIN, false},
+        {"I64", 8, 0x0020000000000001, 9007199254740993, false},
+        {"U64", 8, 0x7fffffffffffffff, INT64_MAX, false},
+        {"U64", 8, 0x8000000000000000, 0, true},
+        {"I32", 4, 0xfffffffe, -2, false},
+        {"U32", 4, 0xfffffffe, 4294967294, false},
+        {"I16", 2, 0x8000, -32768, false},
+        {"I8", 1, 0x80, -128, false},
+        {"U8", 1, 0xff, 255, false},
+        {"F32", 4, 0x44fa2000, 2001, false},
+        {"F32", 4, 0x44fa2001, 0, true},
+        {"F32", 4, 0x7fc00000, 0, true},
+        {"F32", 4, 0x5f000000, 0, true}, /* 2^63 */
+        {"F64", 8, 0xc3e0000000000000, INT64_MIN, false},
+        {"F64", 8, 0x7ff0000000000000, 0, true},
+        {"F16", 2, 0x6400, 1024, false},
+        {"BF16", 2, 0x447a, 1000, false},
+        {"BOOL", 1, 1, 0, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char data[300] = {0};
+        tr_error err = {0};
+        tr_safetensors file;
+        int64_t value[2];
+        int bytes = cases[i].bytes;
+        int n = snprintf((char *)data + 8, 200,
+                         "{\"x\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,%d]}}",
+                         cases[i].dtype, 2 * bytes);
+        data[0] = (unsigned char)n;
+        for (int b = 0; b < bytes; b++)
+            data[8 + n + bytes + b] = (unsigned char)(cases[i].bits >> 8 * b);
+        write_file(in_folder("integer"), data, (size_t)(8 + n + 2 * bytes));
+        ck_assert_msg(!tr_safetensors_open(in_folder("integer"), &file, &err), "%s", err.text);
+        int code = tr_safetensors_read(&file, 0, TR_INT64, 0, 2, value, &err);
+        ck_assert_msg(code == (cases[i].fails ? TR_EIO : TR_OK), "%s %llx: %s", cases[i].dtype,
+                      (unsigned long long)cases[i].bits, err.text);
+        if (!code)
+            ck_assert_int_eq(value[1], cases[i].value);
+        else if (bytes > 1)
+            ck_assert_msg(strstr(err.text, "'x': element 1 is no integer that int64 holds"), "%s",
+                          err.text);
         tr_safetensors_close(&file);
     }
 }
@@ -684,7 +774,7 @@ START_TEST(double_as_the_processor) {
     memcpy(data + 8 + n, x, sizeof x);
     write_file(in_folder("x"), data, (size_t)(8 + n) + sizeof x);
     ck_assert_msg(!tr_safetensors_open(in_folder("x"), &file, &err), "%s", err.text);
-    ck_assert_msg(!tr_safetensors_read(&file, 0, 0, N, got, &err), "%s", err.text);
+    ck_assert_msg(!tr_safetensors_read(&file, 0, TR_FLOAT32, 0, N, got, &err), "%s", err.text);
     for (int i = 0; i < N; i++) {
         float want = (float)x[i];
         ck_assert_msg(!memcmp(&want, &got[i], sizeof want), "%d: %a: %a, not %a", i, x[i],
@@ -759,7 +849,7 @@ START_TEST(safetensors_no_memory) {
     tr_error err = {0};
     tr_safetensors file;
     int failures = 0;
-    ck_assert_int_eq(save(in_folder("m"), some, 4, NULL, 0, &err), 0);
+    ck_assert_int_eq(save(in_folder("m"), some, N_SOME, NULL, 0, &err), 0);
     for (long allowed = 0;; allowed++) {
         err = (tr_error){0};
         tr_alloc_fail_after(allowed);
@@ -773,7 +863,7 @@ START_TEST(safetensors_no_memory) {
     ck_assert_int_ge(failures, 4); /* path, header, tensors, dimensions */
     tr_safetensors_close(&file);
     tr_alloc_fail_after(0);
-    ck_assert_int_eq(save(in_folder("n"), some, 4, NULL, 0, &err), TR_ENOMEM);
+    ck_assert_int_eq(save(in_folder("n"), some, N_SOME, NULL, 0, &err), TR_ENOMEM);
     tr_alloc_fail_after(-1);
     ck_assert_int_eq(count_files(false), 1);
 }
@@ -909,6 +999,7 @@ static Suite *io_suite(void) {
     tcase_add_test(tc, double_as_the_processor);
     tcase_add_test(tc, conversions);
     tcase_add_test(tc, values_as_doubles);
+    tcase_add_test(tc, values_as_integers);
     tcase_add_loop_test(tc, other_formats, 0, (int)(sizeof others / sizeof *others));
     tcase_add_test(tc, no_other_format);
     tcase_add_test(tc, safetensors_no_tensors);

@@ -428,7 +428,7 @@ START_TEST(damaged_model) {
     check_failure(
         &p, 1,
         "trainer: m/model.safetensors: tensor 'conv1.weight' is 4 x 3 x 3 x 3, the network's is 5 "
-        "x 3 x 3 x 3");
+        "x 3 x 3 x 3; of another shape are 3 of the network's 4");
     RUN(&p, "predict", "--model", "m", "--set", "network.fc=linear out_features=10 bias=false");
     check_failure(&p, 1,
                   "trainer: m/model.safetensors: has tensors that the network does not have: left "

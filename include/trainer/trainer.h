@@ -145,7 +145,7 @@ typedef struct tr_summary { /* of a run, as in summary.json */
     double data_wait_fraction;  /* of train_seconds: the team waited for a batch, or decoded it */
     double loader_wait_seconds; /* loader threads waited for a free slot, all together */
     int64_t peak_rss_bytes;
-    char weights_sha256[65]; /* over all parameters, little-endian float32 in file order */
+    char weights_sha256[65]; /* over parameters and buffers as in the file, in order */
     /* What is not known is NAN, "" or, for these two, -1: after how many steps of the run the model
      * was saved that weights_sha256 is of, and the last test was made. */
     int64_t model_steps, test_steps;
@@ -154,7 +154,8 @@ typedef struct tr_summary { /* of a run, as in summary.json */
     const char *version, *started, *cpu; /* "0.1.0"; "2024-02-29T12:00:00Z"; the processor */
     int epochs_done, batch_size;
     int64_t train_images;
-    int threads_run; /* of `threads`: no more than CPUs and shards of a batch */
+    int threads_run;       /* of `threads`: no more than CPUs and shards of a batch */
+    const char *init_from; /* train.init_from from the root on; "" where weights are drawn */
 } tr_summary;
 
 typedef enum tr_event_kind {

@@ -24,6 +24,9 @@ typedef double tr_real;
 typedef float tr_real;
 #endif
 
+/* Element types of state, in memory and in files. */
+typedef enum tr_type { TR_FLOAT32, TR_FLOAT64, TR_INT64 } tr_type;
+
 enum {
     TR_ALIGN = 64,          /* bytes: a cache line, an AVX-512 vector */
     TR_PAGE = 4096,         /* bytes: what a processor prefetches within */
@@ -195,6 +198,8 @@ void tr_text_add(tr_text *text, const char *more, size_t n);
 void tr_text_print(tr_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tr_text_vprint(tr_text *text, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
+/* What a terminal shows on one line: \n and \xNN for all other bytes. */
+void tr_text_add_plain(tr_text *text, const char *more, size_t n);
 /* `value` in quotes. */
 void tr_text_quote(tr_text *text, const char *value);
 /* The text, now the caller's (tr_free), or NULL; `text` is empty afterwards. */

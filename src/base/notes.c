@@ -1,8 +1,7 @@
 /* Notes: messages about what is valid but may be a mistake.
  *
- * Owns the texts of a tr_notes: each is one printable line, as an error is, and none is there
- * twice. A note for which there is no memory is left out: it is no reason to fail. One thread at a
- * time.
+ * Owns the texts of a tr_notes: each is one printable line of any length, and none is there twice.
+ * A note for which there is no memory is left out: it is no reason to fail. One thread at a time.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,14 +11,15 @@
 
 void tr_note(tr_notes *notes, const char *format, ...) {
     if (notes == NULL) return;
-    char text[TR_ERROR_TEXT + 1]; /* one more, so that tr_fail sees what does not fit */
+    tr_text raw = {0}, plain = {0};
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    tr_text_vprint(&raw, format, args);
     va_end(args);
-    tr_error one_line = {0};
-    if (n >= 0) tr_fail(&one_line, TR_EIO, "%s", text);
-    char *line = tr_strdup(one_line.text, NULL);
+    if (raw.n) tr_text_add_plain(&plain, raw.at, raw.n);
+    plain.failed |= raw.failed;
+    tr_text_free(&raw);
+    char *line = tr_text_take(&plain, NULL);
     if (line == NULL) return;
     for (int i = 0; i < notes->n; i++) {
         if (strcmp(notes->text[i], line) != 0) continue;

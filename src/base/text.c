@@ -163,22 +163,30 @@ size_t tr_unquote(const char *at, size_t n, char *out, size_t *length, const cha
     return 0;
 }
 
+/* The first character of at[0..n), plain; returns its bytes. */
+static size_t add_plain(tr_text *text, const char *at, size_t n) {
+    size_t length = tr_plain_length(at, n);
+    if (length)
+        tr_text_add(text, at, length);
+    else if (*at == '\n')
+        tr_text_add(text, "\\n", 2);
+    else
+        tr_text_print(text, "\\x%02x", (unsigned char)*at);
+    return length ? length : 1;
+}
+
+void tr_text_add_plain(tr_text *text, const char *more, size_t n) {
+    for (size_t i = 0; i < n;) i += add_plain(text, more + i, n - i);
+}
+
 void tr_text_quote(tr_text *text, const char *value) {
     size_t n = strlen(value);
     tr_text_add(text, "\"", 1);
     for (size_t i = 0; i < n;) {
-        size_t length = tr_plain_length(value + i, n - i);
-        if (value[i] == '"' || value[i] == '\\') {
+        if (value[i] == '"' || value[i] == '\\')
             tr_text_print(text, "\\%c", value[i++]);
-        } else if (value[i] == '\n') {
-            tr_text_add(text, "\\n", 2);
-            i++;
-        } else if (length == 0) {
-            tr_text_print(text, "\\x%02x", (unsigned char)value[i++]);
-        } else {
-            tr_text_add(text, value + i, length);
-            i += length;
-        }
+        else
+            i += add_plain(text, value + i, n - i);
     }
     tr_text_add(text, "\"", 1);
 }

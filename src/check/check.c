@@ -95,7 +95,7 @@ static int compare(checking *c, int kind_, int tensor, source ours, const tr_rea
     *r = (result){.tensor = &stored->tensor, .kind = kind_};
     for (int64_t at = 0; at < stored->elements; at += PART) {
         int64_t n = tr_min(PART, stored->elements - at);
-        int code = tr_safetensors_read_double(&c->reference.file, tensor, at, n, b, c->err);
+        int code = tr_safetensors_read(&c->reference.file, tensor, TR_FLOAT64, at, n, b, c->err);
         if (code) return code;
         ours.get(ours.from, at, n, a);
         if (before) get_reals(before, at, n, was);
@@ -166,8 +166,8 @@ static int set_state(checking *c) {
         for (int64_t first = 0; first < t->n; first += PART) {
             int64_t n = tr_min(PART, t->n - first);
             if (at >= 0) {
-                int code =
-                    tr_safetensors_read_double(&c->reference.file, at, first, n, values, c->err);
+                int code = tr_safetensors_read(&c->reference.file, at, TR_FLOAT64, first, n, values,
+                                               c->err);
                 if (code) return code;
                 tr_named_set(t, first, n, values);
             }

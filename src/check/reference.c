@@ -129,7 +129,8 @@ static void match_group(tr_reference *r, int group, const tr_named_list *tensors
 
 static int check_shape(const tr_reference *r, int tensor, int n_dims, const int64_t *dim,
                        tr_error *err) {
-    const tr_tensor *has = &r->file.tensors[tensor].tensor, wants = {has->name, n_dims, dim};
+    const tr_tensor *has = &r->file.tensors[tensor].tensor,
+                    wants = {has->name, n_dims, dim, has->type};
     char a[TR_EXTENTS], b[TR_TEXT];
     bool same = has->n_dims == n_dims;
     for (int i = 0; same && i < n_dims; i++) same = has->dim[i] == dim[i];
@@ -216,12 +217,12 @@ int tr_reference_batch(const tr_reference *r, int64_t n_classes, int64_t stride,
         for (int64_t at = 0; at < size; at += PART) {
             int64_t n = tr_min(PART, size - at);
             int code =
-                tr_safetensors_read_double(&r->file, r->input, i * size + at, n, values, err);
+                tr_safetensors_read(&r->file, r->input, TR_FLOAT64, i * size + at, n, values, err);
             if (code) return code;
             for (int64_t k = 0; k < n; k++)
                 x[i * stride + tr_inner_place(r->input_shape, at + k)] = (tr_real)values[k];
         }
-        int code = tr_safetensors_read_double(&r->file, r->target, i, 1, values, err);
+        int code = tr_safetensors_read(&r->file, r->target, TR_FLOAT64, i, 1, values, err);
         if (code) return code;
         if (!(values[0] >= 0 && values[0] < (double)n_classes))
             return tr_fail(err, TR_EDATA,

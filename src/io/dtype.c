@@ -1,6 +1,7 @@
-/* The element types of safetensors, and the way to float32: exact, or to the nearest with ties to
- * even. All of it in integers, so that neither the thread's floating-point mode nor the compiler's
- * flags have a say, and a NaN keeps what it carries. No state.
+/* The element types of safetensors, and their values as float32 (exact, or to the nearest with ties
+ * to even), float64 and int64. Floats are converted in integers, so that neither the thread's
+ * floating-point mode nor the compiler's flags have a say, and a NaN keeps what it carries. No
+ * state.
  */
 #include <string.h>
 
@@ -83,52 +84,101 @@ static size_t load_f64(float *out, const unsigned char *in, size_t n) {
     return first;
 }
 
-/* An integer of `bytes` bytes, two's complement where it is signed. */
-static double integer(const unsigned char *in, int bytes, bool is_signed) {
-    uint64_t bits = load_bits(in, bytes), sign = (uint64_t)1 << (8 * bytes - 1);
-    if (!is_signed || !(bits & sign)) return (double)bits;
-    return -(double)((~bits + 1) & (sign | (sign - 1)));
+/* ---- integers ---- */
+
+static bool is_signed(const tr_dtype *type) {
+    return type->name[0] == 'I';
 }
 
-bool tr_load_double(const tr_dtype *type, double *out, const unsigned char *in, size_t n) {
-    bool is_signed = type->name[0] == 'I';
-    if (!type->load && !type->integer) return false;
+/* Its two's complement in 64 bits. */
+static uint64_t load_integer(const tr_dtype *type, const unsigned char *in) {
+    uint64_t bits = load_bits(in, type->bytes), sign = (uint64_t)1 << (8 * type->bytes - 1);
+    return is_signed(type) && (bits & sign) ? bits | ~(sign | (sign - 1)) : bits;
+}
+
+/* ---- all types ---- */
+
+static double load_double(const tr_dtype *type, const unsigned char *in) {
+    float narrow;
+    double wide;
+    if (type->integer) {
+        uint64_t bits = load_integer(type, in);
+        int64_t value;
+        memcpy(&value, &bits, sizeof value);
+        return is_signed(type) ? (double)value : (double)bits;
+    }
+    if (type->load == load_f64) {
+        uint64_t bits = load_bits(in, 8);
+        memcpy(&wide, &bits, sizeof wide);
+        return wide;
+    }
+    type->load(&narrow, in, 1);
+    return (double)narrow;
+}
+
+/* False: no integer, or too large. */
+static bool load_i64(const tr_dtype *type, const unsigned char *in, int64_t *out) {
+    if (type->integer) {
+        uint64_t bits = load_integer(type, in);
+        memcpy(out, &bits, sizeof bits);
+        return is_signed(type) || *out >= 0;
+    }
+    double value = load_double(type, in);
+    bool fits = value >= -0x1p63 && value < 0x1p63;
+    *out = fits ? (int64_t)value : 0;
+    return fits && (double)*out == value;
+}
+
+bool tr_dtype_readable(const tr_dtype *dtype, tr_type type) {
+    return dtype && (dtype->load || (dtype->integer && type != TR_FLOAT32));
+}
+
+size_t tr_load(const tr_dtype *dtype, tr_type type, void *out, const unsigned char *in, size_t n) {
+    if (type == TR_FLOAT32) return dtype->load(out, in, n);
+    size_t first = n;
+    for (size_t i = n; i-- > 0;) {
+        const unsigned char *at = in + i * (size_t)dtype->bytes;
+        if (type == TR_FLOAT64)
+            ((double *)out)[i] = load_double(dtype, at);
+        else if (!load_i64(dtype, at, (int64_t *)out + i))
+            first = i;
+    }
+    return first;
+}
+
+void tr_store(tr_type type, unsigned char *out, const void *in, size_t n) {
+    size_t bytes = (size_t)tr_dtype_of(type)->bytes;
     for (size_t i = 0; i < n; i++) {
-        const unsigned char *at = in + i * (size_t)type->bytes;
-        float narrow;
-        if (type->integer) {
-            out[i] = integer(at, type->bytes, is_signed);
-        } else if (type->load == load_f64) {
-            uint64_t bits = load_bits(at, 8);
-            memcpy(out + i, &bits, sizeof bits);
+        uint64_t bits = 0;
+        if (type == TR_FLOAT32) {
+            uint32_t narrow;
+            memcpy(&narrow, (const float *)in + i, sizeof narrow);
+            bits = narrow;
         } else {
-            type->load(&narrow, at, 1);
-            out[i] = (double)narrow;
+            memcpy(&bits, (const uint64_t *)in + i, sizeof bits);
         }
+        for (size_t b = 0; b < bytes; b++) out[bytes * i + b] = (unsigned char)(bits >> 8 * b);
     }
-    return true;
 }
 
-void tr_store_f32(unsigned char *out, const float *in, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, in + i, sizeof bits);
-        for (int b = 0; b < 4; b++) out[4 * i + (size_t)b] = (unsigned char)(bits >> 8 * b);
-    }
+const tr_dtype *tr_dtype_of(tr_type type) {
+    static const char *const names[] = {
+        [TR_FLOAT32] = "F32", [TR_FLOAT64] = "F64", [TR_INT64] = "I64"};
+    return tr_dtype_find(names[type]);
 }
 
 const tr_dtype *tr_dtype_find(const char *name) {
     static const tr_dtype types[] = {
-        {"F32", 4, true, false, load_f32},   {"F16", 2, true, false, load_f16},
-        {"BF16", 2, true, false, load_bf16}, {"F64", 8, true, false, load_f64},
-        {"BOOL", 1, false, false, NULL},     {"U8", 1, false, true, NULL},
-        {"I8", 1, false, true, NULL},        {"U16", 2, false, true, NULL},
-        {"I16", 2, false, true, NULL},       {"U32", 4, false, true, NULL},
-        {"I32", 4, false, true, NULL},       {"U64", 8, false, true, NULL},
-        {"I64", 8, false, true, NULL},       {"F8_E4M3", 1, true, false, NULL},
-        {"F8_E5M2", 1, true, false, NULL},   {"F8_E8M0", 1, true, false, NULL},
-        {"F6_E2M3", 0, true, false, NULL},   {"F6_E3M2", 0, true, false, NULL},
-        {"F4", 0, true, false, NULL},        {"C64", 8, true, false, NULL},
+        {"F32", 4, false, true, load_f32},   {"F16", 2, false, true, load_f16},
+        {"BF16", 2, false, true, load_bf16}, {"F64", 8, false, true, load_f64},
+        {"BOOL", 1, false, false, NULL},     {"U8", 1, true, false, NULL},
+        {"I8", 1, true, false, NULL},        {"U16", 2, true, false, NULL},
+        {"I16", 2, true, false, NULL},       {"U32", 4, true, false, NULL},
+        {"I32", 4, true, false, NULL},       {"U64", 8, true, false, NULL},
+        {"I64", 8, true, false, NULL},       {"F8_E4M3", 1, false, true, NULL},
+        {"F8_E5M2", 1, false, true, NULL},   {"F8_E8M0", 1, false, true, NULL},
+        {"F6_E2M3", 0, false, true, NULL},   {"F6_E3M2", 0, false, true, NULL},
+        {"F4", 0, false, true, NULL},        {"C64", 8, false, true, NULL},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (!strcmp(types[i].name, name)) return &types[i];

@@ -23,6 +23,7 @@ typedef struct tr_tensor { /* any number of dimensions, a name of any length */
     const char *name;
     int n_dims;
     const int64_t *dim; /* elements are row-major */
+    tr_type type;       /* of its values, float, double or int64_t */
 } tr_tensor;
 /* "6 x 3 x 5 x 5", or "one number". Returns out. */
 enum { TR_EXTENTS = 256 };
@@ -32,22 +33,23 @@ const char *tr_tensor_extents(const tr_tensor *tensor, char out[TR_EXTENTS]);
 typedef struct tr_tensor_source {
     int n;
     const tr_tensor *tensors;
-    /* out[0..n) := elements first, first + 1, ... of a tensor. */
-    void (*get)(void *arg, int tensor, int64_t first, int64_t n, float *out);
+    /* out[0..n) := elements first, first + 1, ... of a tensor, of its type. */
+    void (*get)(void *arg, int tensor, int64_t first, int64_t n, void *out);
     void *arg;
 } tr_tensor_source;
-/* Write as F32, in the order given, offsets contiguous from 0; whole or not at all (tr_save).
+/* Write as F32, F64 or I64, in the order given, offsets contiguous from 0; whole or not at all
+ * (tr_save).
  * metadata: keys and values for "__metadata__", n pairs (may be 0). sha256: tr_tensors_sha256 of
  * what was written. */
 int tr_safetensors_save(const char *path, const tr_tensor_source *source,
                         const char *const (*metadata)[2], int n_metadata, char sha256[65],
                         tr_error *err);
-/* SHA-256 over the values of all tensors in order, little-endian float32. */
+/* SHA-256 over the values of all tensors in order, little-endian, as they stand in a file. */
 void tr_tensors_sha256(const tr_tensor_source *source, char hex[65]);
 
 /* A tensor of a file. */
 typedef struct tr_stored {
-    tr_tensor tensor;
+    tr_tensor tensor; /* type: the one that holds its values, if one does */
     const char *dtype;
     bool parameter;   /* may be one: its type is no integer and no boolean */
     int64_t elements; /* in all */
@@ -63,13 +65,12 @@ typedef struct tr_safetensors { /* {0}: none */
 /* Checks every rule of the format (header length and JSON, shapes against offsets, no holes or
  * overlaps, exact size) before it believes a number. Another format that is known is named. */
 int tr_safetensors_open(const char *path, tr_safetensors *out, tr_error *err);
-/* out[0..n) := elements first, first + 1, ... of a tensor, as float32: F16 and BF16 exactly, F64
- * rounded to the nearest. Other types, and a finite F64 that no float32 holds, are an error. */
-int tr_safetensors_read(const tr_safetensors *file, int tensor, int64_t first, int64_t n,
-                        float *out, tr_error *err);
-/* The same as doubles: F64 and integers, too (those beyond 53 bits to the nearest). */
-int tr_safetensors_read_double(const tr_safetensors *file, int tensor, int64_t first, int64_t n,
-                               double *out, tr_error *err);
+/* out[0..n) := elements first, first + 1, ... of a tensor as `type`: floats (F32, F16, BF16, F64)
+ * as any, integers as float64 or int64; to the nearest where that has fewer bits. An error: another
+ * dtype, and what the type cannot hold: a finite F64 too large for float32; a U64, or a float that
+ * is no integer, for int64. */
+int tr_safetensors_read(const tr_safetensors *file, int tensor, tr_type type, int64_t first,
+                        int64_t n, void *out, tr_error *err);
 /* The text of a key of "__metadata__", or NULL. */
 const char *tr_safetensors_metadata(const tr_safetensors *file, const char *key);
 void tr_safetensors_close(tr_safetensors *file);

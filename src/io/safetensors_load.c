@@ -86,7 +86,10 @@ static int read_entry(const char *path, const char *name, const json_t *value, i
         return tr_fail(err, TR_EIO,
                        "%s: tensor '%s': the shape needs %zu bytes, data_offsets hold %lld", path,
                        name, bytes, (long long)(end - begin));
-    *out = (tr_stored){.tensor = {name, n_dims, dims},
+    tr_type values = type && type->integer                    ? TR_INT64
+                     : type && strcmp(type->name, "F64") == 0 ? TR_FLOAT64
+                                                              : TR_FLOAT32;
+    *out = (tr_stored){.tensor = {name, n_dims, dims, values},
                        .dtype = json_string_value(dtype),
                        .parameter = type == NULL || type->parameter,
                        .elements = (int64_t)elements,
@@ -215,52 +218,28 @@ void tr_safetensors_close(tr_safetensors *f) {
 
 /* ---- values ---- */
 
-/* Elements first ... first + n - 1 of a tensor as they stand in the file: n is at most TR_ST_CHUNK.
- */
-static int read_raw(const tr_safetensors *f, const tr_stored *t, int bytes, int64_t first, size_t n,
-                    unsigned char *out, tr_error *err) {
-    return tr_read_at(&f->file, f->data_begin + t->begin + first * bytes, out, n * (size_t)bytes,
-                      err);
-}
-
-enum { MOST_BYTES = 8 }; /* of an element */
-
-int tr_safetensors_read(const tr_safetensors *f, int tensor, int64_t first, int64_t n, float *out,
-                        tr_error *err) {
-    unsigned char bytes[TR_ST_CHUNK * MOST_BYTES];
+int tr_safetensors_read(const tr_safetensors *f, int tensor, tr_type type, int64_t first, int64_t n,
+                        void *out, tr_error *err) {
+    static const char *const readable[] = {[TR_FLOAT32] = "F32, F16, BF16, F64",
+                                           [TR_FLOAT64] = "F32, F16, BF16, F64 and integers",
+                                           [TR_INT64] = "integers, F32, F16, BF16, F64"};
+    static const char *const too_large[] = {[TR_FLOAT32] = "finite and too large for float32",
+                                            [TR_INT64] = "no integer that int64 holds"};
+    unsigned char bytes[TR_ST_CHUNK * TR_ST_ELEMENT];
     const tr_stored *t = &f->tensors[tensor];
-    const tr_dtype *type = tr_dtype_find(t->dtype);
-    if (!type || !type->load)
-        return tr_fail(err, TR_EIO,
-                       "%s: tensor '%s': dtype is %s, those that are read are F32, F16, BF16, F64",
-                       f->file.path, t->tensor.name, t->dtype);
+    const tr_dtype *dtype = tr_dtype_find(t->dtype);
+    if (!tr_dtype_readable(dtype, type))
+        return tr_fail(err, TR_EIO, "%s: tensor '%s': dtype is %s, those that are read are %s",
+                       f->file.path, t->tensor.name, t->dtype, readable[type]);
+    int64_t size = tr_dtype_of(type)->bytes;
     for (int64_t at = 0; at < n; at += TR_ST_CHUNK) {
         size_t part = (size_t)tr_min(n - at, TR_ST_CHUNK), bad;
-        int code = read_raw(f, t, type->bytes, first + at, part, bytes, err);
+        int code = tr_read_at(&f->file, f->data_begin + t->begin + (first + at) * dtype->bytes,
+                              bytes, part * (size_t)dtype->bytes, err);
         if (code) return code;
-        if ((bad = type->load(out + at, bytes, part)) < part)
-            return tr_fail(err, TR_EIO,
-                           "%s: tensor '%s': element %lld is finite and too large for float32",
-                           f->file.path, t->tensor.name, (long long)(first + at + (int64_t)bad));
-    }
-    return TR_OK;
-}
-
-int tr_safetensors_read_double(const tr_safetensors *f, int tensor, int64_t first, int64_t n,
-                               double *out, tr_error *err) {
-    unsigned char bytes[TR_ST_CHUNK * MOST_BYTES];
-    const tr_stored *t = &f->tensors[tensor];
-    const tr_dtype *type = tr_dtype_find(t->dtype);
-    if (!type || !tr_load_double(type, out, bytes, 0))
-        return tr_fail(err, TR_EIO,
-                       "%s: tensor '%s': dtype is %s, those that are read are F32, F16, BF16, F64 "
-                       "and integers",
-                       f->file.path, t->tensor.name, t->dtype);
-    for (int64_t at = 0; at < n; at += TR_ST_CHUNK) {
-        size_t part = (size_t)tr_min(n - at, TR_ST_CHUNK);
-        int code = read_raw(f, t, type->bytes, first + at, part, bytes, err);
-        if (code) return code;
-        tr_load_double(type, out + at, bytes, part);
+        if ((bad = tr_load(dtype, type, (char *)out + at * size, bytes, part)) < part)
+            return tr_fail(err, TR_EIO, "%s: tensor '%s': element %lld is %s", f->file.path,
+                           t->tensor.name, (long long)(first + at + (int64_t)bad), too_large[type]);
     }
     return TR_OK;
 }

@@ -24,8 +24,8 @@ static json_t *describe(const tr_tensor *tensor, size_t begin, size_t end) {
     for (int d = 0; d < tensor->n_dims; d++)
         if (json_array_append_new(shape, json_integer((json_int_t)tensor->dim[d]))) goto fail;
     /* The format `o` hands over the reference also when packing fails. */
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)end);
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", tr_dtype_of(tensor->type)->name, "shape",
+                     shape, "data_offsets", (json_int_t)begin, (json_int_t)end);
 fail:
     json_decref(shape);
     return NULL;
@@ -53,8 +53,8 @@ static int make_header(const char *path, const tr_tensor *tensors, int n,
         size_t begin = end, elements, bytes;
         const char *name = tensors[i].name;
         if (!tr_shape_elements(tensors[i].n_dims, tensors[i].dim, &elements) ||
-            !tr_mul(elements, TR_ST_ELEMENT, &bytes) || !tr_add(end, bytes, &end) ||
-            end > INT64_MAX) {
+            !tr_mul(elements, (size_t)tr_dtype_of(tensors[i].type)->bytes, &bytes) ||
+            !tr_add(end, bytes, &end) || end > INT64_MAX) {
             rc = tr_fail(err, TR_EIO, "%s: tensor '%s': the shape is too large", path, name);
             goto fail;
         }
@@ -95,17 +95,18 @@ fail:
 
 /* All elements of the source, in order, into the sum and, where it is not NULL, the output. */
 static int pass(const tr_tensor_source *s, tr_sha256 *sha, tr_output *out, tr_error *err) {
-    float values[TR_ST_CHUNK];
+    tr_values values;
     unsigned char bytes[TR_ST_CHUNK * TR_ST_ELEMENT];
     for (int i = 0; i < s->n; i++) {
-        size_t elements;
-        if (!tr_shape_elements(s->tensors[i].n_dims, s->tensors[i].dim, &elements)) continue;
+        const tr_tensor *t = &s->tensors[i];
+        size_t elements, size = (size_t)tr_dtype_of(t->type)->bytes;
+        if (!tr_shape_elements(t->n_dims, t->dim, &elements)) continue;
         for (size_t at = 0; at < elements; at += TR_ST_CHUNK) {
             size_t part = elements - at < TR_ST_CHUNK ? elements - at : TR_ST_CHUNK;
-            s->get(s->arg, i, (int64_t)at, (int64_t)part, values);
-            tr_store_f32(bytes, values, part);
-            tr_sha256_add(sha, bytes, part * TR_ST_ELEMENT);
-            int code = out ? tr_save_write(out, bytes, part * TR_ST_ELEMENT, err) : TR_OK;
+            s->get(s->arg, i, (int64_t)at, (int64_t)part, &values);
+            tr_store(t->type, bytes, &values, part);
+            tr_sha256_add(sha, bytes, part * size);
+            int code = out ? tr_save_write(out, bytes, part * size, err) : TR_OK;
             if (code) return code;
         }
     }

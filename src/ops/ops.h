@@ -31,8 +31,6 @@ typedef struct tr_work tr_work;
 
 typedef enum tr_state_kind { TR_PARAMETER, TR_BUFFER } tr_state_kind;
 
-typedef enum tr_type { TR_FLOAT32, TR_FLOAT64, TR_INT64 } tr_type;
-
 enum { TR_STATE_DIMS = 4 };
 
 /* A tensor of a layer. In files it has PyTorch's name, shape, type and order; in memory the layer's

@@ -16,6 +16,11 @@ static const tr_key train_keys[] = {
     {"generator", TR_KEY_CHOICE, offsetof(tr_train_args, generator), "philox", 0, 0, "philox torch",
      "source of weights and order; torch: as PyTorch has them after torch.manual_seed(seed), its "
      "layers made in this order and its DataLoader shuffling"},
+    {"init_from", TR_KEY_PATH, offsetof(tr_train_args, init_from), "", 0, 0, NULL,
+     "safetensors file of the weights to start from, by PyTorch's names; empty: none"},
+    {"init_strict", TR_KEY_BOOL, offsetof(tr_train_args, init_strict), "true", 0, 0, NULL,
+     "init_from must hold all weights and no others; false: those that fit are taken, the rest is "
+     "noted and starts as without init_from"},
     {"log_every", TR_KEY_INT, offsetof(tr_train_args, log_every), "auto", 1, 1e12, "auto",
      "steps between two lines of loss; auto: about six in an epoch"},
 };

@@ -119,6 +119,7 @@ static int open_all(const tr_doc *doc, bool with_training, const tr_watch *watch
     if ((code = look(watch))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
     if ((code = open_network(s, image, s->test.n_classes, err))) return code;
+    if (with_training && (code = tr_session_open_init(s, err))) return code;
     return load_data(s, with_training, watch, err);
 }
 
@@ -135,12 +136,14 @@ int tr_session_open_network(const tr_doc *doc, tr_shape input, tr_session *out, 
     int code = tr_experiment_parse(doc, &out->experiment, err);
     if (code == TR_OK) code = choose_kernels(out, err);
     if (code == TR_OK) code = open_network(out, input, 0, err);
+    if (code == TR_OK) code = tr_session_open_init(out, err);
     if (code) tr_session_close(out);
     return code;
 }
 
 void tr_session_close(tr_session *s) {
     tr_topology_free(s->topology);
+    tr_weights_close(&s->init);
     tr_graph_free(s->graph);
     tr_dataset_close(&s->train);
     tr_dataset_close(&s->test);
@@ -164,7 +167,7 @@ int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err)
     bool first = s->graph->parameters == NULL;
     int code = first ? tr_graph_allocate(s->graph, err) : TR_OK;
     if (code == TR_OK) code = tr_exec_allocate(exec, team, err);
-    if (code == TR_OK && first)
-        tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
-    return code;
+    if (code || !first) return code;
+    tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
+    return tr_session_read_init(s, err);
 }

@@ -20,6 +20,8 @@
 typedef struct tr_train_args { /* [train] */
     int64_t epochs, seed, log_every;
     int generator;
+    const char *init_from; /* "": none */
+    bool init_strict;
 } tr_train_args;
 
 typedef struct tr_engine_args { /* [engine] */
@@ -89,6 +91,25 @@ int tr_config_keep_classes(tr_config *config, const tr_dataset *dataset, tr_erro
 /* Add a session's notes to those of tr_config_notes. */
 void tr_config_keep_notes(tr_config *config, const tr_notes *notes);
 
+/* ---- a model file, matched with a network (match.c, weights.c) ---- */
+
+typedef struct tr_weights {
+    const tr_graph *graph;
+    tr_safetensors file;
+    int *tensor; /* [rows of the graph] of the file; TR_NONE: the row keeps its value */
+} tr_weights;
+
+/* Names, shapes and types must be the network's: parameters and buffers. What stands in front of
+ * every name ("module.") is left out; counters (num_batches_tracked) may be missing, and tensors of
+ * integers left over. Not strict: what fits is enough, if anything does; what is missing, left over
+ * or of another shape is noted. */
+int tr_weights_open(const tr_graph *graph, const char *path, bool strict, tr_notes *notes,
+                    tr_weights *out, tr_error *err);
+/* Read all values; keep: into the state, which has memory. Fails (TR_ENONFINITE) where one is
+ * infinite or NaN. */
+int tr_weights_read(const tr_weights *weights, bool keep, tr_error *err);
+void tr_weights_close(tr_weights *weights);
+
 /* ---- what it names, opened (session.c) ---- */
 
 typedef struct tr_session {
@@ -96,6 +117,7 @@ typedef struct tr_session {
     tr_dataset train, test; /* train is empty where only the test set was requested */
     tr_pipeline pipeline;
     tr_graph *graph;
+    tr_weights init; /* of train.init_from; {0}: none */
     const tr_kernels *kernels;
     tr_topology *topology;
     tr_placement placement;
@@ -132,14 +154,15 @@ tr_loader_args tr_session_loader(const tr_session *session);
 /* ---- weights and files (weights.c) ----
  * A few kilobytes at a time: no copy of the weights is made. */
 
-/* Write the parameters in PyTorch's order; sha256 as tr_session_sha256. */
+/* Write parameters and buffers in PyTorch's order; sha256 as tr_session_sha256. */
 int tr_session_save(const tr_session *session, const char *path, char sha256[65], tr_error *err);
-/* Take the parameters from a file. Names and shapes must be the network's; what stands in front of
- * every name ("module.") is left out, and tensors of integers, which are no parameters, are, too.
- */
+/* Take them from a file: tr_weights_open, strictly, and tr_weights_read. */
 int tr_session_load(tr_session *session, const char *path, tr_error *err);
-/* SHA-256 of the parameters in that order, as float32. */
+/* SHA-256 of parameters and buffers in that order, of the bytes that they have in a file. */
 int tr_session_sha256(const tr_session *session, char sha256[65], tr_error *err);
+/* train.init_from: look at all of the file; take its values. */
+int tr_session_open_init(tr_session *session, tr_error *err);
+int tr_session_read_init(tr_session *session, tr_error *err);
 
 /* State that is infinite or NaN (finite.c): is there none? Else `text` says where some is:
  * "tensor 'fc.weight' holds a value that is not a number". */

@@ -11,6 +11,13 @@
 
 /* ---- the summary, as it comes to be known ---- */
 
+static void describe_init(tr_training *t) {
+    const char *path = t->session.experiment.train.init_from;
+    char *whole = tr_absolute_path(path, NULL);
+    t->summary->init_from = tr_config_keep(t->config, whole ? whole : path);
+    tr_free(whole);
+}
+
 void tr_training_describe(tr_training *t) {
     const tr_session *s = &t->session;
     tr_summary *m = t->summary;
@@ -26,6 +33,7 @@ void tr_training_describe(tr_training *t) {
     tr_summary_set_classes(m, t->config, s->test.n_classes);
     tr_cpu_name(t->config->cpu, sizeof t->config->cpu);
     m->cpu = t->config->cpu;
+    if (*s->experiment.train.init_from) describe_init(t);
 }
 
 void tr_training_tested(tr_training *t) {

@@ -15,16 +15,6 @@ int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err) {
     return code;
 }
 
-/* The weights in the file, finite ones only. */
-static int load_finite(tr_session *s, const char *path, tr_error *err) {
-    tr_text problem = {0};
-    int code = tr_session_load(s, path, err);
-    if (code || tr_weights_finite(s->graph, &problem)) return code;
-    code = tr_fail(err, TR_ENONFINITE, "%s: %s", path, problem.failed ? "" : problem.at);
-    tr_text_free(&problem);
-    return code;
-}
-
 static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_error *err) {
     tr_account account;
     tr_session_account(s, &account);
@@ -32,7 +22,7 @@ static int load_run(tr_session *s, const char *run_dir, char sha256[65], tr_erro
     if (code == TR_OK) code = tr_graph_allocate(s->graph, err);
     if (code) return code;
     char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_MODEL), err);
-    code = path ? load_finite(s, path, err) : TR_ENOMEM;
+    code = path ? tr_session_load(s, path, err) : TR_ENOMEM;
     tr_free(path);
     return code ? code : tr_session_sha256(s, sha256, err);
 }

@@ -58,6 +58,7 @@ static const struct {
     KEY(COUNT, "model_steps", model_steps, false),
     TEST_KEY(CHARS, "weights_sha256", weights_sha256, false),
 #undef TEST_KEY
+    KEY(TEXT, "init_from", init_from, true),
 #undef KEY
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
@@ -147,6 +148,7 @@ void tr_summary_clear(tr_summary *s) {
                       .reason = "",
                       .started = "",
                       .cpu = "",
+                      .init_from = "",
                       .test_accuracy = NAN,
                       .test_loss = NAN,
                       .final_train_loss = NAN,

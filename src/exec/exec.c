@@ -41,6 +41,7 @@ static int plan_program(tr_exec *exec, int64_t n_shards, tr_error *err) {
     for (int i = 0; i < exec->n_threads; i++)
         longest = tr_max(longest, exec->partition[i + 1] - exec->partition[i]);
     tr_program_options options = {.batch = o->batch,
+                                  .effective = o->effective,
                                   .gradients = o->training,
                                   .training = o->training && !o->eval_mode,
                                   .loads = o->loads,
@@ -74,10 +75,11 @@ static int plan(tr_exec *exec, int n_threads, tr_error *err) {
     int code = plan_program(exec, n_shards, err);
     if (code) return code;
     const tr_program *p = exec->program;
-    /* A chunk is whole shards. */
-    int64_t fit = CHUNK_BYTES / tr_max(1, p->local_bytes) / exec->shard;
-    int64_t own = (n_shards + exec->n_threads - 1) / exec->n_threads;
-    exec->chunk = (int)tr_max(1, tr_min(fit, own)) * exec->shard;
+    /* A chunk is whole shards, unless these are larger than the cache. */
+    int64_t fit = tr_max(1, CHUNK_BYTES / tr_max(1, p->local_bytes));
+    int64_t own = (n_shards + exec->n_threads - 1) / exec->n_threads * exec->shard;
+    exec->chunk = (int)(o->poison ? own : tr_min(fit, own));
+    if (exec->chunk > exec->shard) exec->chunk -= exec->chunk % exec->shard;
     exec->tile_bytes = largest_tile(p);
     exec->n_temporaries = tr_most_carried(exec) + 1;
     exec->n_optimizer = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
@@ -187,9 +189,7 @@ static void partition_shards(tr_exec *exec, int64_t first, int64_t n, bool compl
     tr_tree_join(exec->stacks, exec->active + 1, complete, &exec->joined);
 }
 
-int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
-                 tr_result *result) {
-    uint64_t start = exec->options.profile ? tr_now_ns() : 0;
+void tr_begin_pass(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step) {
     int64_t count = input->count ? input->count : input->n;
     exec->team = team;
     exec->input = input;
@@ -203,6 +203,12 @@ int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr,
                                .count = count};
     partition_shards(exec, input->first / exec->shard, (input->n + exec->shard - 1) / exec->shard,
                      input->first + input->n == count && !exec->options.part);
+}
+
+int tr_exec_step(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step,
+                 tr_result *result) {
+    uint64_t start = exec->options.profile ? tr_now_ns() : 0;
+    tr_begin_pass(exec, team, input, lr, step);
     for (int i = 0; i < exec->active; i++) exec->workers[i].code = TR_OK;
     tr_team_do(team, exec->active, tr_exec_run, exec);
     tr_carry_over(exec);

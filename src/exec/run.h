@@ -72,7 +72,7 @@ typedef struct tr_run {
     int thread;
     int64_t shard0, shard1; /* its shards of the pass */
     int chunk0;             /* first sample of the chunk under way */
-    tr_tree_stack done;     /* sums of the chunks before it */
+    tr_tree_stack done;     /* sums of the segment's chunks before it */
     uint64_t mark;          /* profile: when the time of the next entry begins */
 } tr_run;
 
@@ -86,9 +86,11 @@ static inline int tr_n_entries(const tr_exec *exec) {
 /* Charge the time since the last call to an entry of the profile. */
 void tr_charge(tr_run *t, int entry);
 
+/* Before the job: what the threads read of the pass. */
+void tr_begin_pass(tr_exec *exec, tr_team *team, const tr_input *input, double lr, int64_t step);
 /* The job of one thread: its part of a pass. */
 void tr_exec_run(int thread, void *exec);
-/* One segment's part of it, for the tests' executor. */
+void tr_begin_run(tr_run *t, tr_exec *exec, int thread);
 tr_work tr_work_of(const tr_run *t, const tr_step *step);
 void tr_set_samples(const tr_run *t, tr_work *w, int n0, int n1);
 /* Run the steps first .. end-1, which are of one segment. */
@@ -98,10 +100,8 @@ void tr_poison_dead(const tr_run *t, int segment);
 
 /* ---- sums (sums.c) ---- */
 
-/* Samples n0 .. n1-1 of the pass that belong to its shard s. */
-void tr_shard_samples(const tr_exec *exec, int64_t s, int *n0, int *n1);
-/* A step that adds up a sum: the thread's shards s0 .. s1-1, into its slots. */
-void tr_add_up(const tr_run *t, const tr_step *step, int64_t s0, int64_t s1);
+/* A step that adds up a sum: samples n0 .. n1-1, a chunk of the thread's, into its slots. */
+void tr_add_up(const tr_run *t, const tr_step *step, int n0, int n1);
 /* Complete the sums that a step for each thread reads, for the samples of the pass. */
 void tr_complete_totals(const tr_run *t, const tr_step *step);
 /* The gradient of the elements e0 .. e1-1, a tile, of a parameter. Of an effective batch that goes

@@ -77,9 +77,9 @@ static const tr_real *clipped(const tr_run *t, int64_t n, const tr_real *g) {
 static void keep_tile(const tr_exec *exec, const tr_parameter *q, int64_t e0, int64_t e1,
                       int64_t tile, const tr_real *g) {
     tr_real *to = (tr_real *)(void *)kept(exec, q->gradient);
-    memcpy(to + e0, g, (size_t)(e1 - e0) * sizeof *g);
-    if (q->norms == TR_NONE) return;
     double sum = 0;
+    if (e0 < e1) memcpy(to + e0, g, (size_t)(e1 - e0) * sizeof *g);
+    if (q->norms == TR_NONE) return;
     for (int64_t i = 0; i < e1 - e0; i++) sum += (double)g[i] * (double)g[i];
     ((double *)(void *)kept(exec, q->norms))[tile] = sum;
 }
@@ -120,7 +120,10 @@ static void update_tiles(tr_run *t, int entry, const tr_step *step, tr_work *w, 
     for (int64_t i = i0; i < i1; i++) {
         int64_t begin = i / in_block * s->block, e0 = begin + i % in_block * s->tile;
         int64_t end = tr_min(begin + s->used, s->size), e1 = tr_min(e0 + s->tile, end);
-        if (e0 < e1) update_tile(t, entry, step, w, e0, e1, i);
+        if (e0 < e1)
+            update_tile(t, entry, step, w, e0, e1, i);
+        else if (step->kind == TR_STEP_GRADIENT)
+            keep_tile(exec, q, e0, e0, i, NULL); /* of the last block, which is short */
     }
 }
 
@@ -235,16 +238,13 @@ static void run_add(const tr_run *t, const tr_step *step, int n0, int n1) {
         w.kernels->add(tr_stride(w.y), tr_x(&w, 0, j), tr_x(&w, 1, j), tr_y(&w, j));
 }
 
-static void run_chunk(tr_run *t, int first, int end, int64_t s0, int64_t s1) {
+static void run_chunk(tr_run *t, int first, int end, int n0, int n1) {
     const tr_exec *exec = t->exec;
-    int n0, n1, unused;
-    tr_shard_samples(exec, s0, &n0, &unused);
-    tr_shard_samples(exec, s1 - 1, &unused, &n1);
     t->chunk0 = n0;
     for (int i = first; i < end; i++) {
         const tr_step *step = &exec->program->steps[i];
         if (step->kind == TR_STEP_SUM) {
-            tr_add_up(t, step, s0, s1);
+            tr_add_up(t, step, n0, n1);
         } else if (step->kind == TR_STEP_LOAD) {
             run_load(t, step, n0, n1);
         } else if (step->kind == TR_STEP_ADD) {
@@ -258,21 +258,26 @@ static void run_chunk(tr_run *t, int first, int end, int64_t s0, int64_t s1) {
     }
 }
 
+/* The thread's samples, chunk by chunk. A chunk is whole shards, or a part of one. */
 static void run_samples(tr_run *t, int first, int end) {
     tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
-    tr_tree_stack before = t->done;
-    int64_t chunk = exec->chunk / exec->shard;
+    int n0 = (int)t->shard0 * exec->shard, shard = exec->shard;
+    int stop = (int)tr_min(t->shard1 * exec->shard, exec->input->n);
     bool sums = false;
     for (int i = first; i < end; i++) sums |= p->steps[i].kind == TR_STEP_SUM;
     uint64_t start = exec->measures ? tr_now_ns() : 0;
-    for (int64_t s = t->shard0; s < t->shard1; s += chunk) {
-        int64_t stop = tr_min(s + chunk, t->shard1);
-        run_chunk(t, first, end, s, stop);
-        for (int64_t i = s; sums && i < stop; i++) tr_tree_push(&t->done, exec->first_shard + i);
+    t->done = (tr_tree_stack){0};
+    for (int n1; n0 < stop; n0 = n1) {
+        n1 = (int)tr_min(stop, n0 + exec->chunk);
+        if (exec->chunk < shard) n1 = (int)tr_min(n1, (n0 / shard + 1) * shard);
+        run_chunk(t, first, end, n0, n1);
+        for (int n = n0; sums && n < n1; n = (n / shard + 1) * shard) {
+            if ((n / shard + 1) * shard <= n1 || n1 == stop)
+                tr_tree_push(&t->done, exec->first_shard + n / shard);
+        }
     }
     if (exec->measures) t->me->busy_ns += tr_now_ns() - start;
-    t->done = before; /* the next segment's sums are others */
 }
 
 void tr_run_steps(tr_run *t, int first, int end) {
@@ -299,16 +304,21 @@ static void bind_input(const tr_run *t) {
     }
 }
 
+void tr_begin_run(tr_run *t, tr_exec *exec, int thread) {
+    *t = (tr_run){.exec = exec,
+                  .me = &exec->workers[thread],
+                  .thread = thread,
+                  .shard0 = exec->step_partition[thread],
+                  .shard1 = exec->step_partition[thread + 1]};
+    bind_input(t);
+    skip(t);
+}
+
 void tr_exec_run(int thread, void *arg) {
     tr_exec *exec = arg;
     const tr_program *p = exec->program;
-    tr_run t = {.exec = exec,
-                .me = &exec->workers[thread],
-                .thread = thread,
-                .shard0 = exec->step_partition[thread],
-                .shard1 = exec->step_partition[thread + 1]};
-    bind_input(&t);
-    skip(&t);
+    tr_run t;
+    tr_begin_run(&t, exec, thread);
     for (int s = 0; s < p->n_segments; s++) {
         if (s > 0) {
             tr_team_barrier(exec->team, thread);

@@ -29,27 +29,23 @@ static char *slots_of(const tr_exec *exec, int thread, int buffer) {
     return exec->workers[thread].arena + exec->program->buffers[buffer].offset;
 }
 
-void tr_shard_samples(const tr_exec *exec, int64_t s, int *n0, int *n1) {
-    *n0 = (int)(s * exec->shard);
-    *n1 = (int)tr_min(*n0 + exec->shard, exec->input->n);
-}
-
-void tr_add_up(const tr_run *t, const tr_step *step, int64_t s0, int64_t s1) {
+void tr_add_up(const tr_run *t, const tr_step *step, int n0, int n1) {
     const tr_exec *exec = t->exec;
     const tr_program *p = exec->program;
-    int position = 2 * step->n_inputs + 2 + step->phase->sum;
+    int position = 2 * step->n_inputs + 2 + step->phase->sum, shard = exec->shard;
     int buffer = p->bound[step->first_bound + position];
     const tr_sum *sum = p->buffers[buffer].sum;
     tr_tree_stack stack = t->done;
     char *base = slots_of(exec, t->thread, buffer);
     int64_t bytes = p->buffers[buffer].bytes;
     tr_work w = tr_work_of(t, step);
-    for (int64_t s = s0; s < s1; s++) {
-        int slot = stack.n, n0, n1;
-        tr_shard_samples(exec, s, &n0, &n1);
-        tr_set_samples(t, &w, n0, n1);
-        sum->add_leaf(&w, 0, sum->size, true, base + slot * bytes);
-        for (int merges = tr_tree_push(&stack, exec->first_shard + s); merges > 0;
+    for (int n = n0, end; n < n1; n = end) {
+        int slot = stack.n, last = (int)tr_min((n / shard + 1) * shard, exec->input->n);
+        end = (int)tr_min(last, n1);
+        tr_set_samples(t, &w, n, end);
+        sum->add_leaf(&w, 0, sum->size, n % shard == 0, base + slot * bytes);
+        if (end < last) return; /* the next chunk goes on with this shard */
+        for (int merges = tr_tree_push(&stack, exec->first_shard + n / shard); merges > 0;
              merges--, slot--) {
             char *to = base + (slot - 1) * bytes;
             add(exec, sum, sum->size, to, base + slot * bytes, to);
@@ -337,8 +333,8 @@ double tr_sum_losses(const tr_exec *exec) {
     tr_tree_stack stack = {0};
     double sums[TR_TREE_SLOTS];
     for (int64_t s = 0; s < exec->n_shards; s++) {
-        int n0, n1, slot = stack.n;
-        tr_shard_samples(exec, s, &n0, &n1);
+        int slot = stack.n, n0 = (int)s * exec->shard;
+        int n1 = (int)tr_min(n0 + exec->shard, exec->input->n);
         sums[slot] = 0;
         for (int i = n0; i < n1; i++) sums[slot] += (double)exec->loss[i];
         for (int merges = tr_tree_push(&stack, exec->first_shard + s); merges > 0; merges--, slot--)

@@ -85,6 +85,7 @@ typedef struct tr_buffer {
     int64_t bytes;       /* for each sample, for the batch, for each thread, of one slot of a sum */
     const tr_sum *sum;   /* TR_SUM */
     const tr_node *node; /* whose it is, or NULL */
+    int index;           /* of its own resources or its state; TR_NONE: a value or its gradient */
     bool state, external; /* a state of a node; the input, where the caller provides it */
     int first, last;      /* steps that touch it, in the order of steps; first > last: none */
     bool local;     /* by samples in one segment only: in a thread's arena, a chunk at a time */
@@ -139,6 +140,7 @@ typedef struct tr_parameter { /* how a parameter is updated, by row */
 
 typedef struct tr_program_options {
     int batch;                /* samples of a pass at most */
+    int effective;            /* samples between two updates; 0: those of a pass */
     bool gradients, training; /* backward and updates, too; the mode */
     bool loads;               /* the first step makes the input; else the caller provides it */
     bool input_gradient;      /* make that of the network's input, too */

@@ -62,6 +62,7 @@ static void plan_node(tr_builder *b, const tr_node *node) {
         b->failed = true;
     } else {
         tr_request request = {.batch = o->batch,
+                              .effective = o->effective ? o->effective : o->batch,
                               .gradients = o->gradients,
                               .training = o->training,
                               .need_dx = need,
@@ -112,11 +113,13 @@ static void add_buffers(tr_builder *b, const tr_node *node) {
         tr_build_buffer(b, &(tr_buffer){.kind = r->kind,
                                         .bytes = bytes,
                                         .sum = r->kind == TR_SUM ? &r->sum : NULL,
-                                        .node = node});
+                                        .node = node,
+                                        .index = i});
     }
     b->first_state[node->id] = p->n_buffers;
     for (int s = 0; s < node->n_state; s++)
-        tr_build_buffer(b, &(tr_buffer){.kind = TR_BATCH_BUFFER, .state = true, .node = node});
+        tr_build_buffer(
+            b, &(tr_buffer){.kind = TR_BATCH_BUFFER, .state = true, .node = node, .index = s});
     p->scratch_bytes = tr_max(p->scratch_bytes, plan->scratch_bytes);
 }
 

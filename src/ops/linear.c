@@ -267,9 +267,9 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_pla
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     int64_t out8 = out8_of(node), row = out8 * (int64_t)sizeof(tr_real);
-    bool split_k = request->gradients && request->batch <= SMALL_BATCH && is_large(node);
-    /* No more threads than samples take part, and each part of a sum has to be moved. */
-    int n_blocks = split_k ? (int)tr_min(N_BLOCKS, request->batch) : 0;
+    bool split_k = request->gradients && request->effective <= SMALL_BATCH && is_large(node);
+    /* There are no more threads than samples, and each partial sum has to be moved. */
+    int n_blocks = split_k ? (int)tr_min(N_BLOCKS, request->effective) : 0;
     if (split_k) {
         tr_plan_thread_buffer(out, request->batch * row);
         tr_plan_batch_buffer(out, n_blocks * request->batch * row);

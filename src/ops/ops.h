@@ -165,7 +165,8 @@ typedef struct tr_phase {
 
 /* What a layer is asked to plan for. */
 typedef struct tr_request {
-    int batch;
+    int batch;           /* samples of a pass at most */
+    int effective;       /* samples between two updates: what decides bits follows from this */
     bool gradients;      /* backward, too */
     bool training;       /* the mode: batch statistics, dropout */
     const bool *need_dx; /* [n_inputs] the input gradients that are needed */

@@ -275,14 +275,14 @@ START_TEST(each_tensor_is_compared) {
         tensors_save("changed.safetensors", &f);
         run_check(&p, TR_TRAINER_DOUBLE, "changed.safetensors", NULL);
         check_past(&p, t->name, RESULTS);
-        char index[96] = "]";
-        for (int d = t->n_dims - 1; d >= 0; d--) { /* from the last dimension on */
-            char rest[64];
-            snprintf(rest, sizeof rest, "%s", index);
-            snprintf(index, sizeof index, "%s%lld%s", d ? ", " : "[", (long long)at % t->dim[d],
-                     rest);
-            at /= (size_t)t->dim[d];
+        char index[160] = "[";
+        for (int d = 0; d < t->n_dims; d++) {
+            size_t below = 1, used = strlen(index); /* elements of the dimensions behind it */
+            for (int later = d + 1; later < t->n_dims; later++) below *= (size_t)t->dim[later];
+            snprintf(index + used, sizeof index - used, "%s%zu", d ? ", " : "",
+                     at / below % (size_t)t->dim[d]);
         }
+        strcat(index, "]");
         const char *row = strstr(p.out, t->name);
         ck_assert_msg(t->n_dims == 0 || strstr(row, index), "%s is not in\n%s", index, row);
         /* Far more, for the program in float. */

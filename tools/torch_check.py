@@ -39,7 +39,10 @@ def module_of(place):
     if not hasattr(loaded, name):
         sys.exit(f"torch_check: {path} has no {name}")
     made = getattr(loaded, name)
-    return made if isinstance(made, nn.Module) else made()
+    module = made if isinstance(made, nn.Module) else made()
+    if not isinstance(module, nn.Module):
+        sys.exit(f"torch_check: {place} makes no nn.Module")
+    return module
 
 
 def step_of(net, module, optimizer, x, target):

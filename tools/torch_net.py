@@ -147,8 +147,8 @@ class Net(nn.Module):
             module = LAYERS[layer["class"]](name, arguments_of(layer), shapes[inputs[0]])
             frozen = layer["arguments"].get("frozen") or ""
             for key in frozen.split(","):
-                if hasattr(module, key):
-                    getattr(module, key).requires_grad_(False)
+                if getattr(module, key.strip(), None) is not None:
+                    getattr(module, key.strip()).requires_grad_(False)
             if inplace and isinstance(module, nn.ReLU):
                 module.inplace = (reads.count(inputs[0]) == 1
                                   and classes.get(inputs[0]) in OVERWRITTEN)

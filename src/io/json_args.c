@@ -19,23 +19,23 @@ json_t *tr_json_string(const char *text) {
     return value ? value : json_null();
 }
 
-/* An integer as one, a word in its place ("auto") as text. */
-static json_t *integer_or_word(const char *text) {
+/* A number as one, a word in its place ("auto") as text. */
+static json_t *number_or_word(const char *text, tr_key_type type) {
     char *end;
-    long long value = strtoll(text, &end, 10);
-    return end != text && *end == '\0' ? json_integer(value) : tr_json_string(text);
+    long long integer = strtoll(text, &end, 10);
+    if (type == TR_KEY_INT && end != text && *end == '\0') return json_integer(integer);
+    double real = strtod(text, &end);
+    if (type == TR_KEY_FLOAT && end != text && *end == '\0') return tr_json_number(real);
+    return tr_json_string(text);
 }
 
 static json_t *value_of(const tr_key *key, const void *args) {
     const void *place = (const char *)args + key->offset;
     if (key->type == TR_KEY_BOOL) return json_boolean(*(const bool *)place);
-    if (key->type == TR_KEY_FLOAT) return tr_json_number(*(const double *)place);
     if (key->type == TR_KEY_FLOATS) return numbers(place);
     tr_text text = {0};
     tr_args_format(key, args, &text);
-    json_t *value = NULL;
-    if (!text.failed)
-        value = key->type == TR_KEY_INT ? integer_or_word(text.at) : tr_json_string(text.at);
+    json_t *value = text.failed ? NULL : number_or_word(text.at, key->type);
     tr_text_free(&text);
     return value;
 }

@@ -34,7 +34,6 @@ enum {
     TR_LANES = 16,          /* elements of the widest vector: buffers carry this much slack */
     TR_BLOCK8 = 8,          /* rows of weights are padded to this many elements */
     TR_TEXT = 256,          /* bytes of a short text of the program, with its end */
-    TR_NAME = 96,           /* bytes of a layer's or parameter's name, with its end */
 };
 
 /* ---- errors (error.c) ---- */

@@ -11,7 +11,6 @@
 enum {
     FEWEST_WINDOWS = 6, /* of a side, where steps are long */
     PEAK_RUNS = 21,
-    FIRST_ROWS = 256, /* of a profile, to begin with */
 };
 static const double turn_seconds = 25e-3;
 
@@ -33,25 +32,15 @@ typedef struct step_run {
     int code;
 } step_run;
 
-/* All rows of a profile, allocated. */
-static int list_rows(const tr_exec *exec, tr_profile_row **rows, int *n, tr_error *err) {
-    for (int room = FIRST_ROWS;; room *= 2) {
-        *rows = tr_alloc((size_t)room, sizeof **rows, err);
-        if (*rows == NULL) return TR_ENOMEM;
-        *n = tr_exec_profile(exec, *rows, room);
-        if (*n < room) return TR_OK;
-        tr_free(*rows);
-    }
-}
-
 static int open_side(const step_run *r, tr_loop *loop, bool timers, side *s) {
     *s = (side){.loop = loop, .timers = timers};
-    int code = timers ? list_rows(loop->exec, &s->profile, &s->n_rows, r->err) : TR_OK;
-    if (code) return code;
+    s->n_rows = timers ? tr_exec_n_profile_rows(loop->exec) : 0;
     int64_t bytes = s->n_rows * (int64_t)sizeof *s->rows;
-    if ((code = tr_windows_create(&s->windows, r->seconds, bytes, r->err))) return code;
+    int code = tr_windows_create(&s->windows, r->seconds, bytes, r->err);
+    if (code) return code;
+    s->profile = tr_alloc((size_t)s->n_rows, sizeof *s->profile, r->err);
     s->rows = tr_alloc((size_t)s->n_rows * (size_t)s->windows.max, sizeof *s->rows, r->err);
-    return s->rows ? TR_OK : TR_ENOMEM;
+    return s->profile && s->rows ? TR_OK : TR_ENOMEM;
 }
 
 static void close_side(side *s) {

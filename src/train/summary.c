@@ -57,8 +57,8 @@ static const struct {
     KEY(BYTES, "peak_rss_bytes", peak_rss_bytes, true),
     KEY(COUNT, "model_steps", model_steps, false),
     TEST_KEY(CHARS, "weights_sha256", weights_sha256, false),
-#undef TEST_KEY
     KEY(TEXT, "init_from", init_from, true),
+#undef TEST_KEY
 #undef KEY
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };

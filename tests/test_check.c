@@ -365,6 +365,32 @@ START_TEST(some_results) {
 }
 END_TEST
 
+/* A loss near 0 is the difference of two numbers of the logits' size: their rounding is no error.
+ */
+START_TEST(loss_near_zero) {
+    static const double logits[] = {14, 0, 0, 0, 0};
+    tensors f;
+    program p;
+    tensors_load(file, &f);
+    tensors_remove(&f, "param_after.");
+    tensors_remove(&f, "grad.");
+    tensor *weight = tensors_find(&f, "param.fc.weight"), *loss = tensors_find(&f, "loss");
+    memset(weight->data, 0, weight->bytes);
+    memset(tensors_find(&f, "target")->data, 0, 3 * sizeof(int64_t));
+    for (size_t i = 0; i < 15; i++) tensor_set(tensors_find(&f, "logits"), i, logits[i % 5]);
+    for (size_t k = 0; k < 5; k++) tensor_set(tensors_find(&f, "param.fc.bias"), k, logits[k]);
+    tensor_set(loss, 0, log1p(4 * exp(-14)) + 1e-7);
+    tensors_save("sure.safetensors", &f);
+    run_check(&p, in_float, "sure.safetensors", NULL);
+    check_agrees(&p, 2);
+    tensor_set(loss, 0, 1e-3);
+    tensors_save("sure.safetensors", &f);
+    tensors_free(&f);
+    run_check(&p, in_float, "sure.safetensors", NULL);
+    check_past(&p, "loss", 2);
+}
+END_TEST
+
 START_TEST(tolerance_of_all) {
     program p;
     RUN(&p, "check", "--config", ini, "--reference", file, "--tolerance", "1e-12");
@@ -543,6 +569,7 @@ int main(void) {
     tcase_add_test(group, inputs_matter);
     tcase_add_test(group, parameters_of_the_seed);
     tcase_add_test(group, some_results);
+    tcase_add_test(group, loss_near_zero);
     tcase_add_test(group, tolerance_of_all);
     tcase_add_loop_test(group, files_with_a_fault, 0, (int)(sizeof wrongs / sizeof *wrongs));
     tcase_add_test(group, wrong_values);

@@ -340,9 +340,10 @@ typedef struct tr_check_row { /* one tensor; the library's: fields are added at 
  *   For each result row(row, arg) is called on the calling thread; it is valid during that call.
  * relative is the L2 norm of the difference over that of the file's tensor; for tensors after the
  * step, over that of the change which the step made. The scale is at least 1e-2 of the largest
- * tensor's of the same kind. The tolerance is 1e-4 for logits and loss and 1e-2 for all others, or
- * `tolerance` for all where that is not 0; after a step it has the rounding of the values added.
- * *n_past (may be NULL): rows that are past theirs. Errors as tr_train; TR_EDATA for the file. */
+ * tensor's of the same kind (logits and loss are one). The tolerance is 1e-4 for logits and loss
+ * and 1e-2 for all others, or `tolerance` for all where that is not 0; after a step it has the
+ * rounding of the values added. *n_past (may be NULL): rows that are past theirs. Errors as
+ * tr_train; TR_EDATA for the file. */
 TR_API int tr_check(tr_config *config, const char *reference, double tolerance,
                     void (*row)(const tr_check_row *row, void *arg), void *arg, int *n_past,
                     tr_error *err);

@@ -171,8 +171,12 @@ START_TEST(not_a_number_goes_through) {
         int best;
         t->relu(4, x, y);
         ck_assert(y[0] == 1 && isnan(y[1]) && y[2] == 0 && y[3] == 0);
-        t->max_pool(2, 1, 2, 2, 1, 1, x, y, at);
+        const tr_pool_side side = {.in = 2, .out = 1, .kernel = 2, .stride = 2, .dilation = 1};
+        tr_pool pool = {.h = side, .w = side, .c = 1};
+        t->max_pool(&pool, x, y, at);
         ck_assert(isnan(y[0]) && at[0] == 1);
+        t->avg_pool(&pool, x, y);
+        ck_assert(isnan(y[0]));
         loss = t->cross_entropy(4, x, 0, 1, NULL, &best);
         ck_assert(isnan(loss));
         tr_conv d = {.c = 1,

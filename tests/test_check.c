@@ -29,6 +29,7 @@ static const char residual[] =
     "layer1.0 = part width=4\n"
     "sum = add from=layer1.0.act,stem.act\n"
     "pool = max_pool2d kernel_size=3 stride=2\n"
+    "mean = avg_pool2d kernel_size=2x3 stride=1\n"
     "flat = flatten\n"
     "fc = linear out_features=5\n"
     "[loss]\ntype = cross_entropy\n"
@@ -73,23 +74,30 @@ START_TEST(network_as_json) {
     check_json(json_object_get(net, "epochs"), "2");
     check_json(json_object_get(net, "seed"), "9007199254740991");
     check_json(json_object_get(net, "generator"), "\"torch\"");
-    ck_assert_uint_eq(json_array_size(layers), 8);
+    ck_assert_uint_eq(json_array_size(layers), 9);
     check_json(json_array_get(layers, 0),
                "{\"name\": \"stem.conv\", \"class\": \"conv2d\", \"arguments\": "
                "{\"out_channels\": 4, \"kernel_size\": 3, \"stride\": 1, \"padding\": 1, "
                "\"bias\": false}, \"inputs\": [\"input\"], \"output\": [4, 9, 8], \"parameters\": "
                "[{\"name\": \"stem.conv.weight\", \"shape\": [4, 3, 3, 3]}], \"buffers\": []}");
+    check_json(
+        json_object_get(json_array_get(layers, 5), "arguments"),
+        "{\"kernel_size\": 3, \"stride\": 2, \"padding\": 0, \"dilation\": 1, \"ceil_mode\": "
+        "false}");
+    check_json(json_object_get(json_array_get(layers, 6), "arguments"),
+               "{\"kernel_size\": \"2x3\", \"stride\": 1, \"padding\": 0, \"ceil_mode\": false, "
+               "\"count_include_pad\": true, \"divisor_override\": \"none\"}");
     check_json(json_array_get(layers, 4),
                "{\"name\": \"sum\", \"class\": \"add\", \"arguments\": {}, \"inputs\": "
                "[\"layer1.0.act\", \"stem.act\"], \"output\": [4, 9, 8], \"parameters\": [], "
                "\"buffers\": []}");
-    check_json(json_array_get(layers, 6),
-               "{\"name\": \"flat\", \"class\": \"flatten\", \"arguments\": {}, \"inputs\": "
-               "[\"pool\"], \"output\": [48], \"parameters\": [], \"buffers\": []}");
     check_json(json_array_get(layers, 7),
+               "{\"name\": \"flat\", \"class\": \"flatten\", \"arguments\": {}, \"inputs\": "
+               "[\"mean\"], \"output\": [12], \"parameters\": [], \"buffers\": []}");
+    check_json(json_array_get(layers, 8),
                "{\"name\": \"fc\", \"class\": \"linear\", \"arguments\": {\"out_features\": 5, "
                "\"bias\": true}, \"inputs\": [\"flat\"], \"output\": [5], \"parameters\": "
-               "[{\"name\": \"fc.weight\", \"shape\": [5, 48]}, "
+               "[{\"name\": \"fc.weight\", \"shape\": [5, 12]}, "
                "{\"name\": \"fc.bias\", \"shape\": [5]}], \"buffers\": []}");
     json_decref(net);
 }

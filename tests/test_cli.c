@@ -302,7 +302,8 @@ static const call other_options[] = {
     {{"--type", "sgd"},
      "'--type': write --set data.type=sgd (or loss.type, optimizer.type, schedule.type)"},
     {{"--kernel-size", "5"},
-     "'--kernel-size': it is an argument of conv2d, max_pool2d, written in a line of [network]"},
+     "'--kernel-size': it is an argument of conv2d, max_pool2d, avg_pool2d, written in a line of "
+     "[network]"},
     {{"--network", "relu"},
      "'--network': it is a section of the configuration, see trainer help network"},
     /* what an option stands for */

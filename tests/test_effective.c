@@ -213,8 +213,9 @@ static void draw_layers(draws *d, tr_text *out, int lines, const char *names, co
             break;
         case 2:
             tr_text_print(out, "max_pool2d");
-            add_arg(d, out, "kernel_size", "1");
+            add_arg(d, out, "kernel_size", PICK(d, "1", "1x1", "+1x01"));
             if (one_in(d, 2)) add_arg(d, out, "stride", PICK(d, "1", "kernel_size"));
+            if (one_in(d, 4)) add_arg(d, out, "dilation", PICK(d, "3", "2x3"));
             break;
         case 3:
             if (i > 0) {
@@ -470,7 +471,8 @@ START_TEST(every_key_is_there) {
              "[loader]\nbatch_size = 1\nshuffle = false\ndrop_last = false\nworkers = auto\n"
              "prefetch = auto\n\n"
              "[network]\na.c = conv2d out_channels=3 kernel_size=3 stride=1 padding=0 bias=true\n"
-             "a.p = max_pool2d kernel_size=2 stride=kernel_size\nflat = flatten\n"
+             "a.p = max_pool2d kernel_size=2 stride=kernel_size padding=0 dilation=1 "
+             "ceil_mode=false\nflat = flatten\n"
              "fc = linear out_features=10 bias=true\n\n"
              "[loss]\ntype = cross_entropy\n\n"
              "[optimizer]\ntype = sgd\nlr = 0.1\nmomentum = 0\ndampening = 0\nweight_decay = 0\n"

@@ -23,8 +23,9 @@ static const golden faults[] = {
     {"[network]\nconv1 = conv2 out_channels=6 kernel_size=5" TAIL,
      "net.ini:2: conv1: unknown layer 'conv2' (did you mean 'conv2d'?)"},
     {"[network]\nconv1 = transformer" TAIL,
-     "net.ini:2: conv1: unknown layer 'transformer', allowed are conv2d, max_pool2d, relu, linear, "
-     "flatten, identity, add"},
+     "net.ini:2: conv1: unknown layer 'transformer', allowed are conv2d, max_pool2d, "
+     "avg_pool2d, adaptive_avg_pool2d, relu, linear, flatten, identity, add, subsample, "
+     "pad_channels"},
     {"[network]\nconv1 =" TAIL, "net.ini:2: conv1: no layer is named, as in 'conv1 = conv2d ...'"},
     {"[network]\nconv1 = kernel_size=5" TAIL,
      "net.ini:2: conv1: no layer is named, as in 'conv1 = conv2d ...'"},
@@ -200,6 +201,17 @@ static const fusion fusions[] = {
     {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=5\nr = relu\n", ""},
     {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=3 stride=2\n", ""},
     {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=1\n", ""},
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=2x3\n", ""},
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=2x2 stride=2x2\n",
+     "p>c "},
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=2 stride=2x3\n", ""},
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=2 padding=1x0\n", ""},
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=2 dilation=1x2\n", ""},
+    {"c = conv2d out_channels=4 kernel_size=3\np = avg_pool2d kernel_size=2\n", ""},
+    /* ceil_mode, without a last window that is cut, and with one */
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=3 ceil_mode=true\n",
+     "p>c "},
+    {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=4 ceil_mode=true\n", ""},
     {"c = conv2d out_channels=4 kernel_size=3\np = max_pool2d kernel_size=2\nq = max_pool2d "
      "kernel_size=2"
      "\nr = relu\n",

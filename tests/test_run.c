@@ -485,8 +485,12 @@ START_TEST(help_pages) {
         {"isa", "isa (key)\n  run.isa: text; default auto\n"},
         {"batch_size", "batch_size (key)\n  loader.batch_size: integer, 1 to 16777216; default 1"},
         {"momentum", "momentum (key)\n  optimizer.momentum (sgd): number, 0 to 1; default 0\n"},
-        {"kernel_size",
-         "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: integer"},
+        {"kernel_size", "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: "
+                        "size, 3 or 3x1, 1 to "
+                        "1024; must be given"},
+        {"avg_pool2d.stride",
+         "  stride=... of the layer avg_pool2d, in a line of [network]: size, 3 "
+         "or 3x1, 1 to 1024, or kernel_size; default kernel_size"},
         {"conv2d.kernel_size", "  kernel_size=... of the layer conv2d, in a line of [network]: "
                                "integer, 1 to 1024; must be given\n      height and width"},
         {"root", "  data.root (cifar10): file or folder; default data/cifar-10-batches-bin\n"},

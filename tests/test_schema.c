@@ -19,6 +19,7 @@ typedef struct values {
     int mode;
     const char *path;
     tr_floats mean;
+    tr_size2 size;
 } values;
 
 static const tr_key value_keys[] = {
@@ -28,8 +29,9 @@ static const tr_key value_keys[] = {
     {"mode", TR_KEY_CHOICE, offsetof(values, mode), "zeros", 0, 0, "zeros reflect", "Which"},
     {"path", TR_KEY_STRING, offsetof(values, path), "", 0, 0, NULL, "Where"},
     {"mean", TR_KEY_FLOATS, offsetof(values, mean), "0.5,0.25", 0, 0, NULL, "Around what"},
+    {"size", TR_KEY_SIZE2, offsetof(values, size), "3x1", -10, 99, "none max", "How large"},
 };
-static const tr_schema value_schema = {"values", "All types", value_keys, 6, sizeof(values)};
+static const tr_schema value_schema = {"values", "All types", value_keys, 7, sizeof(values)};
 
 /* What `text` is written as after it was read for key `k`; *args is to be cleared. */
 static const char *again(int k, const char *text, values *args) {
@@ -51,6 +53,7 @@ START_TEST(defaults_are_filled_in) {
                      TR_OK);
     ck_assert(args.count == -1 && args.rate == 0.001 && args.bias && args.mode == 0);
     ck_assert(!args.path[0] && args.mean.n == 2 && args.mean.v[0] == 0.5 && args.mean.v[1] == 0.25);
+    ck_assert(args.size.h == 3 && args.size.w == 1);
     tr_args_clear(&value_schema, &args);
     ck_assert(!args.path && !args.mean.v && args.mean.n == 0);
 }
@@ -85,6 +88,16 @@ START_TEST(formats_are_short_and_plain) {
         {4, "", ""},
         {5, "0.5 , .25,1", "0.5,0.25,1"},
         {5, "1,2,3,4,5,6,7,8", "1,2,3,4,5,6,7,8"},
+        {6, "3", "3"},
+        {6, "3x3", "3"},
+        {6, "3x01", "3x1"},
+        {6, "+1x3", "1x3"},
+        {6, "none", "none"},
+        {6, "nonexnone", "none"},
+        {6, "nonex3", "nonex3"},
+        {6, "3xnone", "3xnone"},
+        {6, "max", "max"},
+        {6, "-10x99", "-10x99"},
     };
     values args;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -179,6 +192,7 @@ typedef struct conv_args {
     int mode;
     const char *from;
     tr_floats mean;
+    tr_size2 stride;
 } conv_args;
 
 static const tr_key conv_keys[] = {
@@ -191,8 +205,9 @@ static const tr_key conv_keys[] = {
     {"mode", TR_KEY_CHOICE, offsetof(conv_args, mode), "zeros", 0, 0, "zeros reflect", "Border"},
     {"from", TR_KEY_STRING, offsetof(conv_args, from), "", 0, 0, NULL, "Inputs"},
     {"mean", TR_KEY_FLOATS, offsetof(conv_args, mean), "0", -10.5, 10.5, NULL, "Mean"},
+    {"stride", TR_KEY_SIZE2, offsetof(conv_args, stride), "auto", 1, 1024, "auto", "Step"},
 };
-static const tr_schema conv_schema = {"conv2d", "A convolution", conv_keys, 8, sizeof(conv_args)};
+static const tr_schema conv_schema = {"conv2d", "A convolution", conv_keys, 9, sizeof(conv_args)};
 static const tr_schema relu_schema = {"relu", "A rectifier", NULL, 0, 0};
 
 /* "conv2d a=1 b=2" on line 7 for the layer conv1. */
@@ -214,7 +229,7 @@ static const struct {
      "a.ini:7: conv1.kernelsize: unknown key (did you mean 'kernel_size'?)"},
     {"conv2d colour=red", "a.ini:7: conv1.colour: unknown key, allowed are out_channels, "
                           "kernel_size, workers, lr, bias, "
-                          "mode, from, mean"},
+                          "mode, from, mean, stride"},
     {"conv2d kernel_size=0",
      "a.ini:7: conv1.kernel_size: 0 is out of range, allowed are 1 to 1024"},
     {"conv2d kernel_size=1025",
@@ -227,6 +242,24 @@ static const struct {
     {"conv2d kernel_size=5x", "a.ini:7: conv1.kernel_size: 5x is not an integer"},
     {"conv2d kernel_size=-", "a.ini:7: conv1.kernel_size: - is not an integer"},
     {"conv2d kernel_size=", "a.ini:7: conv1.kernel_size: the value is missing"},
+    {"conv2d stride=", "a.ini:7: conv1.stride: the value is missing"},
+    {"conv2d stride=0", "a.ini:7: conv1.stride: 0 is out of range, allowed are 1 to 1024, or auto"},
+    {"conv2d stride=2x1025",
+     "a.ini:7: conv1.stride: 1025 is out of range, allowed are 1 to 1024, or auto"},
+    {"conv2d stride=2x",
+     "a.ini:7: conv1.stride: 2x is not a size, such as 3 or 3x1, allowed are 1 to 1024, or auto"},
+    {"conv2d stride=x2",
+     "a.ini:7: conv1.stride: x2 is not a size, such as 3 or 3x1, allowed are 1 to 1024, or auto"},
+    {"conv2d stride=2x3x4", "a.ini:7: conv1.stride: 2x3x4 is not a size, such as 3 or 3x1, allowed "
+                            "are 1 to 1024, or auto"},
+    {"conv2d stride=2,3",
+     "a.ini:7: conv1.stride: 2,3 is not a size, such as 3 or 3x1, allowed are 1 to 1024, or auto"},
+    {"conv2d stride=2.5",
+     "a.ini:7: conv1.stride: 2.5 is not a size, such as 3 or 3x1, allowed are 1 to 1024, or auto"},
+    {"conv2d stride=autox", "a.ini:7: conv1.stride: autox is not a size, such as 3 or 3x1, allowed "
+                            "are 1 to 1024, or auto"},
+    {"conv2d stride=2x99999999999999999999",
+     "a.ini:7: conv1.stride: 99999999999999999999 is out of range, allowed are 1 to 1024, or auto"},
     {"conv2d kernel_size=5 kernel_size=5", "a.ini:7: conv1.kernel_size: given twice"},
     {"conv2d workers=auot",
      "a.ini:7: conv1.workers: auot is neither an integer nor a known word, allowed are 0 to "

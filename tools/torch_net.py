@@ -61,14 +61,16 @@ def pair(size):
 # ---- arguments ----
 
 def value_of(value):
-    """"3x1" -> (3, 1); a list -> a tuple; numbers and booleans as they are; other words -> None
-    ("none", and "kernel_size" for the stride of a pool)."""
+    """"3x1" -> (3, 1), "nonex1" -> (None, 1); a list -> a tuple; numbers and booleans as they are;
+    other words -> None ("none", and "kernel_size" for the stride of a pool)."""
     if isinstance(value, list):
         return tuple(value)
     if not isinstance(value, str):
         return value
     parts = value.split("x")
-    return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else None
+    if len(parts) < 2 or not all(part.isdigit() or part == "none" for part in parts):
+        return None
+    return tuple(int(part) if part.isdigit() else None for part in parts)
 
 
 # Keys that say how trainer treats a layer's parameters: they are no arguments of the layer.

@@ -9,7 +9,8 @@ tests need it. The output is the same on every run: inputs come from random.Rand
 Inputs, parameters and output gradients of the layers are multiples of 1/8 of small size, and so
 every sum of products is a multiple of 1/64 that float32 holds exactly, in whatever order it is
 added up: a test may compare with ==. This is checked here, by running each case in float32 too and
-by reading the printed number back. Losses and optimizers are computed in float64 and rounded to 9
+by reading the printed number back. Layers that divide (averages) are computed in float64 and
+printed with all digits. Losses and optimizers are computed in float64 and rounded to 9
 digits (relative error 5e-10), so that what is left of a difference is the engine's own rounding.
 
 Format, one item a line, white space between words, `#` starts a comment line:
@@ -29,6 +30,7 @@ given to backward), grad_input, and the parameters' gradients (grad.conv1.weight
 """
 import pathlib
 import random
+import re
 import sys
 import textwrap
 
@@ -61,10 +63,40 @@ def bias(args, n):
     return {} if args.get("bias") == "false" else {"bias": (n,)}
 
 
+def window(args):
+    """Arguments that all pools over windows have, by torch's names."""
+    stride = args.get("stride")
+    return {"kernel_size": args["kernel_size"], "stride": None if stride == "kernel_size" else stride,
+            "padding": args.get("padding", 0), "ceil_mode": args.get("ceil_mode") == "true"}
+
+
+def avg_pool2d(args, x, _):
+    return F.avg_pool2d(x, **window(args),
+                        count_include_pad=args.get("count_include_pad", "true") == "true",
+                        divisor_override=args.get("divisor_override"))
+
+
+def subsample(args, x, _):
+    h, w = pair(args["stride"])
+    return x[:, :, ::h, ::w]
+
+
+def pad_channels(args, x, _):
+    return F.pad(x, (0, 0, 0, 0, args.get("before", 0), args.get("after", 0)))
+
+
+def pair(size):
+    return size if isinstance(size, tuple) else (size, size)
+
+
 LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, input, parameters))
     "conv2d": (conv2d_shapes, conv2d),
     "linear": (linear_shapes, lambda a, x, p: F.linear(x, p["weight"], p.get("bias"))),
-    "max_pool2d": (None, lambda a, x, p: F.max_pool2d(x, a["kernel_size"], a.get("stride"))),
+    "max_pool2d": (None, lambda a, x, p: F.max_pool2d(x, dilation=a.get("dilation", 1), **window(a))),
+    "avg_pool2d": (None, avg_pool2d),
+    "adaptive_avg_pool2d": (None, lambda a, x, p: F.adaptive_avg_pool2d(x, pair(a["output_size"]))),
+    "subsample": (None, subsample),
+    "pad_channels": (None, pad_channels),
     "relu": (None, lambda a, x, p: F.relu(x)),
     "flatten": (None, lambda a, x, p: torch.flatten(x, 1)),
     "identity": (None, lambda a, x, p: x),
@@ -72,21 +104,29 @@ LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, 
 }
 
 
+def value_of(text):
+    """Numbers as int, none as None, sizes like 3x1 as a tuple, others as text."""
+    if text == "none":
+        return None
+    if re.fullmatch(r"(none|\d+)x(none|\d+)", text):
+        return tuple(value_of(part) for part in text.split("x"))
+    return int(text) if text.isdigit() else text
+
+
 def parse(line):
-    """'conv1 = conv2d kernel_size=5' -> name, class, arguments (numbers as int, others as text)."""
+    """'conv1 = conv2d kernel_size=5' -> name, class, arguments."""
     name, _, rest = line.partition(" = ")
     cls, *pairs = rest.split()
-    args = dict(pair.split("=") for pair in pairs)
-    return name, cls, {k: int(v) if v.isdigit() else v for k, v in args.items()}
+    return name, cls, {k: value_of(v) for k, v in (pair.split("=") for pair in pairs)}
 
 
 def forward(layers, x, params, draw):
     """Runs the network; makes a missing parameter with draw(name, shape)."""
     values = {}
     for name, cls, args in layers:
+        inputs = [values[n] for n in args["from"].split(",")] if "from" in args else [x]
+        x = inputs[0]
         if cls == "add":
-            inputs = [values[n] for n in args["from"].split(",")]
-            x = inputs[0]
             for other in inputs[1:]:
                 x = x + other
         else:
@@ -118,8 +158,8 @@ class Values:
         return torch.tensor(numbers, dtype=torch.float64).reshape(shape)
 
 
-def layer_case(name, shape, lines, step=0.125, limit=2.0, x=None):
-    """Forward and backward of a few layers in a row; all results exact (see above)."""
+def layer_case(name, shape, lines, step=0.125, limit=2.0, x=None, exact=True):
+    """Forward and backward of a few layers in a row; exact: see above."""
     values = Values(name, step, limit)
     layers = [parse(line) for line in lines]
     x = values(shape) if x is None else torch.tensor(x, dtype=torch.float64).reshape(shape)
@@ -136,16 +176,16 @@ def layer_case(name, shape, lines, step=0.125, limit=2.0, x=None):
                     **{"grad." + k: v.grad for k, v in own.items()})
 
     result = run(torch.float64)
-    for key, value in run(torch.float32).items():
+    for key, value in run(torch.float32).items() if exact else ():
         assert torch.equal(value.double(), result[key]), f"{name}: {key} is not exact in float32"
     tensors = dict({"input": x}, **params)
     tensors["output"] = result.pop("output")
     tensors["grad_output"] = grad_output
     tensors.update(result)
-    for key, value in tensors.items():
+    for key, value in tensors.items() if exact else ():
         for v in value.flatten().tolist():
             assert float("%.9g" % v) == v, f"{name}: {key}: {v} needs more than 9 digits"
-    return case(name, ["layer " + line for line in lines], tensors)
+    return case(name, ["layer " + line for line in lines], tensors, "%.9g" if exact else "%r")
 
 
 def cross_entropy_case(name, logits, labels):
@@ -174,11 +214,11 @@ def sgd_case(name, config):
                 {"param": start, "grads": grads, "params": torch.stack(rows)})
 
 
-def case(name, lines, tensors):
+def case(name, lines, tensors, style="%.9g"):
     out = ["case " + name] + lines
     for key, value in tensors.items():
         out.append(" ".join(["tensor", key] + [str(d) for d in value.shape]))
-        text = " ".join("%.9g" % v for v in value.flatten().tolist())
+        text = " ".join(style % v for v in value.flatten().tolist())
         out += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ",
                              break_on_hyphens=False, break_long_words=False)
     return "\n".join(out + ["end", ""])
@@ -241,6 +281,25 @@ def max_pool2d_cases():
         ("channels_16", (1, 16, 4, 4), "2"),
         ("channels_17", (2, 17, 4, 3), "2"),
         ("channels_33", (1, 33, 3, 3), "3"),
+        ("rectangle", (2, 3, 6, 7), "2x3"),
+        ("rectangle_stride", (1, 3, 7, 6), "3x1 stride=1x2"),
+        ("stride_word", (1, 3, 6, 6), "2x3 stride=kernel_size"),
+        ("padding", (2, 3, 5, 6), "3 padding=1"),
+        ("padding_stride", (1, 17, 7, 6), "3 stride=2 padding=1"),
+        ("padding_rectangle", (1, 3, 5, 4), "2x5 stride=1 padding=1x2"),
+        ("padding_image_1x1", (2, 1, 1, 1), "3 stride=1 padding=1"),
+        ("dilation", (2, 3, 7, 8), "3 stride=1 dilation=2"),
+        ("dilation_rectangle", (1, 3, 6, 7), "2x3 stride=2 dilation=3x2"),
+        ("dilation_padding", (1, 3, 8, 7), "3 stride=2 padding=1 dilation=2"),
+        ("dilation_past_padding", (1, 3, 5, 6), "2 stride=1 padding=1 dilation=4"),
+        ("dilation_of_kernel_1", (1, 3, 3, 3), "1 stride=2 dilation=5"),
+        ("ceil_mode", (2, 3, 6, 8), "3 stride=2 ceil_mode=true"),
+        ("ceil_mode_without_remainder", (1, 3, 7, 5), "3 stride=2 ceil_mode=true"),
+        ("ceil_mode_padding", (1, 3, 6, 7), "3 stride=2 padding=1 ceil_mode=true"),
+        ("ceil_mode_last_window_dropped", (1, 3, 3, 4), "2 stride=3 padding=1 ceil_mode=true"),
+        ("ceil_mode_past_image", (1, 3, 2, 4), "3 stride=2 ceil_mode=true"),
+        ("ceil_mode_dilation", (1, 17, 6, 7), "2 stride=2 dilation=3 ceil_mode=true"),
+        ("ceil_mode_rectangle", (1, 3, 5, 8), "2x3 stride=3x2 padding=0x1 ceil_mode=true"),
     ]
     cases = [layer_case(name, shape, [pool + args]) for name, shape, args in table]
     # Equal values in a window: the first in row-major order takes the whole gradient.
@@ -250,7 +309,94 @@ def max_pool2d_cases():
         layer_case("ties_second_half", (1, 1, 2, 4), [pool + "2"], x=[0, 0, 1, 2, 1, 1, 2, 1]),
         layer_case("ties_few_values", (2, 3, 7, 7), [pool + "3 stride=2"], step=1, limit=1),
         layer_case("ties_few_values_17", (1, 17, 4, 4), [pool + "2"], step=1, limit=1),
+        layer_case("ties_padding", (1, 3, 6, 5), [pool + "3 stride=1 padding=1"], step=1, limit=1),
+        layer_case("ties_dilation", (1, 17, 5, 5), [pool + "2 stride=1 dilation=2"], step=1,
+                   limit=1),
+        layer_case("negative_padding", (1, 2, 3, 3), [pool + "2 padding=1"], x=[-1.5] * 18),
     ]
+    return cases
+
+
+def avg_pool2d_cases():
+    pool = "pool1 = avg_pool2d kernel_size="
+    table = [
+        ("image_1x1", (2, 1, 1, 1), "1"),
+        ("kernel_is_image", (2, 3, 5, 5), "5"),
+        ("default_stride", (2, 3, 4, 6), "2"),
+        ("leftover_row_and_column", (1, 3, 7, 5), "2 stride=2"),
+        ("overlap", (1, 17, 5, 5), "3 stride=2"),
+        ("stride_1", (1, 1, 4, 5), "2 stride=1"),
+        ("stride_past_kernel", (1, 3, 8, 9), "2 stride=3"),
+        ("stride_past_image", (1, 3, 4, 4), "2 stride=7"),
+        ("channels_33", (1, 33, 3, 3), "3"),
+        ("rectangle", (2, 3, 6, 7), "2x3"),
+        ("rectangle_stride", (1, 3, 7, 6), "3x1 stride=1x2"),
+        ("stride_word", (1, 3, 6, 6), "2x3 stride=kernel_size"),
+        ("padding", (1, 3, 5, 6), "3 padding=1"),
+        ("padding_not_counted", (2, 3, 5, 6), "3 stride=2 padding=1 count_include_pad=false"),
+        ("padding_rectangle", (1, 3, 5, 4), "2x5 stride=1 padding=1x2"),
+        ("padding_image_1x1", (2, 1, 1, 1), "3 stride=1 padding=1"),
+        ("ceil_mode", (2, 3, 6, 8), "3 stride=2 ceil_mode=true"),
+        ("ceil_mode_padding", (1, 17, 4, 5), "3 stride=2 padding=1 ceil_mode=true"),
+        ("ceil_mode_padding_not_counted", (1, 3, 6, 7),
+         "3 stride=2 padding=1 ceil_mode=true count_include_pad=false"),
+        ("ceil_mode_past_padding", (1, 3, 5, 6), "4 stride=3 padding=1 ceil_mode=true"),
+        ("ceil_mode_last_window_dropped", (1, 3, 3, 4), "2 stride=3 padding=1 ceil_mode=true"),
+        ("ceil_mode_past_image", (1, 3, 2, 4), "3 stride=2 ceil_mode=true"),
+        ("divisor", (1, 3, 5, 6), "3 divisor_override=7"),
+        ("divisor_padding_ceil_mode", (1, 3, 6, 5),
+         "3 stride=2 padding=1 ceil_mode=true count_include_pad=false divisor_override=2"),
+        ("divisor_none", (1, 3, 4, 4), "2 divisor_override=none count_include_pad=true"),
+    ]
+    return [layer_case(name, shape, [pool + args], exact=False) for name, shape, args in table]
+
+
+def adaptive_avg_pool2d_cases():
+    table = [
+        ("image_1x1", (2, 1, 1, 1), "1"),
+        ("global", (2, 17, 4, 4), "1"),
+        ("global_rectangle", (1, 3, 5, 7), "1"),
+        ("divides", (2, 3, 6, 8), "2"),
+        ("overlaps", (1, 3, 7, 5), "3"),
+        ("rectangle", (1, 17, 5, 6), "2x4"),
+        ("same_size", (1, 3, 3, 3), "3"),
+        ("larger", (1, 3, 3, 2), "7x5"),
+        ("larger_by_one", (1, 3, 4, 4), "5"),
+        ("none", (1, 3, 3, 4), "none"),
+        ("none_height", (1, 3, 3, 5), "nonex2"),
+        ("none_width", (1, 3, 5, 3), "2xnone"),
+    ]
+    return [layer_case(name, shape, ["pool1 = adaptive_avg_pool2d output_size=" + args],
+                       exact=False) for name, shape, args in table]
+
+
+def subsample_cases():
+    table = [
+        ("image_1x1", (2, 1, 1, 1), "2"),
+        ("stride_1", (1, 3, 3, 4), "1"),
+        ("even", (2, 17, 4, 6), "2"),
+        ("odd", (2, 3, 5, 7), "2"),
+        ("rectangle", (1, 3, 7, 5), "3x2"),
+        ("rows_only", (1, 3, 4, 3), "2x1"),
+        ("past_image", (1, 3, 3, 4), "9"),
+    ]
+    return [layer_case(name, shape, ["sub1 = subsample stride=" + args])
+            for name, shape, args in table]
+
+
+def pad_channels_cases():
+    table = [
+        ("image_1x1", (2, 1, 1, 1), "before=1 after=2"),
+        ("none", (1, 3, 2, 3), "before=0"),
+        ("before", (2, 3, 3, 2), "before=4"),
+        ("after", (2, 3, 3, 2), "after=13"),
+        ("both", (1, 17, 2, 3), "before=8 after=7"),
+    ]
+    cases = [layer_case(name, shape, ["pad1 = pad_channels " + args]) for name, shape, args in table]
+    cases.append(layer_case("shortcut", (2, 4, 5, 6), [
+        "a = identity", "conv1 = conv2d out_channels=8 kernel_size=3 stride=2 padding=1",
+        "sub1 = subsample stride=2 from=a", "pad1 = pad_channels before=2 after=2",
+        "sum = add from=conv1,pad1", "relu1 = relu"], step=0.5))
     return cases
 
 
@@ -436,7 +582,10 @@ def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests" / "reference"
     folder.mkdir(parents=True, exist_ok=True)
     for name, cases in [
-            ("conv2d", conv2d_cases), ("max_pool2d", max_pool2d_cases), ("relu", relu_cases),
+            ("conv2d", conv2d_cases), ("max_pool2d", max_pool2d_cases),
+            ("avg_pool2d", avg_pool2d_cases), ("adaptive_avg_pool2d", adaptive_avg_pool2d_cases),
+            ("subsample", subsample_cases), ("pad_channels", pad_channels_cases),
+            ("relu", relu_cases),
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
             ("add", add_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
             ("sgd", sgd_cases), ("random", random_cases)]:

@@ -279,6 +279,7 @@ typedef enum tr_key_type {
     TR_KEY_STRING, /* const char *, never NULL */
     TR_KEY_PATH,   /* the same; a file or folder, relative to the folder that the program runs in */
     TR_KEY_FLOATS, /* tr_floats: numbers separated by commas */
+    TR_KEY_SIZE2,  /* tr_size2: "3" for both or "3x1"; each as an integer or word of TR_KEY_INT */
     TR_KEY_ANY,    /* all keys that the schema has not: ignored, kept nowhere, not written */
 } tr_key_type;
 
@@ -286,6 +287,10 @@ typedef struct tr_floats {
     int n;
     double *v;
 } tr_floats;
+
+typedef struct tr_size2 {
+    int64_t h, w;
+} tr_size2;
 
 typedef struct tr_key {
     const char *name;

@@ -199,6 +199,29 @@ static int read_int(const spot *s, const char *text, int64_t *out) {
     return TR_OK;
 }
 
+/* "3", "3x1", "none", "nonex1". */
+static int read_size2(const spot *s, const char *text, tr_size2 *out) {
+    choices words;
+    choices_split(s->key->choices, &words);
+    char height[TR_ERROR_TEXT], rule[TR_ERROR_TEXT];
+    const char *x = choices_find(&words, text) < 0 ? strchr(text, 'x') : NULL, *width = text;
+    snprintf(height, sizeof height, "%s", text);
+    if (x && (size_t)(x - text) < sizeof height) {
+        height[x - text] = '\0';
+        width = x + 1;
+    }
+    const char *parts[] = {height, width};
+    int64_t *places[] = {&out->h, &out->w};
+    for (int i = 0; i < 2; i++) {
+        if (choices_find(&words, parts[i]) < 0 && !looks_like_integer(parts[i]))
+            return reject(s, "%s is not a size, such as 3 or 3x1, %s", text,
+                          allowed(s->key, &words, rule));
+        int code = read_int(s, parts[i], places[i]);
+        if (code) return code;
+    }
+    return TR_OK;
+}
+
 static int read_float(const spot *s, const char *text, double *out) {
     if (!looks_like_number(text)) return reject(s, "%s is not a number", text);
     locale_t before = (locale_t)0, c = enter_c_locale(&before);
@@ -250,6 +273,8 @@ static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_erro
         return read_float(&s, pair->value, place);
     case TR_KEY_FLOATS:
         return read_floats(&s, pair->value, place);
+    case TR_KEY_SIZE2:
+        return read_size2(&s, pair->value, place);
     case TR_KEY_STRING:
     case TR_KEY_PATH: {
         char *copy = tr_strdup(pair->value, err);
@@ -401,6 +426,13 @@ int tr_fail_between(tr_error *err, const tr_places *places, const char *key, con
 
 /* ---- and back ---- */
 
+static void format_int(int64_t value, const choices *words, tr_text *out) {
+    if (value < 0 && value >= -(int64_t)words->n)
+        tr_text_print(out, "%s", words->word[-1 - value]);
+    else
+        tr_text_print(out, "%" PRId64, value);
+}
+
 void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     const void *place = (const char *)args + key->offset;
     choices words;
@@ -408,12 +440,15 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     choices_split(key->choices, &words);
     tr_text_add(out, "", 0);
     switch (key->type) {
-    case TR_KEY_INT: {
-        int64_t value = *(const int64_t *)place;
-        if (value < 0 && value >= -(int64_t)words.n)
-            tr_text_print(out, "%s", words.word[-1 - value]);
-        else
-            tr_text_print(out, "%" PRId64, value);
+    case TR_KEY_INT:
+        format_int(*(const int64_t *)place, &words, out);
+        return;
+    case TR_KEY_SIZE2: {
+        const tr_size2 *size = place;
+        format_int(size->h, &words, out);
+        if (size->w == size->h) return;
+        tr_text_add(out, "x", 1);
+        format_int(size->w, &words, out);
         return;
     }
     case TR_KEY_FLOAT:

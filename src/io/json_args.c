@@ -19,11 +19,12 @@ json_t *tr_json_string(const char *text) {
     return value ? value : json_null();
 }
 
-/* A number as one, a word in its place ("auto") as text. */
-static json_t *number_or_word(const char *text, tr_key_type type) {
+/* A number as one, other text ("auto", "3x1") as text. */
+static json_t *number_or_text(const char *text, tr_key_type type) {
     char *end;
     long long integer = strtoll(text, &end, 10);
-    if (type == TR_KEY_INT && end != text && *end == '\0') return json_integer(integer);
+    bool is_integer = type == TR_KEY_INT || type == TR_KEY_SIZE2;
+    if (is_integer && end != text && *end == '\0') return json_integer(integer);
     double real = strtod(text, &end);
     if (type == TR_KEY_FLOAT && end != text && *end == '\0') return tr_json_number(real);
     return tr_json_string(text);
@@ -35,7 +36,7 @@ static json_t *value_of(const tr_key *key, const void *args) {
     if (key->type == TR_KEY_FLOATS) return numbers(place);
     tr_text text = {0};
     tr_args_format(key, args, &text);
-    json_t *value = text.failed ? NULL : number_or_word(text.at, key->type);
+    json_t *value = text.failed ? NULL : number_or_text(text.at, key->type);
     tr_text_free(&text);
     return value;
 }

@@ -56,6 +56,22 @@ typedef struct tr_gather {
     int32_t at;
 } tr_gather;
 
+/* Windows along one side of an image. */
+typedef struct tr_pool_side {
+    int in, out;                           /* pixels, windows */
+    int kernel, stride, padding, dilation; /* kernel 0: adaptive, window o is the pixels from
+                                            * floor(o in / out) to before ceil((o + 1) in / out) */
+} tr_pool_side;
+
+/* A pool over one sample, [h.in][w.in][c] -> [h.out][w.out][c]. Each window holds a pixel. */
+typedef struct tr_pool {
+    tr_pool_side h, w;
+    int c;
+    /* Averages: what the sum of a window is divided by. 0: the pixels in it. */
+    int64_t divisor;
+    bool count_padding; /* those of the padding, too */
+} tr_pool;
+
 typedef struct tr_sgd {
     tr_real lr, momentum, keep; /* keep = 1 - dampening */
     tr_real weight_decay;
@@ -114,12 +130,16 @@ typedef struct tr_kernels {
     /* y = a + b; y may be a or b. */
     void (*add)(int64_t n, const tr_real *a, const tr_real *b, tr_real *y);
 
-    /* [h][w][c] -> [oh][ow][c]; at: element of x that was largest (the first of equals), for each
-     * output. */
-    void (*max_pool)(int w, int c, int size, int stride, int oh, int ow, const tr_real *x,
-                     tr_real *y, int32_t *at);
-    void (*max_pool_dx)(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx,
-                        int64_t n_dx);
+    /* y = the largest of each window, NaN where there is one; padding does not count. at: which
+     * element of x that is (the first of equals, the last NaN), for each output; may be NULL. */
+    void (*max_pool)(const tr_pool *d, const tr_real *x, tr_real *y, int32_t *at);
+    /* dx[n_dx] := the gradients dy[n] at the elements `at`, added in the order of the outputs. */
+    void (*max_pool_dx)(int64_t n, const tr_real *dy, const int32_t *at, tr_real *dx, int64_t n_dx);
+    /* y = the sum of each window, rows first, divided by its divisor; dilation is 1. */
+    void (*avg_pool)(const tr_pool *d, const tr_real *x, tr_real *y);
+    /* scaled (as y) := the gradients divided; dx := for each pixel the sum of those whose windows
+     * hold it, rows first. */
+    void (*avg_pool_dx)(const tr_pool *d, const tr_real *dy, tr_real *scaled, tr_real *dx);
 
     /* One sample: loss = -log softmax(logits)[label]; d[n padded to 8] = (softmax - one-hot) *
      * scale (d may be NULL). Returns the loss; *best = the first largest class. */

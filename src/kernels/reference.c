@@ -238,29 +238,6 @@ static void add(int64_t n, const tr_real *a, const tr_real *b, tr_real *y) {
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
-static void max_pool(int w, int c, int size, int stride, int oh, int ow, const tr_real *x,
-                     tr_real *y, int32_t *at) {
-    for (int o = 0; o < oh * ow; o++) {
-        int32_t first = (o / ow * stride * w + o % ow * stride) * c;
-        for (int l = 0; l < c; l++, y++, at++) {
-            *y = x[first + l];
-            *at = first + l;
-            for (int q = 1; q < size * size; q++) {
-                int32_t i = first + (q / size * w + q % size) * c + l;
-                if (!beats(x[i], *y)) continue;
-                *y = x[i];
-                *at = i;
-            }
-        }
-    }
-}
-
-static void max_pool_dx(int64_t n_out, const tr_real *dy, const int32_t *at, tr_real *dx,
-                        int64_t n_dx) {
-    memset(dx, 0, (size_t)n_dx * sizeof *dx);
-    for (int64_t i = 0; i < n_out; i++) dx[at[i]] += dy[i];
-}
-
 #ifdef TR_REAL_DOUBLE
 static tr_real exp_of(tr_real x) {
     return exp(x);
@@ -370,8 +347,22 @@ static int64_t peak(int64_t rounds, tr_real *sink) {
 }
 
 void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
-    *t = (tr_kernels){TR_STRING(TR_ISA), conv,          conv_dw,   gather,    gather_dw,
-                      gather_dx,         linear,        linear_dx, linear_dw, sum_partials,
-                      row_sum,           relu,          relu_dx,   add,       max_pool,
-                      max_pool_dx,       cross_entropy, sgd,       peak};
+    *t = (tr_kernels){.name = TR_STRING(TR_ISA),
+                      .conv = conv,
+                      .conv_dw = conv_dw,
+                      .gather = gather,
+                      .gather_dw = gather_dw,
+                      .gather_dx = gather_dx,
+                      .linear = linear,
+                      .linear_dx = linear_dx,
+                      .linear_dw = linear_dw,
+                      .sum_partials = sum_partials,
+                      .row_sum = row_sum,
+                      .relu = relu,
+                      .relu_dx = relu_dx,
+                      .add = add,
+                      .cross_entropy = cross_entropy,
+                      .sgd = sgd,
+                      .peak = peak};
+    TR_NAME(tr_kernels_fill_pool)(t);
 }

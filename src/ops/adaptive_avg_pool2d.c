@@ -1,0 +1,55 @@
+/* adaptive_avg_pool2d: the mean of each of output_size windows that divide the image evenly,
+ * torch.nn.AdaptiveAvgPool2d. */
+#include "ops/pool.h"
+
+typedef struct adaptive_args {
+    tr_size2 output_size; /* -1: none */
+} adaptive_args;
+
+static const tr_key keys[] = {
+    {"output_size", TR_KEY_SIZE2, offsetof(adaptive_args, output_size), NULL, 1, 65536, "none",
+     "height and width of the output, none: those of the input"},
+};
+
+static tr_pool geometry(const tr_node *node) {
+    const adaptive_args *a = node->args;
+    tr_shape in = node->in[0];
+    tr_size2 out = a->output_size;
+    return (tr_pool){.h = {.in = in.h, .out = out.h < 0 ? in.h : (int)out.h},
+                     .w = {.in = in.w, .out = out.w < 0 ? in.w : (int)out.w},
+                     .c = in.c};
+}
+
+static int shape(tr_node *node, tr_error *err) {
+    int code = tr_want_image(node, 0, err);
+    if (code) return code;
+    tr_pool d = geometry(node);
+    node->unfused = (tr_shape){false, d.h.out, d.w.out, d.c};
+    return TR_OK;
+}
+
+static void forward(const tr_work *w) {
+    tr_pool d = geometry(w->node);
+    for (int i = 0; i < w->n; i++) w->kernels->avg_pool(&d, tr_x(w, 0, i), tr_y(w, i));
+}
+
+static void backward(const tr_work *w) {
+    tr_pool d = geometry(w->node);
+    for (int i = 0; i < w->n; i++)
+        w->kernels->avg_pool_dx(&d, tr_dy(w, i), w->scratch, tr_dx(w, 0, i));
+}
+
+static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
+    tr_pool_plan_average(node, request, out, forward, backward);
+}
+
+const tr_op tr_op_adaptive_avg_pool2d = {
+    .schema = {"adaptive_avg_pool2d",
+               "Mean over as many windows as the output has pixels, as "
+               "torch.nn.AdaptiveAvgPool2d. output_size=1 is the mean of each channel.",
+               keys, sizeof keys / sizeof *keys, sizeof(adaptive_args)},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .shape = shape,
+    .plan = plan,
+};

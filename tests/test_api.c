@@ -407,6 +407,8 @@ START_TEST(any_allocation_fails) {
     tr_config *config = read_config("hungry.ini", SETS("train.epochs=0", "run.out=trained"));
     ck_assert_msg(tr_train(config, NULL, NULL, NULL, &err) == TR_OK, "%s", err.text);
     ck_assert_int_eq(tr_config_set(config, "run.out=short", &err), TR_OK);
+    ck_assert_int_eq(tr_config_set(config, "train.init_from=trained/model.safetensors", &err),
+                     TR_OK);
     int failures = 0, spared = 0;
     for (long n = 0;; n++) {
         tr_alloc_fail_after(n);

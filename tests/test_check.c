@@ -238,6 +238,50 @@ static void check_past(const program *p, const char *name, int n) {
     ck_assert_msg(end && end - row > 4 && strncmp(end - 4, "PAST", 4) == 0, "%s", p->out);
 }
 
+/* Parameters from train.init_from are as good as those of the reference file. */
+START_TEST(parameters_of_another_file) {
+    program p;
+    tensors init, rest;
+    tensors_load(file, &init);
+    tensors_load(file, &rest);
+    int n = 0;
+    for (int i = 0; i < init.n; i++) {
+        if (strncmp(init.v[i].name, "param.", 6) != 0) continue;
+        memmove(init.v[i].name, init.v[i].name + 6, strlen(init.v[i].name + 6) + 1);
+        tensor other = init.v[n];
+        init.v[n++] = init.v[i];
+        init.v[i] = other;
+    }
+    int all = init.n;
+    init.n = n;
+    tensors_save("init.safetensors", &init);
+    init.n = n - 1;
+    tensors_save("part.safetensors", &init);
+    init.n = all;
+    tensors_remove(&rest, "param.");
+    tensors_save("rest.safetensors", &rest);
+    static const char *const with[][2] = {
+        {"train.seed=6", "train.init_from=init.safetensors"},
+        {"train.seed=6", "train.epochs=2"},
+        {"train.init_strict=true", "train.init_from=part.safetensors"},
+        {"train.init_strict=false", "train.init_from=part.safetensors"}};
+    static const int codes[] = {0, 1, 2, 0}; /* the last: what is missing is that of the seed */
+    setenv("TR_TRAINER", in_float, 1);
+    for (int i = 0; i < 4; i++) {
+        RUN(&p, "check", "--config", ini, "--reference", "rest.safetensors", "--set", with[i][0],
+            "--set", with[i][1]);
+        ck_assert_msg(p.code == codes[i], "%s: %d %s", with[i][1], p.code, p.err);
+        if (i == 0) check_agrees(&p, RESULTS);
+        const char *wanted = i == 2   ? "train.init_from: part.safetensors: has no tensor '"
+                             : i == 3 ? "note: part.safetensors: missing are 1 of the network's "
+                                      : "";
+        ck_assert_msg(strstr(p.err, wanted) != NULL, "%s", p.err);
+    }
+    tensors_free(&init);
+    tensors_free(&rest);
+}
+END_TEST
+
 START_TEST(agreement) {
     program p;
     run_check(&p, in_float, file, NULL);
@@ -573,6 +617,7 @@ int main(void) {
     group = tcase_create("check");
     tcase_set_timeout(group, 60);
     tcase_add_test(group, agreement);
+    tcase_add_test(group, parameters_of_another_file);
     tcase_add_test(group, each_tensor_is_compared);
     tcase_add_test(group, inputs_matter);
     tcase_add_test(group, parameters_of_the_seed);

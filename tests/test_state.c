@@ -380,6 +380,52 @@ START_TEST(partly_fitting) {
 }
 END_TEST
 
+/* All that is wrong is counted in one line. */
+START_TEST(everything_is_wrong) {
+    static const given list[3] = {{"conv1.weight", 1, {4}, TR_FLOAT32, 1},
+                                  {"conv1.bias", 1, {5}, TR_FLOAT32, 1},
+                                  {"conv1.runing_mean", 1, {3}, TR_FLOAT32, 2}};
+    tr_error err = {0};
+    tr_weights weights;
+    tr_graph *graph = make_graph();
+    const char *path = in_folder("wrong.safetensors");
+    write_file(path, list, 3);
+    ck_assert_int_eq(tr_weights_open(graph, path, true, NULL, &weights, &err), TR_EDATA);
+    ck_assert_str_eq(err.text + strlen(path) + 2,
+                     "has no tensor 'conv1.running_mean', which the network needs (the nearest is "
+                     "'conv1.runing_mean'): missing are 4 of the network's 6, of another shape are "
+                     "2, left over are 1 of the file's 3, first 'conv1.runing_mean'");
+    tr_graph_free(graph);
+}
+END_TEST
+
+/* Between the look and the reading. */
+START_TEST(changed_meanwhile) {
+    tr_error err = {0};
+    tr_weights weights;
+    tr_graph *graph = make_graph();
+    const char *path = in_folder("changing.safetensors");
+    write_file(path, whole, ROWS);
+    ck_assert_int_eq(tr_weights_open(graph, path, true, NULL, &weights, &err), TR_OK);
+    ck_assert_int_eq(tr_weights_read(&weights, false, &err), TR_OK);
+    FILE *file = fopen(path, "ab");
+    fputc('x', file);
+    fclose(file);
+    ck_assert_int_eq(tr_weights_read(&weights, true, &err), TR_EIO);
+    for (int r = 0; r < ROWS; r++) ck_assert(!is_filled(graph, r));
+    tr_weights_close(&weights);
+    /* Another file under its name is not the one that was looked at. */
+    write_file(path, whole, ROWS);
+    err = (tr_error){0};
+    ck_assert_int_eq(tr_weights_open(graph, path, true, NULL, &weights, &err), TR_OK);
+    write_file(path, whole, 2);
+    ck_assert_msg(!tr_weights_read(&weights, true, &err), "%s", err.text);
+    for (int r = 0; r < ROWS; r++) ck_assert(is_filled(graph, r));
+    tr_weights_close(&weights);
+    tr_graph_free(graph);
+}
+END_TEST
+
 START_TEST(nothing_fits) {
     static const given list[2] = {{"a.weight", 1, {4}, TR_FLOAT32, 1},
                                   {"conv1.bias", 1, {5}, TR_FLOAT32, 1}};
@@ -430,6 +476,8 @@ int main(void) {
     tcase_add_test(group, initial_values);
     tcase_add_test(group, files_hold_every_type);
     tcase_add_loop_test(group, partly_fitting, 0, (int)(sizeof partials / sizeof *partials));
+    tcase_add_test(group, everything_is_wrong);
+    tcase_add_test(group, changed_meanwhile);
     tcase_add_test(group, nothing_fits);
     tcase_add_test(group, no_memory);
     suite_add_tcase(suite, group);

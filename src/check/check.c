@@ -297,10 +297,11 @@ static int make_rows(checking *c) {
 
 /* ---- the public call ---- */
 
-static int check(checking *c, const tr_config *config) {
+static int check(checking *c, tr_config *config) {
     int code = tr_reference_open(c->path, &c->reference, c->err);
     if (code) return code;
     code = tr_session_open_network(config->doc, c->reference.input_shape, &c->session, c->err);
+    tr_config_keep_notes(config, &c->session.notes);
     if (code) return code;
     const tr_graph *g = c->session.graph;
     if ((code = tr_named_create(c->session.graph, &c->tensors, c->err))) return code;
@@ -313,7 +314,7 @@ static int check(checking *c, const tr_config *config) {
 
 typedef struct check_call {
     checking *checking;
-    const tr_config *config;
+    tr_config *config;
 } check_call;
 
 static int check_on_own_thread(tr_call *call, void *arg) {

@@ -134,7 +134,8 @@ static const char *first_left(const matching *m) {
 
 static int names_failure(const matching *m, tr_error *err) {
     const char *path = m->file->file.path;
-    tr_text left = {0}, near = {0};
+    tr_text left = {0}, near = {0}, others = {0};
+    if (m->n_others) tr_text_print(&others, ", of another shape are %d", m->n_others);
     if (m->n_left)
         tr_text_print(&left, "left over are %d of the file's %d, first '%.200s'", m->n_left,
                       m->n_parameters, first_left(m));
@@ -145,13 +146,14 @@ static int names_failure(const matching *m, tr_error *err) {
         if (other) tr_text_print(&near, " (the nearest is '%.200s')", other);
         tr_fail(err, TR_EDATA,
                 "%s: has no tensor '%s', which the network needs%s: missing are %d of the "
-                "network's %d%s%s",
-                path, name, near.n ? near.at : "", m->n_missing, m->n_needed, m->n_left ? ", " : "",
-                left.n ? left.at : "");
+                "network's %d%s%s%s",
+                path, name, near.n ? near.at : "", m->n_missing, m->n_needed,
+                others.n ? others.at : "", m->n_left ? ", " : "", left.n ? left.at : "");
     } else {
-        tr_fail(err, TR_EDATA, "%s: has tensors that the network does not have: %s", path,
-                left.n ? left.at : "");
+        tr_fail(err, TR_EDATA, "%s: has tensors that the network does not have: %s%s", path,
+                left.n ? left.at : "", others.n ? others.at : "");
     }
+    tr_text_free(&others);
     tr_text_free(&near);
     tr_text_free(&left);
     return err ? err->code : TR_EDATA;

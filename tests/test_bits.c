@@ -170,6 +170,41 @@ START_TEST(whole_epoch) {
 }
 END_TEST
 
+/* Batches whose gradients are added up are one batch, last ones of an epoch included; so are
+ * gradients that are kept before the update, as clipping that never clips has it. */
+START_TEST(accumulated_batches) {
+    static const char *const sets[][3] = {
+        {"loader.batch_size=12", "train.accumulate=1", "optimizer.clip_grad_norm=0"},
+        {"loader.batch_size=4", "train.accumulate=3", "optimizer.clip_grad_norm=0"},
+        {"loader.batch_size=1", "train.accumulate=12", "optimizer.clip_grad_norm=0"},
+        {"loader.batch_size=6", "train.accumulate=2", "optimizer.clip_grad_norm=1e9"},
+        {"loader.batch_size=12", "train.accumulate=1", "optimizer.clip_grad_norm=1e9"},
+        {"loader.batch_size=12", "train.accumulate=1", "optimizer.clip_grad_norm=0.1"},
+    };
+    enum { N = sizeof sets / sizeof *sets };
+    char first[65], sha[65], out[16];
+    cut_mini("some", 44, 2);
+    for (int i = 0; i < N; i++) {
+        program p;
+        snprintf(out, sizeof out, "acc%d", i);
+        RUN(&p, "--quiet", "--config", LENET, "--epochs", "2", "--data", "some", "--out", out,
+            "--threads", i % 2 ? "3" : "1", "--set", "run.oversubscribe=true", "--set", sets[i][0],
+            "--set", sets[i][1], "--set", sets[i][2]);
+        ck_assert_msg(p.code == 0, "%s", p.err);
+        weights_of(out, i == 0 ? first : sha);
+        if (i > 0 && i < N - 1) ck_assert_str_eq(first, sha);
+    }
+    ck_assert_str_ne(first, sha); /* clipping does show */
+    program p;
+    RUN(&p, "--config", LENET, "--data", "mini", "--dry-run", "--set", "loader.batch_size=50",
+        "--set", "train.accumulate=4");
+    check_failure(&p, 2,
+                  "--set: train.accumulate: 4 batches of 50 samples: batch_size must be a "
+                  "multiple of the 4 samples of a shard (set engine.shard to a divisor of "
+                  "batch_size)");
+}
+END_TEST
+
 /* The test above would pass if nothing but the seed mattered, or nothing at all. */
 START_TEST(other_seed_other_weights) {
     program p;
@@ -198,6 +233,7 @@ static Suite *bits_suite(void) {
     tcase_add_test(tc, lenet_matrix);
     tcase_add_test(tc, wide_network);
     tcase_add_test(tc, whole_epoch);
+    tcase_add_test(tc, accumulated_batches);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -31,7 +31,7 @@ static const fault config_faults[] = {
     {9, "shufle = true", "t.ini:9: loader.shufle: unknown key (did you mean 'shuffle'?)"},
     {21, "turns = 1",
      "t.ini:21: train.turns: unknown key, allowed are epochs, seed, generator, init_from, "
-     "init_strict, log_every"},
+     "init_strict, accumulate, log_every"},
     {21, "lr = 0.1", "t.ini:21: train.lr: unknown key (optimizer has it: write optimizer.lr)"},
     {21, "batch_size = 8",
      "t.ini:21: train.batch_size: unknown key (loader has it: write loader.batch_size)"},
@@ -39,7 +39,7 @@ static const fault config_faults[] = {
      "t.ini:20: optimizer.epochs: unknown key (train has it: write train.epochs)"},
     {21, "type = sgd",
      "t.ini:21: train.type: unknown key, allowed are epochs, seed, generator, init_from, "
-     "init_strict, log_every"},
+     "init_strict, accumulate, log_every"},
     {20, "[run]\nshard = 4",
      "t.ini:21: run.shard: unknown key (engine has it: write engine.shard)"},
     {20, "[engine]\nthreads = 4",

@@ -166,6 +166,7 @@ static void draw_rest(draws *d, tr_text *out) {
         if (one_in(d, 2)) add_key(d, out, "seed", PICK(d, "9007199254740991", "0", "+7"));
         if (one_in(d, 2)) add_key(d, out, "generator", PICK(d, "torch", "philox"));
         if (one_in(d, 2)) add_key(d, out, "init_from", PICK(d, "m.safetensors", "../a b"));
+        if (one_in(d, 2)) add_key(d, out, "accumulate", PICK(d, "1", "2", "7"));
         if (one_in(d, 2)) add_key(d, out, "init_strict", PICK(d, "true", "false"));
         if (one_in(d, 2)) add_key(d, out, "log_every", PICK(d, "auto", "10"));
     }
@@ -475,11 +476,12 @@ START_TEST(every_key_is_there) {
              "ceil_mode=false\nflat = flatten\n"
              "fc = linear out_features=10 bias=true\n\n"
              "[loss]\ntype = cross_entropy\n\n"
-             "[optimizer]\ntype = sgd\nlr = 0.1\nmomentum = 0\ndampening = 0\nweight_decay = 0\n"
+             "[optimizer]\ntype = sgd\nlr = 0.1\nclip_grad_norm = 0\nclip_grad_value = 0\n"
+             "momentum = 0\ndampening = 0\nweight_decay = 0\n"
              "nesterov = false\n\n"
              "[schedule]\ntype = constant\n\n"
              "[train]\nepochs = 1\nseed = 0\ngenerator = philox\ninit_from = \ninit_strict = "
-             "true\nlog_every = auto\n\n"
+             "true\naccumulate = 1\nlog_every = auto\n\n"
              "[engine]\nshard = auto\n\n"
              "# out is left out: this file lies there, and another run has another.\n"
              "[run]\nthreads = auto\nisa = auto\nnuma = spread\noversubscribe = false\n",

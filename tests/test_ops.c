@@ -395,7 +395,7 @@ START_TEST(sgd_is_pytorch) {
                                .g = g,
                                .state = {sgd->n_state(args) ? state : NULL},
                                .step = s,
-                               .lr = sgd->lr(args)};
+                               .lr = ((const tr_optimizer_args *)args)->lr};
                 sgd->update(args, kernels, &u);
                 /* Hyperparameters are rounded once, a step rounds four times: 2^-24 each of numbers
                  * that momentum and gradients up to 2 keep below 8. Four steps add up. */

@@ -58,9 +58,9 @@ int tr_bench_train(tr_loop *loop, tr_team *team, double seconds, int fewest, tr_
         if (code == 0) code = tr_loop_begin(loop, loop->epoch + 1, err);
         if (code < 0) return code;
         if (code == 0) continue; /* another epoch */
-        out->step_seconds += loop->step_end - loop->step_start;
+        out->step_seconds += loop->step_seconds;
         out->seconds = loop->step_end - start;
-        out->images += loop->input.n;
+        out->images += loop->n;
         out->steps++;
     }
     return TR_OK;

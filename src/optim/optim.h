@@ -17,11 +17,35 @@ typedef struct tr_update { /* a run of elements of one parameter */
     double lr;                    /* of this step: the optimizer's lr times the schedule's factor */
 } tr_update;
 
+/* What every optimizer takes: its arguments begin with these, and its keys with
+ * TR_OPTIMIZER_KEYS of the type that has them as `shared`. */
+typedef struct tr_optimizer_args {
+    double lr;
+    double clip_grad_norm, clip_grad_value; /* 0: not at all */
+} tr_optimizer_args;
+
+#define TR_OPTIMIZER_KEYS(type)                                                                    \
+    {"lr", TR_KEY_FLOAT, offsetof(type, shared.lr), NULL, 0, 1e6, NULL, "learning rate"},          \
+        {"clip_grad_norm",                                                                         \
+         TR_KEY_FLOAT,                                                                             \
+         offsetof(type, shared.clip_grad_norm),                                                    \
+         "0",                                                                                      \
+         0,                                                                                        \
+         1e30,                                                                                     \
+         NULL,                                                                                     \
+         "most that the norm of all gradients together may be, they are scaled down to it, as "    \
+         "torch.nn.utils.clip_grad_norm_ does; 0: any"},                                           \
+    {                                                                                              \
+        "clip_grad_value", TR_KEY_FLOAT, offsetof(type, shared.clip_grad_value), "0", 0, 1e30,     \
+            NULL,                                                                                  \
+            "most that an element of a gradient may be, either way, behind clip_grad_norm; as "    \
+            "torch.nn.utils.clip_grad_value_; 0: any"                                              \
+    }
+
 typedef struct tr_optimizer {
-    tr_schema schema; /* has a key "lr" */
+    tr_schema schema; /* its args begin with tr_optimizer_args */
     /* Of arguments together, or NULL; `given` are the keys that stand in the configuration. */
     int (*check)(const void *args, const tr_places *given, tr_error *err);
-    double (*lr)(const void *args);
     int (*n_state)(const void *args); /* buffers of a parameter's size */
     bool adaptive; /* divides by the gradient's size: a gradient of rounding makes a whole step */
     void (*update)(const void *args, const tr_kernels *kernels, const tr_update *u);

@@ -3,12 +3,13 @@
 #include "optim/optim.h"
 
 typedef struct sgd_args {
-    double lr, momentum, dampening, weight_decay;
+    tr_optimizer_args shared;
+    double momentum, dampening, weight_decay;
     bool nesterov;
 } sgd_args;
 
 static const tr_key keys[] = {
-    {"lr", TR_KEY_FLOAT, offsetof(sgd_args, lr), NULL, 0, 1e6, NULL, "learning rate"},
+    TR_OPTIMIZER_KEYS(sgd_args),
     {"momentum", TR_KEY_FLOAT, offsetof(sgd_args, momentum), "0", 0, 1, NULL,
      "share of the last step that is kept"},
     {"dampening", TR_KEY_FLOAT, offsetof(sgd_args, dampening), "0", 0, 1, NULL,
@@ -26,10 +27,6 @@ static int check(const void *args, const tr_places *given, tr_error *err) {
                            "nesterov=true needs a momentum above 0 and a dampening of 0, not %g "
                            "and %g",
                            a->momentum, a->dampening);
-}
-
-static double lr(const void *args) {
-    return ((const sgd_args *)args)->lr;
 }
 
 static int n_state(const void *args) {
@@ -51,7 +48,6 @@ const tr_optimizer tr_optimizer_sgd = {
     .schema = {"sgd", "Stochastic gradient descent, as torch.optim.SGD.", keys,
                sizeof keys / sizeof *keys, sizeof(sgd_args)},
     .check = check,
-    .lr = lr,
     .n_state = n_state,
     .adaptive = false,
     .update = update,

@@ -70,7 +70,8 @@ void tr_experiment_free(tr_experiment *e) {
 }
 
 double tr_learning_rate(const tr_experiment *e, int64_t step, int64_t steps) {
-    return e->optimizer->lr(e->optimizer_args) * e->schedule->factor(e->schedule_args, step, steps);
+    const tr_optimizer_args *args = e->optimizer_args;
+    return args->lr * e->schedule->factor(e->schedule_args, step, steps);
 }
 
 /* ---- the effective file ---- */

@@ -21,6 +21,9 @@ static const tr_key train_keys[] = {
     {"init_strict", TR_KEY_BOOL, offsetof(tr_train_args, init_strict), "true", 0, 0, NULL,
      "init_from must hold all weights and no others; false: those that fit are taken, the rest is "
      "noted and starts as without init_from"},
+    {"accumulate", TR_KEY_INT, offsetof(tr_train_args, accumulate), "1", 1, 1 << 20, NULL,
+     "batches whose gradients are added up before each step; without batch norm that is, to the "
+     "bit, one batch of so many times the size, in the memory of one"},
     {"log_every", TR_KEY_INT, offsetof(tr_train_args, log_every), "auto", 1, 1e12, "auto",
      "steps between two lines of loss; auto: about six in an epoch"},
 };

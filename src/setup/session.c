@@ -49,6 +49,15 @@ static int open_data(tr_session *s, bool with_training, const tr_watch *watch, t
     return tr_pipeline_create(pairs, n, s->test.c, &s->pipeline, err);
 }
 
+int64_t tr_session_epoch_samples(const tr_session *s, const tr_loader_args *loader) {
+    return loader->drop_last ? s->train.n / loader->batch_size * loader->batch_size : s->train.n;
+}
+
+int64_t tr_session_effective(const tr_session *s, const tr_loader_args *loader) {
+    int64_t most = loader->batch_size * s->experiment.train.accumulate;
+    return tr_min(most, tr_session_epoch_samples(s, loader));
+}
+
 /* Needs the data set's size. */
 static int check_loader(tr_session *s, tr_error *err) {
     const tr_experiment *e = &s->experiment;
@@ -59,7 +68,18 @@ static int check_loader(tr_session *s, tr_error *err) {
                                "batch_size=%lld is more than the %lld training images, and "
                                "drop_last=true leaves no batch, allowed are 1 to %lld",
                                (long long)batch, (long long)n, (long long)n);
-    s->steps = e->loader.drop_last ? n / batch : (n + batch - 1) / batch;
+    int64_t batches = e->loader.drop_last ? n / batch : (n + batch - 1) / batch;
+    s->steps = (batches + e->train.accumulate - 1) / e->train.accumulate;
+    int64_t effective = tr_session_effective(s, &e->loader);
+    int64_t shard = e->engine.shard > 0 ? e->engine.shard : tr_exec_shard(effective);
+    if (effective > batch && batch % shard != 0) {
+        tr_places train = tr_doc_places(e->doc, "train");
+        return tr_fail_key(
+            err, &train, "accumulate",
+            "%lld batches of %lld samples: batch_size must be a multiple of the %lld "
+            "samples of a shard (set engine.shard to a divisor of batch_size)",
+            (long long)e->train.accumulate, (long long)batch, (long long)shard);
+    }
     s->log_every = e->train.log_every > 0 ? e->train.log_every : tr_max(1, s->steps / 6);
     return TR_OK;
 }
@@ -156,7 +176,10 @@ tr_exec_options tr_session_options(const tr_session *s, int batch, bool training
     const tr_experiment *e = &s->experiment;
     tr_exec_options options = {.batch = batch, .training = training, .kernels = s->kernels};
     if (!training) return options;
+    const tr_optimizer_args *args = e->optimizer_args;
     options.shard = (int)tr_min(tr_max(0, e->engine.shard), batch);
+    options.clip_norm = args->clip_grad_norm;
+    options.clip_value = args->clip_grad_value;
     options.optimizer = e->optimizer;
     options.optimizer_args = e->optimizer_args;
     return options;

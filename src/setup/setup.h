@@ -18,7 +18,7 @@
 /* ---- the meaning (experiment.c) ---- */
 
 typedef struct tr_train_args { /* [train] */
-    int64_t epochs, seed, log_every;
+    int64_t epochs, seed, log_every, accumulate;
     int generator;
     const char *init_from; /* "": none */
     bool init_strict;
@@ -122,7 +122,7 @@ typedef struct tr_session {
     tr_topology *topology;
     tr_placement placement;
     int workers;              /* loader threads; 0: the team loads */
-    int64_t log_every, steps; /* steps in an epoch */
+    int64_t log_every, steps; /* steps, updates of the weights, in an epoch */
     int64_t resident;         /* bytes that the process held before */
     tr_notes notes;           /* found while opening */
 } tr_session;
@@ -141,6 +141,10 @@ int tr_session_open(const tr_doc *doc, bool with_training, const tr_watch *watch
  */
 int tr_session_open_network(const tr_doc *doc, tr_shape input, tr_session *out, tr_error *err);
 void tr_session_close(tr_session *session);
+/* Samples of the training set that an epoch sees, and those between two updates at most, with
+ * batches as `loader` says. */
+int64_t tr_session_epoch_samples(const tr_session *session, const tr_loader_args *loader);
+int64_t tr_session_effective(const tr_session *session, const tr_loader_args *loader);
 /* How the configuration has its network executed, for batches of so many samples at most. */
 tr_exec_options tr_session_options(const tr_session *session, int batch, bool training);
 /* Allocate what a planned executor holds and, the first time, the weights, drawn from the seed. On

@@ -13,7 +13,7 @@ static int train_step(tr_training *t, tr_team *team) {
     t->event.global_step = loop->global_step;
     t->event.lr = loop->lr;
     if (code <= 0) return code;
-    tr_mean_add(&t->since_log, loop->result.loss, loop->input.n);
+    tr_mean_add(&t->since_log, loop->step_loss, loop->n);
     t->event.loss = tr_mean_of(&t->since_log);
     t->event.images_per_second = (double)t->since_log.n / (loop->step_end - t->log_start);
     return 1;

@@ -22,10 +22,11 @@ typedef struct tr_loop {
     int64_t step, global_step; /* done: of the epoch, of all */
     double lr;                 /* of the last step */
     tr_running_mean loss;      /* of the epoch */
-    tr_input input;            /* the last step's; from tr_loop_step on */
-    tr_result result;
-    double step_start,
-        step_end; /* tr_now() around the last step, the wait for its batch excluded */
+    tr_input input;            /* the last step's last batch; from tr_loop_step on */
+    int64_t n;                 /* samples of the last step, ... */
+    double step_loss;          /* ... their mean loss, */
+    double step_seconds;       /* ... what it took, the wait for its batches excluded, */
+    double step_end;           /* ... and tr_now() behind it */
 } tr_loop;
 
 /* In two steps, as an executor: what it will hold is known after tr_loop_plan, and allocated by
@@ -40,8 +41,9 @@ void tr_loop_close(tr_loop *loop);
 
 /* Begin an epoch's batches: the steps that follow are its. */
 int tr_loop_begin(tr_loop *loop, int64_t epoch, tr_error *err);
-/* Train on the next batch. Returns 1; 0 where the epoch has no more; or a failure, TR_ENONFINITE
- * where the loss is not finite. Behind the configured number of steps the learning rate stays. */
+/* Train on the next batch, or as many as go into a step (train.accumulate). Returns 1; 0 where the
+ * epoch has no more; or a failure, TR_ENONFINITE where the loss is not finite. Behind the
+ * configured number of steps the learning rate stays. */
 int tr_loop_step(tr_loop *loop, tr_team *team, tr_error *err);
 
 /* ---- results (summary.c) ---- */

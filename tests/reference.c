@@ -123,6 +123,9 @@ static tr_reference_case read_case(reader *r, const char *name) {
         if ((rest = after(line, "layer"))) {
             s.layers = grow(r, s.layers, s.c.n_layers, sizeof *s.layers);
             s.layers[s.c.n_layers++] = rest;
+        } else if ((rest = after(line, "mode"))) {
+            s.c.eval = strcmp(rest, "eval") == 0;
+            if (!s.c.eval && strcmp(rest, "train") != 0) die(r, "'%s' is no mode", rest);
         } else if (after(line, "sgd")) {
             if (s.c.optimizer) die(r, "case %s has two optimizers", name);
             s.c.optimizer = line;
@@ -133,7 +136,7 @@ static tr_reference_case read_case(reader *r, const char *name) {
             s.tensors = grow(r, s.tensors, s.c.n_tensors, sizeof *s.tensors);
             s.tensors[s.c.n_tensors++] = t;
         } else {
-            die(r, "'%s' is none of layer, sgd, tensor, end", line);
+            die(r, "'%s' is none of layer, mode, sgd, tensor, end", line);
         }
     }
     s.c.layers = s.layers;

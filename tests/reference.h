@@ -6,6 +6,7 @@
 #ifndef TR_REFERENCE_H
 #define TR_REFERENCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ typedef struct tr_reference_case {
     const char *name;
     int n_layers;
     const char *const *layers; /* "conv1 = conv2d out_channels=6 kernel_size=5", one a line */
+    bool eval;                 /* in the mode of evaluation */
     const char *optimizer;     /* "sgd lr=0.1 momentum=0.9", or NULL */
     int n_tensors;
     const tr_reference_tensor *tensors; /* in file order */

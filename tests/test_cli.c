@@ -138,6 +138,32 @@ START_TEST(config_fault) {
 }
 END_TEST
 
+/* A batch of one value per channel, where PyTorch fails in the middle of an epoch. */
+START_TEST(batch_too_small_for_a_layer) {
+    program p;
+    write_config("t.ini", 13, "flatten = flatten\nnorm = batch_norm1d");
+    RUN(&p, "--config", "t.ini", "--out", "o", "--set", "loader.batch_size=23");
+    check_failure(&p, 2,
+                  "t.ini:7: loader.drop_last: the last batch of an epoch has 1 of the 24 training "
+                  "images, but layer 'norm' (batch_norm1d) trains with 2 or more: set "
+                  "drop_last=true, or another batch_size than 23");
+    RUN(&p, "--config", "t.ini", "--out", "o", "--set", "loader.batch_size=1");
+    check_failure(&p, 2,
+                  "--set: loader.batch_size: batch_size=1, but layer 'norm' (batch_norm1d) trains "
+                  "with 2 images or more in a batch");
+    ck_assert_int_ne(access("o", F_OK), 0);
+    RUN(&p, "--config", "t.ini", "--dry-run", "--set", "loader.batch_size=23", "--set",
+        "loader.drop_last=true");
+    ck_assert_int_eq(p.code, 0);
+    RUN(&p, "--config", "t.ini", "--dry-run", "--set", "loader.batch_size=22");
+    ck_assert_int_eq(p.code, 0);
+    /* an image has more values of a channel */
+    write_config("t.ini", 12, "norm = batch_norm2d");
+    RUN(&p, "--config", "t.ini", "--dry-run", "--set", "loader.batch_size=1");
+    ck_assert_int_eq(p.code, 0);
+}
+END_TEST
+
 /* No section [loss]: two lines go. */
 START_TEST(no_loss) {
     program p;
@@ -296,7 +322,9 @@ static const call other_options[] = {
     {{"--optimizer", "sgd"}, "'--optimizer': write --set optimizer.type=sgd"},
     {{"--batch-size", "8"}, "'--batch-size': write --set loader.batch_size=8"},
     {{"--Batch_Size", "8"}, "'--Batch_Size': write --set loader.batch_size=8"},
-    {{"eval", "--momentum=0.9"}, "'--momentum': write --set optimizer.momentum=0.9"},
+    {{"eval", "--momentum=0.9"},
+     "'--momentum': write --set optimizer.momentum=0.9; also an argument of batch_norm2d, "
+     "batch_norm1d"},
     {{"--shuffle", "--quiet"}, "'--shuffle': write --set loader.shuffle=true"},
     {{"--no-shuffle"}, "'--no-shuffle': write --set loader.shuffle=false"},
     {{"--type", "sgd"},
@@ -622,6 +650,7 @@ static Suite *cli_suite(void) {
     tcase_set_timeout(faults, 60);
     tcase_add_loop_test(faults, config_fault, 0, N(config_faults));
     tcase_add_test(faults, no_loss);
+    tcase_add_test(faults, batch_too_small_for_a_layer);
     tcase_add_loop_test(faults, wrong_call, 0, N(wrong_calls));
     tcase_add_loop_test(faults, other_option, 0, N(other_options));
     tcase_add_test(faults, every_key);

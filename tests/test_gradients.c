@@ -21,10 +21,13 @@ typedef struct net {
     int batch, shard, threads;
     int every; /* checks each element (1) or one of so many */
     const char *lines;
+    bool eval; /* in the mode of evaluation */
 } net;
 
 #define NET(name, h, w, c, batch, shard, threads, every, lines)                                    \
-    { name, {false, h, w, c}, batch, shard, threads, every, lines }
+    { name, {false, h, w, c}, batch, shard, threads, every, lines, false }
+#define EVAL(name, h, w, c, batch, shard, threads, every, lines)                                   \
+    { name, {false, h, w, c}, batch, shard, threads, every, lines, true }
 
 static const net nets[] = {
     NET("dense convolution", 7, 6, 3, 3, 1, 2, 1,
@@ -156,6 +159,47 @@ static const net nets[] = {
         "fc1 = linear out_features=64\n"
         "relu3 = relu\n"
         "fc2 = linear out_features=10\n"),
+    NET("normalised images", 4, 3, 3, 3, 1, 2, 1,
+        "n = batch_norm2d\n"
+        "f = flatten\n"),
+    NET("normalised convolutions", 5, 6, 2, 5, 2, 2, 2,
+        "a = conv2d out_channels=11 kernel_size=3 padding=1\n"
+        "n = batch_norm2d eps=0.01 momentum=none\n"
+        "r = relu\n"
+        "b = conv2d out_channels=4 kernel_size=3 bias=false\n"
+        "o = batch_norm2d affine=false track_running_stats=false\n"
+        "f = flatten\n"),
+    NET("one value of each channel in a sample", 1, 1, 9, 5, 2, 3, 1,
+        "n = batch_norm2d\n"
+        "c = conv2d out_channels=5 kernel_size=1\n"
+        "o = batch_norm2d affine=false\n"
+        "f = flatten\n"),
+    NET("normalised features", 2, 3, 2, 6, 2, 2, 1,
+        "f = flatten\n"
+        "n = batch_norm1d\n"
+        "l = linear out_features=17\n"
+        "o = batch_norm1d\n"
+        "r = relu\n"
+        "k = linear out_features=4 bias=false\n"),
+    NET("normalised residual, first and last relu", 4, 5, 3, 4, 1, 3, 3,
+        "s = relu\n"
+        "n = batch_norm2d\n"
+        "a = conv2d out_channels=3 kernel_size=3 padding=1\n"
+        "m = batch_norm2d frozen=weight\n"
+        "t = add from=m,n\n"
+        "r = relu\n"
+        "o = batch_norm2d frozen=bias,weight\n"
+        "f = flatten\n"
+        "l = linear out_features=4\n"),
+    EVAL("normalised by running statistics", 4, 5, 3, 3, 1, 2, 1,
+         "n = batch_norm2d\n"
+         "a = conv2d out_channels=5 kernel_size=3 padding=1\n"
+         "m = batch_norm2d affine=false\n"
+         "r = relu\n"
+         "o = batch_norm2d track_running_stats=false\n"
+         "f = flatten\n"
+         "p = batch_norm1d frozen=weight\n"
+         "l = linear out_features=4\n"),
 };
 enum { N_NETS = sizeof nets / sizeof *nets };
 
@@ -205,6 +249,7 @@ static void run_check(tr_team *team, void *arg) {
     check *c = arg;
     tr_exec_options options = {.batch = c->net->batch,
                                .training = true,
+                               .eval_mode = c->net->eval,
                                .shard = c->net->shard,
                                .kernels = kernels_of("scalar"),
                                .keep_gradients = true,
@@ -227,7 +272,8 @@ static void run_check(tr_team *team, void *arg) {
     for (int i = 0; i < c->graph->n_rows; i++) {
         const tr_row *row = &c->graph->rows[i];
         const tr_state *state = tr_row_state(row);
-        for (int64_t e = 0; state->kind == TR_PARAMETER && e < row->count; e++, from++) {
+        bool trained = state->kind == TR_PARAMETER && !state->frozen;
+        for (int64_t e = 0; trained && e < row->count; e++, from++) {
             int64_t at = e;
             if (state->index) state->index(row->node, e, 1, &at);
             if (turn++ % c->net->every == 0 || e == 0)
@@ -240,6 +286,18 @@ static void run_check(tr_team *team, void *arg) {
                           c->input_gradients[e]);
     }
     tr_exec_free(c->exec);
+}
+
+/* Weights, biases and statistics that are not all one number. */
+static void vary_constants(const tr_graph *graph, uint32_t seed) {
+    for (int i = 0; i < graph->n_rows; i++) {
+        const tr_row *row = &graph->rows[i];
+        const tr_state *state = tr_row_state(row);
+        for (int64_t e = 0; state->init_range == 0 && e < row->count; e++) {
+            double value = state->init_value + draw(&seed, 500, 1e-3);
+            if (state->type == TR_FLOAT32) tr_row_write(row, e, 1, &value);
+        }
+    }
 }
 
 START_TEST(gradients) {
@@ -260,6 +318,7 @@ START_TEST(gradients) {
     c.gradients = tr_alloc((size_t)tr_graph_count(graph), sizeof *c.gradients, NULL);
     c.input_gradients = tr_alloc((size_t)(n->batch * size), sizeof *c.input_gradients, NULL);
     tr_graph_init(graph, TR_PHILOX, 100 + (uint64_t)_i);
+    vary_constants(graph, (uint32_t)_i);
     on_team(n->threads, run_check, &c);
     ck_assert_msg(c.err.code == TR_OK, "%s: %s", n->name, c.err.text);
     ck_assert_msg(c.mismatch[0] == '\0', "%s: %s", n->name, c.mismatch);

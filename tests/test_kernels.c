@@ -148,13 +148,19 @@ static void compare(outputs o, const char *what) {
         const char *a = (const char *)o.a + i, *b = (const char *)o.b + i;
         if (memcmp(a, b, o.size) == 0) continue;
         float x = 0, y = 0;
+        double wide_x, wide_y;
         if (o.size == sizeof x) {
             memcpy(&x, a, sizeof x);
             memcpy(&y, b, sizeof y);
-            if (isnan(x) && isnan(y)) continue;
         }
-        ck_abort_msg("%s: %s: element %zu differs: %.9g, the reference has %.9g", label, what,
-                     i / o.size, (double)y, (double)x);
+        wide_x = (double)x, wide_y = (double)y;
+        if (o.size == sizeof wide_x) {
+            memcpy(&wide_x, a, sizeof wide_x);
+            memcpy(&wide_y, b, sizeof wide_y);
+        }
+        if (isnan(wide_x) && isnan(wide_y)) continue;
+        ck_abort_msg("%s: %s: element %zu differs: %.17g, the reference has %.17g", label, what,
+                     i / o.size, wide_y, wide_x);
     }
 }
 
@@ -374,6 +380,86 @@ START_TEST(sums) {
 }
 END_TEST
 
+/* ---- normalisation ---- */
+
+/* n rows of c numbers, `step` elements apart; what is between them is NaN: it may be read, not
+ * used.
+ */
+static float *rows(int n, int c, int step, kind k) {
+    float *x = input((int64_t)n * step, k);
+    for (int r = 0; r < n; r++) {
+        for (int i = c; i < step; i++) x[r * step + i] = NAN;
+    }
+    return x;
+}
+
+static double *wide_input(int64_t n, kind k) {
+    double *x = make((size_t)n, sizeof *x, 0xff);
+    for (int64_t i = 0; i < n; i++) x[i] = (double)number(k) + (double)number(k) * 0x1p-30;
+    return x;
+}
+
+/* Elements between the rows of an output may hold anything. */
+static void compare_rows(outputs o, int n, int c, int step, const char *what) {
+    for (int r = 0; r < n; r++)
+        memcpy((float *)o.b + r * step + c, (float *)o.a + r * step + c,
+               (size_t)(step - c) * sizeof(float));
+    compare(o, what);
+}
+
+START_TEST(normalisation) {
+    const tr_kernels *t = tables[_i];
+    state = 9;
+    for (int i = 0; i < 40 * 60; i++) {
+        int c = 1 + i % 40, n = below(8) ? below(9) : 60 + below(80);
+        int c8 = (int)tr_round_up(c, 8);
+        int x_step = c + (below(2) ? 0 : below(20)), dy_step = c + (below(2) ? 0 : below(20));
+        kind k = (kind)below(N_KINDS);
+        snprintf(label, sizeof label, "%s: %d rows of %d, steps %d and %d, data %d", t->name, n, c,
+                 x_step, dy_step, (int)k);
+        float *x = rows(n, c, x_step, k), *dy = rows(n, c, dy_step, k), *shift = input(c8, k),
+              *scale = input(c8, k), *offset = input(c8, k), *by = input(c8, k);
+        double *wide = wide_input(c8, k), *start = wide_input(2 * c8, k);
+        outputs sum = output(2 * c8, sizeof *start), products = output(2 * c8, sizeof *start);
+        for (int e = 0; e < 2; e++) {
+            memcpy(e ? sum.a : sum.b, start, 2 * (size_t)c8 * sizeof *start);
+            memcpy(e ? products.a : products.b, start, 2 * (size_t)c8 * sizeof *start);
+        }
+        scalar->moments(n, c, x, x_step, wide, sum.a);
+        t->moments(n, c, x, x_step, wide, sum.b);
+        compare(sum, "moments");
+        scalar->normal_sums(n, c, x, dy, x_step, dy_step, shift, scale, offset, products.a);
+        t->normal_sums(n, c, x, dy, x_step, dy_step, shift, scale, offset, products.b);
+        compare(products, "normal_sums");
+        outputs y = output((int64_t)n * dy_step, sizeof *x),
+                dx = output((int64_t)n * x_step, sizeof *x);
+        scalar->affine(n, c, x, x_step, shift, scale, offset, y.a, dy_step);
+        t->affine(n, c, x, x_step, shift, scale, offset, y.b, dy_step);
+        compare_rows(y, n, c, dy_step, "affine");
+        scalar->affine_dx(n, c, x, x_step, shift, scale, offset, dy, dy_step, by, dx.a, x_step);
+        t->affine_dx(n, c, x, x_step, shift, scale, offset, dy, dy_step, by, dx.b, x_step);
+        compare_rows(dx, n, c, x_step, "affine_dx");
+        release();
+    }
+}
+END_TEST
+
+/* What is behind the channels of a sum stays: it becomes the padding of a gradient. */
+START_TEST(padding_of_sums_stays) {
+    for (int i = 0; i <= n_tables; i++) {
+        const tr_kernels *t = i == n_tables ? scalar : tables[i];
+        float x[64], zero[16] = {0}, one[16];
+        double sum[32], shift[16] = {0};
+        for (int j = 0; j < 64; j++) x[j] = 1;
+        for (int j = 0; j < 16; j++) one[j] = 1;
+        for (int j = 0; j < 32; j++) sum[j] = 5;
+        t->moments(2, 11, x, 11, shift, sum);
+        t->normal_sums(2, 11, x, x, 11, 11, zero, one, zero, sum);
+        for (int j = 0; j < 32; j++) ck_assert_double_eq(sum[j], j % 16 < 11 ? 9 : 5);
+    }
+}
+END_TEST
+
 /* ---- element by element, pools, loss, optimizer ---- */
 
 START_TEST(elements) {
@@ -589,6 +675,8 @@ static Suite *kernels_suite(void) {
     tcase_add_loop_test(all, conv_widths, 0, n);
     tcase_add_loop_test(all, linear, 0, n);
     tcase_add_loop_test(all, sums, 0, n);
+    tcase_add_loop_test(all, normalisation, 0, n);
+    tcase_add_test(all, padding_of_sums_stays);
     tcase_add_loop_test(all, elements, 0, n);
     tcase_add_loop_test(all, pools, 0, n);
     tcase_add_loop_test(all, averages, 0, n);

@@ -11,38 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "network.h"
-#include "reference.h"
-
-/* ---- the op in place of the loss ---- */
-
-static struct {
-    const tr_real *cotangent; /* [n][size], internal layout */
-    tr_real *seen;            /* [n][size]: the output */
-    int64_t size;
-} probe;
-
-static void probe_run(const tr_work *w) {
-    for (int i = 0; i < w->n; i++) {
-        const tr_real *y = tr_x(w, 0, i), *g = probe.cotangent + (w->first + i) * probe.size;
-        w->loss[w->first + i] = 0;
-        w->best[w->first + i] = 0;
-        for (int64_t j = 0; j < probe.size; j++) {
-            probe.seen[(w->first + i) * probe.size + j] = y[j];
-            w->loss[w->first + i] += g[j] * y[j];
-            if (tr_has_dx(w, 0)) tr_dx(w, 0, i)[j] = g[j];
-        }
-    }
-}
-
-static void probe_plan(const tr_node *node, const tr_request *request, tr_plan *out) {
-    (void)node;
-    tr_plan_phase(out, TR_FORWARD, "probe", TR_BY_SAMPLES, probe_run);
-    tr_reads(out, TR_X, 0);
-    if (request->need_dx[0]) tr_writes(out, TR_DX, 0);
-}
-
-static const tr_op probe_op = {.schema = {"probe", "", NULL, 0, 1}, .plan = probe_plan};
+#include "probe.h"
 
 /* ---- one case of a file ---- */
 
@@ -61,20 +30,6 @@ static void set_parameters(const tr_graph *graph, const tr_reference_case *c) {
         for (int d = 0; d < t->n_dims; d++) ck_assert_int_eq(t->dim[d], tr_row_state(row)->dim[d]);
         tr_row_write(row, 0, row->count, t->v);
     }
-}
-
-/* Sample i of a tensor whose first dimension is the batch, in the internal layout. */
-static void to_inside(const tr_reference_tensor *t, int64_t i, tr_shape shape, tr_real *out) {
-    int64_t size = tr_shape_size(shape);
-    for (int64_t j = 0; j < size; j++) out[internal_index(shape, j)] = (tr_real)t->v[i * size + j];
-}
-
-/* Check writes a record for each of its assertions: not one for each element, then. */
-static void near(const char *what, const char *name, int64_t i, double got, double wanted,
-                 double bound) {
-    if (fabs(got - wanted) <= bound) return;
-    ck_abort_msg("%s: %s: element %lld is %.9g, PyTorch has %.9g", what, name, (long long)i, got,
-                 wanted);
 }
 
 /* How far a layer's results may be from PyTorch's. */

@@ -484,7 +484,7 @@ START_TEST(help_pages) {
         {"optimizer.lr", "optimizer.lr (key)\n  optimizer.lr (sgd): number"},
         {"isa", "isa (key)\n  run.isa: text; default auto\n"},
         {"batch_size", "batch_size (key)\n  loader.batch_size: integer, 1 to 16777216; default 1"},
-        {"momentum", "momentum (key)\n  optimizer.momentum (sgd): number, 0 to 1; default 0\n"},
+        {"momentum", "\n  optimizer.momentum (sgd): number, 0 to 1; default 0\n"},
         {"kernel_size", "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: "
                         "size, 3 or 3x1, 1 to "
                         "1024; must be given"},

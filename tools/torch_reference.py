@@ -17,6 +17,7 @@ Format, one item a line, white space between words, `#` starts a comment line:
 
     case NAME
     layer NAME = CLASS key=value ...       as in [network]; input of each is the line above
+    mode MODE                              train or eval; train where there is no such line
     sgd key=value ...                      in sgd.txt, in place of layers
     tensor NAME DIM...                     then its values, row-major (images NCHW, parameters in
       VALUE VALUE ...                      PyTorch's shapes), on lines of at most 100 columns
@@ -26,7 +27,9 @@ random.txt holds PyTorch's first weights and orders, for which 9 digits are enou
 distinguish floats, and the losses of a short training.
 
 Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
-given to backward), grad_input, and the parameters' gradients (grad.conv1.weight).
+given to backward), grad_input, and the parameters' gradients (grad.conv1.weight). Networks with
+batch norm are computed in float64 and printed with all digits; they also have the buffers, and
+what those are behind the step (after.bn1.running_mean).
 """
 import pathlib
 import random
@@ -186,6 +189,54 @@ def layer_case(name, shape, lines, step=0.125, limit=2.0, x=None, exact=True):
         for v in value.flatten().tolist():
             assert float("%.9g" % v) == v, f"{name}: {key}: {v} needs more than 9 digits"
     return case(name, ["layer " + line for line in lines], tensors, "%.9g" if exact else "%r")
+
+
+def norm_module(cls, args, x):
+    kind = torch.nn.BatchNorm2d if cls == "batch_norm2d" else torch.nn.BatchNorm1d
+    momentum = args.get("momentum", "0.1")
+    return kind(x.shape[1], eps=float(args.get("eps", 1e-5)),
+                momentum=None if momentum in ("none", None) else float(momentum),
+                affine=args.get("affine") != "false",
+                track_running_stats=args.get("track_running_stats") != "false").double()
+
+
+def norm_case(name, shape, lines, mode="train", x=None, batches=0):
+    """A step of a net with batch norm, whose running statistics have seen `batches` before."""
+    values = Values(name)
+    layers = [parse(line) for line in lines]
+    x = (values(shape) if x is None else x).requires_grad_()
+    norms, params, seen, tensors = {}, {}, {}, {"input": x.detach().clone()}
+    y = x
+    for layer, cls, args in layers:
+        own = {}
+        if cls.startswith("batch_norm"):
+            norms[layer] = module = norm_module(cls, args, y)
+            for key, tensor in module.state_dict().items():
+                if key == "num_batches_tracked":
+                    tensor.fill_(batches)
+                elif key == "running_var":
+                    tensor.copy_(values(tensor.shape).abs() + 0.25)
+                else:
+                    tensor.copy_(values(tensor.shape))
+                tensors[f"{layer}.{key}"] = tensor.clone()
+            for key, tensor in module.named_parameters():
+                own[f"{layer}.{key}"] = tensor.requires_grad_(key not in args.get("frozen", ""))
+            y = module.train(mode == "train")(y)
+        elif cls == "add":
+            y = sum(seen[n] for n in args["from"].split(","))
+        else:
+            y = forward([(layer, cls, args)], y, own, lambda _, s: values(s).requires_grad_())
+            tensors.update((key, tensor.detach().clone()) for key, tensor in own.items())
+        params.update(own)
+        seen[layer] = y
+    grad_output = values(y.shape)
+    y.backward(grad_output)
+    tensors.update(output=y.detach(), grad_output=grad_output, grad_input=x.grad)
+    tensors.update(("grad." + key, p.grad) for key, p in params.items() if p.requires_grad)
+    for layer, module in norms.items():
+        tensors.update((f"after.{layer}.{key}", b) for key, b in module.named_buffers())
+    tensors = {key: t.double().reshape(t.shape or (1,)) for key, t in tensors.items()}
+    return case(name, ["layer " + line for line in lines] + ["mode " + mode], tensors, "%.17g")
 
 
 def cross_entropy_case(name, logits, labels):
@@ -497,6 +548,61 @@ def chain_cases():
     return cases
 
 
+def batch_norm_cases():
+    norm, flat = "bn1 = batch_norm2d", "flat = flatten"
+    features = [flat, "bn1 = batch_norm1d"]
+    relu, down = "relu1 = relu", "conv1 = conv2d out_channels=5 kernel_size=2 bias=false"
+
+    def normal(name, shape, mean, deviation):
+        draw = random.Random(name)
+        x = torch.tensor([draw.gauss(mean, deviation) for _ in range(torch.Size(shape).numel())])
+        return x.float().double().reshape(shape)
+
+    constant = torch.cat([torch.full((3, 1, 2, 2), 1000.0), normal("c", (3, 1, 2, 2), 0, 1)], 1)
+    return [
+        norm_case("images", (3, 3, 4, 5), [norm]),
+        norm_case("one_channel", (2, 1, 3, 3), [norm]),
+        norm_case("one_sample", (1, 4, 3, 2), [norm]),
+        norm_case("image_1x1", (5, 9, 1, 1), [norm]),
+        norm_case("channels_17", (2, 17, 2, 3), [norm]),
+        norm_case("channels_33", (2, 33, 2, 2), [norm]),
+        norm_case("long", (2, 2, 9, 8), [norm]),
+        norm_case("eps", (2, 3, 3, 2), [norm + " eps=0.125"]),
+        norm_case("momentum", (2, 3, 3, 2), [norm + " momentum=0.75"], batches=2),
+        norm_case("momentum_0", (2, 3, 3, 2), [norm + " momentum=0"]),
+        norm_case("cumulative_first", (2, 3, 3, 2), [norm + " momentum=none"]),
+        norm_case("cumulative_fourth", (2, 3, 3, 2), [norm + " momentum=none"], batches=3),
+        norm_case("not_affine", (2, 3, 3, 2), [norm + " affine=false"]),
+        norm_case("not_tracked", (2, 3, 3, 2), [norm + " track_running_stats=false"]),
+        norm_case("neither", (2, 3, 3, 2), [norm + " affine=false track_running_stats=false"]),
+        norm_case("frozen_weight", (2, 3, 3, 2), [norm + " frozen=weight"]),
+        norm_case("frozen_bias", (2, 3, 3, 2), [norm + " frozen=bias"]),
+        norm_case("frozen", (2, 3, 3, 2), [norm + " frozen=weight,bias"]),
+        norm_case("eval", (2, 9, 3, 2), [norm], "eval", batches=7),
+        norm_case("eval_1x1", (1, 3, 1, 1), [norm], "eval"),
+        norm_case("eval_eps", (2, 3, 3, 2), [norm + " eps=0.5 momentum=none"], "eval"),
+        norm_case("eval_not_affine", (2, 3, 3, 2), [norm + " affine=false"], "eval"),
+        norm_case("eval_not_tracked", (2, 3, 3, 2), [norm + " track_running_stats=false"], "eval"),
+        norm_case("eval_frozen", (2, 3, 3, 2), [norm + " frozen=weight"], "eval"),
+        norm_case("features", (4, 3, 2, 3), features),
+        norm_case("features_5", (3, 5, 1, 1), features),
+        norm_case("features_not_tracked", (4, 3, 1, 2),
+                  [flat, "bn1 = batch_norm1d track_running_stats=false momentum=none"]),
+        norm_case("features_eval", (2, 3, 2, 2), features, "eval"),
+        norm_case("features_linear", (4, 3, 2, 2), [
+            flat, "fc1 = linear out_features=6", "bn1 = batch_norm1d", relu,
+            "fc2 = linear out_features=3"]),
+        norm_case("conv_norm_relu", (3, 3, 4, 4), [down, norm, relu]),
+        norm_case("relu_norm_conv", (3, 3, 4, 4), [relu, norm, down]),
+        norm_case("two_norms", (3, 3, 3, 3), [norm, "bn2 = batch_norm2d eps=0.25"]),
+        norm_case("residual", (2, 3, 4, 4), [
+            norm, relu, "conv2 = conv2d out_channels=3 kernel_size=3 padding=1 bias=false",
+            "bn2 = batch_norm2d", "sum = add from=bn2,relu1", "relu2 = relu"]),
+        norm_case("large_mean", (3, 2, 4, 4), [norm], x=normal("m", (3, 2, 4, 4), 1000, 0.01)),
+        norm_case("constant_channel", (3, 2, 2, 2), [norm], x=constant),
+    ]
+
+
 def cross_entropy_cases():
     def drawn(name, n, classes):
         values = Values(name)
@@ -587,7 +693,8 @@ def main():
             ("subsample", subsample_cases), ("pad_channels", pad_channels_cases),
             ("relu", relu_cases),
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
-            ("add", add_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
+            ("add", add_cases),
+            ("batch_norm", batch_norm_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
             ("sgd", sgd_cases), ("random", random_cases)]:
         (folder / (name + ".txt")).write_text(HEADER + "\n" + "\n".join(cases()), "ascii")
 

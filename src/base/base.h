@@ -273,7 +273,7 @@ void tr_torch_permutation(uint64_t seed, int64_t n_before, uint32_t epoch, uint3
 
 typedef enum tr_key_type {
     TR_KEY_INT,    /* int64_t; `choices` may name words that are stored as -1, -2, ... */
-    TR_KEY_FLOAT,  /* double */
+    TR_KEY_FLOAT,  /* double; the same */
     TR_KEY_BOOL,   /* bool: true or false */
     TR_KEY_CHOICE, /* int: index into `choices` */
     TR_KEY_STRING, /* const char *, never NULL */

@@ -223,7 +223,19 @@ static int read_size2(const spot *s, const char *text, tr_size2 *out) {
 }
 
 static int read_float(const spot *s, const char *text, double *out) {
-    if (!looks_like_number(text)) return reject(s, "%s is not a number", text);
+    choices words;
+    choices_split(s->key->choices, &words);
+    int word = choices_find(&words, text);
+    if (word >= 0) {
+        *out = -1 - word;
+        return TR_OK;
+    }
+    if (!looks_like_number(text)) {
+        char rule[TR_ERROR_TEXT];
+        if (words.n == 0) return reject(s, "%s is not a number", text);
+        return reject(s, "%s is neither a number nor a known word, %s", text,
+                      allowed(s->key, &words, rule));
+    }
     locale_t before = (locale_t)0, c = enter_c_locale(&before);
     errno = 0;
     double value = strtod(text, NULL);
@@ -232,7 +244,7 @@ static int read_float(const spot *s, const char *text, double *out) {
     if (lost)
         return reject(s, "%s is too %s for a floating-point number", text,
                       value == 0 ? "small" : "large");
-    if (!in_range(s->key, value)) return reject_range(s, text, NULL);
+    if (!in_range(s->key, value)) return reject_range(s, text, &words);
     *out = value;
     return TR_OK;
 }
@@ -451,10 +463,17 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
         format_int(size->w, &words, out);
         return;
     }
-    case TR_KEY_FLOAT:
-        format_double(*(const double *)place, number);
+    case TR_KEY_FLOAT: {
+        double value = *(const double *)place;
+        for (int i = 0; i < words.n; i++) {
+            if (value != -1 - i) continue;
+            tr_text_print(out, "%s", words.word[i]);
+            return;
+        }
+        format_double(value, number);
         tr_text_print(out, "%s", number);
         return;
+    }
     case TR_KEY_FLOATS: {
         const tr_floats *list = place;
         for (int i = 0; i < list->n; i++) {

@@ -13,9 +13,13 @@ static int64_t element_bytes(const tr_sum *sum) {
     return sum->wide ? (int64_t)sizeof(double) : (int64_t)sizeof(tr_real);
 }
 
-/* to = a + b; to may be a or b. */
+/* to = a + b, or what the sum has in place of that; to may be a or b. */
 static void add(const tr_exec *exec, const tr_sum *sum, int64_t n, const void *a, const void *b,
                 void *to) {
+    if (sum->merge) {
+        sum->merge(n, a, b, to);
+        return;
+    }
     if (!sum->wide) {
         exec->options.kernels->add(n, a, b, to);
         return;
@@ -105,7 +109,8 @@ void tr_complete_totals(const tr_run *t, const tr_step *step) {
         int buffer = p->bound[step->first_bound + i];
         if (buffer == TR_NONE || p->buffers[buffer].kind != TR_SUM) continue;
         const tr_sum *sum = p->buffers[buffer].sum;
-        int64_t tile = exec->tile_bytes / element_bytes(sum);
+        int64_t unit = tr_max(1, sum->unit),
+                tile = exec->tile_bytes / element_bytes(sum) / unit * unit;
         slot_place place = {exec, buffer, 0};
         for (int64_t a = 0; a < sum->size; a += tile) {
             completion c = {

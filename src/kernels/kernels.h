@@ -19,7 +19,10 @@
 
 #include "base/base.h"
 
-enum { TR_LARGEST_POOL = 4 }; /* that is fused into a convolution */
+enum {
+    TR_LARGEST_POOL = 4, /* that is fused into a convolution */
+    TR_RUN = 64,         /* rows that are added up before they are added to a sum in double */
+};
 
 /* A convolution over one sample. With pool > 1 each output is the maximum over a pool x pool window
  * of the convolution's pixels and oh, ow are multiples of pool: what no window reads is not
@@ -123,6 +126,24 @@ typedef struct tr_kernels {
      * elements with y > 0. */
     void (*row_sum)(int64_t n, int k, const tr_real *dy, const tr_real *y, int64_t step,
                     tr_real *sum);
+
+    /* Sums over the n rows of x[n][c] (`step` elements apart), in double, of each column:
+     * sum[0][c8]
+     * += x - shift, sum[1][c8] += (x - shift)^2; c8: c padded to 8; what is behind c stays. Of each
+     * TR_RUN rows even and odd ones are a chain each, whose total is added to the sum. */
+    void (*moments)(int64_t n, int c, const tr_real *x, int64_t step, const double *shift,
+                    double *sum);
+    /* In the same order: sum[0][c8] += dy, sum[1][c8] += dy * ((x - shift) * scale + offset). */
+    void (*normal_sums)(int64_t n, int c, const tr_real *x, const tr_real *dy, int64_t x_step,
+                        int64_t dy_step, const tr_real *shift, const tr_real *scale,
+                        const tr_real *offset, double *sum);
+    /* y = (x - shift) * scale + offset, of n rows. */
+    void (*affine)(int64_t n, int c, const tr_real *x, int64_t x_step, const tr_real *shift,
+                   const tr_real *scale, const tr_real *offset, tr_real *y, int64_t y_step);
+    /* dx = dy * by + ((x - shift) * scale + offset), of n rows. */
+    void (*affine_dx)(int64_t n, int c, const tr_real *x, int64_t x_step, const tr_real *shift,
+                      const tr_real *scale, const tr_real *offset, const tr_real *dy,
+                      int64_t dy_step, const tr_real *by, tr_real *dx, int64_t dx_step);
 
     void (*relu)(int64_t n, const tr_real *x, tr_real *y);
     /* out = y > 0 ? dy : 0; out may be dy. */

@@ -226,6 +226,58 @@ static void row_sum(int64_t n, int k, const tr_real *dy, const tr_real *y, int64
     }
 }
 
+static void moments(int64_t n, int c, const tr_real *x, int64_t step, const double *shift,
+                    double *sum) {
+    double *squares = sum + tr_round_up(c, TR_BLOCK8);
+    for (int64_t r = 0; r < n; r += TR_RUN) {
+        for (int o = 0; o < c; o++) {
+            double s[2] = {0}, q[2] = {0};
+            for (int64_t i = r; i < tr_min(r + TR_RUN, n); i++) {
+                double d = (double)x[i * step + o] - shift[o];
+                s[i & 1] += d;
+                q[i & 1] += d * d;
+            }
+            sum[o] += s[0] + s[1];
+            squares[o] += q[0] + q[1];
+        }
+    }
+}
+
+static void normal_sums(int64_t n, int c, const tr_real *x, const tr_real *dy, int64_t x_step,
+                        int64_t dy_step, const tr_real *shift, const tr_real *scale,
+                        const tr_real *offset, double *sum) {
+    double *products = sum + tr_round_up(c, TR_BLOCK8);
+    for (int64_t r = 0; r < n; r += TR_RUN) {
+        for (int o = 0; o < c; o++) {
+            double s[2] = {0}, q[2] = {0};
+            for (int64_t i = r; i < tr_min(r + TR_RUN, n); i++) {
+                tr_real normal = fused(x[i * x_step + o] - shift[o], scale[o], offset[o]);
+                double d = (double)dy[i * dy_step + o];
+                s[i & 1] += d;
+                q[i & 1] += d * (double)normal;
+            }
+            sum[o] += s[0] + s[1];
+            products[o] += q[0] + q[1];
+        }
+    }
+}
+
+static void affine(int64_t n, int c, const tr_real *x, int64_t x_step, const tr_real *shift,
+                   const tr_real *scale, const tr_real *offset, tr_real *y, int64_t y_step) {
+    for (int64_t r = 0; r < n; r++, x += x_step, y += y_step) {
+        for (int o = 0; o < c; o++) y[o] = fused(x[o] - shift[o], scale[o], offset[o]);
+    }
+}
+
+static void affine_dx(int64_t n, int c, const tr_real *x, int64_t x_step, const tr_real *shift,
+                      const tr_real *scale, const tr_real *offset, const tr_real *dy,
+                      int64_t dy_step, const tr_real *by, tr_real *dx, int64_t dx_step) {
+    for (int64_t r = 0; r < n; r++, x += x_step, dy += dy_step, dx += dx_step) {
+        for (int o = 0; o < c; o++)
+            dx[o] = fused(dy[o], by[o], fused(x[o] - shift[o], scale[o], offset[o]));
+    }
+}
+
 static void relu(int64_t n, const tr_real *x, tr_real *y) {
     for (int64_t i = 0; i < n; i++) y[i] = relu_of(x[i]);
 }
@@ -358,6 +410,10 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
                       .linear_dw = linear_dw,
                       .sum_partials = sum_partials,
                       .row_sum = row_sum,
+                      .moments = moments,
+                      .normal_sums = normal_sums,
+                      .affine = affine,
+                      .affine_dx = affine_dx,
                       .relu = relu,
                       .relu_dx = relu_dx,
                       .add = add,

@@ -15,6 +15,7 @@
     void tr_kernels_fill_conv_##isa(tr_kernels *table);                                            \
     void tr_kernels_fill_gather_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_linear_##isa(tr_kernels *table);                                          \
+    void tr_kernels_fill_norm_##isa(tr_kernels *table);                                            \
     void tr_kernels_fill_peak_##isa(tr_kernels *table);
 X(scalar)
 TR_ISAS(X)
@@ -63,6 +64,7 @@ static void fill(void) {
         tr_kernels_fill_conv_##isa(table);                                                         \
         tr_kernels_fill_gather_##isa(table);                                                       \
         tr_kernels_fill_linear_##isa(table);                                                       \
+        tr_kernels_fill_norm_##isa(table);                                                         \
         tr_kernels_fill_peak_##isa(table);                                                         \
     }                                                                                              \
     table++;

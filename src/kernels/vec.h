@@ -1,4 +1,5 @@
-/* The vocabulary that the *_tmpl.c files are written in: vectors of 8 and 16 floats.
+/* The vocabulary that the *_tmpl.c files are written in: vectors of 8 and 16 floats, and of 8
+ * doubles (d8; TR_D8_BLOCKS: four accumulators of so many fit the registers).
  *
  * TR_ISA_AVX2, TR_ISA_AVX512 or TR_ISA_NEON chooses; TR_NAME(f) gives f the ISA's suffix. Private
  * to this module.
@@ -46,6 +47,9 @@ TR_INLINE v8 v8_max(v8 a, v8 b) {
 }
 TR_INLINE v8 v8_add(v8 a, v8 b) {
     return _mm256_add_ps(a, b);
+}
+TR_INLINE v8 v8_sub(v8 a, v8 b) {
+    return _mm256_sub_ps(a, b);
 }
 /* a where y is above zero, else zero */
 TR_INLINE v8 v8_where_above0(v8 y, v8 a) {
@@ -140,7 +144,60 @@ TR_INLINE v16 v16_fma(v16 a, v16 b, v16 c) {
 TR_INLINE v16 v16_max(v16 a, v16 b) {
     return _mm512_max_ps(a, b);
 }
+TR_INLINE v16 v16_sub(v16 a, v16 b) {
+    return _mm512_sub_ps(a, b);
+}
+#define TR_D8_BLOCKS 2
+typedef __m512d d8;
+TR_INLINE d8 d8_zero(void) {
+    return _mm512_setzero_pd();
+}
+TR_INLINE d8 d8_load(const double *p) {
+    return _mm512_loadu_pd(p);
+}
+TR_INLINE void d8_store(double *p, d8 a) {
+    _mm512_storeu_pd(p, a);
+}
+TR_INLINE d8 d8_from(v8 a) {
+    return _mm512_cvtps_pd(a);
+}
+TR_INLINE d8 d8_add(d8 a, d8 b) {
+    return _mm512_add_pd(a, b);
+}
+TR_INLINE d8 d8_sub(d8 a, d8 b) {
+    return _mm512_sub_pd(a, b);
+}
+TR_INLINE d8 d8_mul(d8 a, d8 b) {
+    return _mm512_mul_pd(a, b);
+}
 #else
+#define TR_D8_BLOCKS 1
+typedef struct d8 {
+    __m256d a, b;
+} d8;
+TR_INLINE d8 d8_zero(void) {
+    return (d8){_mm256_setzero_pd(), _mm256_setzero_pd()};
+}
+TR_INLINE d8 d8_load(const double *p) {
+    return (d8){_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)};
+}
+TR_INLINE void d8_store(double *p, d8 a) {
+    _mm256_storeu_pd(p, a.a);
+    _mm256_storeu_pd(p + 4, a.b);
+}
+TR_INLINE d8 d8_from(v8 a) {
+    return (d8){_mm256_cvtps_pd(_mm256_castps256_ps128(a)),
+                _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))};
+}
+TR_INLINE d8 d8_add(d8 a, d8 b) {
+    return (d8){_mm256_add_pd(a.a, b.a), _mm256_add_pd(a.b, b.b)};
+}
+TR_INLINE d8 d8_sub(d8 a, d8 b) {
+    return (d8){_mm256_sub_pd(a.a, b.a), _mm256_sub_pd(a.b, b.b)};
+}
+TR_INLINE d8 d8_mul(d8 a, d8 b) {
+    return (d8){_mm256_mul_pd(a.a, b.a), _mm256_mul_pd(a.b, b.b)};
+}
 #define TR_ACC8      14
 #define TR_ACC16     6
 #define TR_PAIR_ROWS 3
@@ -187,6 +244,42 @@ TR_INLINE v8 v8_max(v8 a, v8 b) {
 }
 TR_INLINE v8 v8_add(v8 a, v8 b) {
     return (v8){vaddq_f32(a.a, b.a), vaddq_f32(a.b, b.b)};
+}
+TR_INLINE v8 v8_sub(v8 a, v8 b) {
+    return (v8){vsubq_f32(a.a, b.a), vsubq_f32(a.b, b.b)};
+}
+#define TR_D8_BLOCKS 1
+typedef struct d8 {
+    float64x2_t v[4];
+} d8;
+TR_INLINE d8 d8_zero(void) {
+    float64x2_t z = vdupq_n_f64(0);
+    return (d8){{z, z, z, z}};
+}
+TR_INLINE d8 d8_load(const double *p) {
+    return (d8){{vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), vld1q_f64(p + 6)}};
+}
+TR_INLINE void d8_store(double *p, d8 a) {
+    vst1q_f64(p, a.v[0]);
+    vst1q_f64(p + 2, a.v[1]);
+    vst1q_f64(p + 4, a.v[2]);
+    vst1q_f64(p + 6, a.v[3]);
+}
+TR_INLINE d8 d8_from(v8 a) {
+    return (d8){{vcvt_f64_f32(vget_low_f32(a.a)), vcvt_high_f64_f32(a.a),
+                 vcvt_f64_f32(vget_low_f32(a.b)), vcvt_high_f64_f32(a.b)}};
+}
+#define TR_D8_EACH(f, a, b)                                                                        \
+    ((d8){{f((a).v[0], (b).v[0]), f((a).v[1], (b).v[1]), f((a).v[2], (b).v[2]),                    \
+           f((a).v[3], (b).v[3])}})
+TR_INLINE d8 d8_add(d8 a, d8 b) {
+    return TR_D8_EACH(vaddq_f64, a, b);
+}
+TR_INLINE d8 d8_sub(d8 a, d8 b) {
+    return TR_D8_EACH(vsubq_f64, a, b);
+}
+TR_INLINE d8 d8_mul(d8 a, d8 b) {
+    return TR_D8_EACH(vmulq_f64, a, b);
 }
 TR_INLINE v8 v8_where_above0(v8 y, v8 a) {
     return (v8){vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(y.a), vreinterpretq_u32_f32(a.a))),
@@ -263,6 +356,9 @@ TR_INLINE v16 v16_fma(v16 a, v16 b, v16 c) {
 }
 TR_INLINE v16 v16_max(v16 a, v16 b) {
     return (v16){v8_max(a.l, b.l), v8_max(a.h, b.h)};
+}
+TR_INLINE v16 v16_sub(v16 a, v16 b) {
+    return (v16){v8_sub(a.l, b.l), v8_sub(a.h, b.h)};
 }
 #endif
 

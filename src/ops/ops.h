@@ -123,6 +123,10 @@ typedef struct tr_sum {
     int leaf;         /* shards in a leaf, a power of two; more than 1: by elements only */
     bool by_elements; /* no slots: nothing is computed before it is used */
     tr_leaf add_leaf;
+    /* Doubles that are not added element by element but unit by unit: n of them, whole units, of
+     * two parts make those of both; `to` may be a or b. NULL: they are added. */
+    void (*merge)(int64_t n, const double *a, const double *b, double *to);
+    int64_t unit; /* elements; 0: 1 */
 } tr_sum;
 
 /* The gradient of a parameter: a sum over the update's samples. */
@@ -302,6 +306,8 @@ struct tr_op {
     /* Fuse `e` into it: update node->epilogue, or refuse. NULL: never. */
     bool (*fuse)(tr_node *node, const tr_epilogue *e);
     void (*plan)(const tr_node *node, const tr_request *request, tr_plan *out);
+    /* The fewest samples that a batch it trains with can have; NULL: 1. */
+    int (*min_batch)(const tr_node *node);
     /* Multiply-adds of one sample's forward, as written; NULL: none worth counting. */
     int64_t (*multiply_adds)(const tr_node *node);
 };
@@ -324,6 +330,10 @@ enum {
 tr_state *tr_add_state(tr_node *node, const tr_state *state, tr_error *err);
 /* A parameter of n numbers, one block, in PyTorch's order. */
 tr_state tr_vector_parameter(const char *suffix, int64_t n);
+/* Parameters that an argument frozen=weight,bias names are not trained: call it behind
+ * tr_add_state.
+ */
+int tr_freeze(tr_node *node, const char *names, tr_error *err);
 static inline void *tr_value_of(const tr_node *node, int state) {
     return node->state[state].value;
 }

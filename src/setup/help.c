@@ -63,7 +63,8 @@ static void add_rule(tr_text *out, const tr_key *key) {
     bool number = integer || key->type == TR_KEY_FLOAT || key->type == TR_KEY_FLOATS;
     if (number && (key->min != 0 || key->max != 0))
         tr_text_print(out, ", %.16g to %.16g", key->min, key->max);
-    if (integer && key->choices) tr_text_print(out, ", or %s", key->choices);
+    if ((integer || key->type == TR_KEY_FLOAT) && key->choices)
+        tr_text_print(out, ", or %s", key->choices);
     if (key->fallback == NULL)
         tr_text_print(out, "; must be given");
     else if (key->fallback[0])

@@ -84,6 +84,30 @@ static int check_loader(tr_session *s, tr_error *err) {
     return TR_OK;
 }
 
+/* Needs the network: every batch of an epoch must be as large as its layers need it. */
+static int check_batches(const tr_session *s, tr_error *err) {
+    const tr_experiment *e = &s->experiment;
+    tr_places keys = tr_doc_places(e->doc, "loader");
+    int64_t batch = e->loader.batch_size, last = s->train.n % batch;
+    for (int i = 0; i < s->graph->n_nodes; i++) {
+        const tr_node *node = &s->graph->nodes[i];
+        int least = node->op && node->op->min_batch ? node->op->min_batch(node) : 1;
+        if (batch < least)
+            return tr_fail_key(err, &keys, "batch_size",
+                               "batch_size=%lld, but layer '%s' (%s) trains with %d images or more "
+                               "in a batch",
+                               (long long)batch, node->name, node->op->schema.name, least);
+        if (last > 0 && last < least && !e->loader.drop_last)
+            return tr_fail_key(err, &keys, "drop_last",
+                               "the last batch of an epoch has %lld of the %lld training images, "
+                               "but layer '%s' (%s) trains with %d or more: set drop_last=true, or "
+                               "another batch_size than %lld",
+                               (long long)last, (long long)s->train.n, node->name,
+                               node->op->schema.name, least, (long long)batch);
+    }
+    return TR_OK;
+}
+
 int tr_session_place(tr_session *s, int64_t threads, tr_error *err) {
     const tr_run_args *run = &s->experiment.run;
     int n = threads > 0 ? (int)threads : TR_AUTO_THREADS;
@@ -139,6 +163,7 @@ static int open_all(const tr_doc *doc, bool with_training, const tr_watch *watch
     if ((code = look(watch))) return code;
     tr_shape image = {false, s->test.h, s->test.w, s->test.c};
     if ((code = open_network(s, image, s->test.n_classes, err))) return code;
+    if (with_training && (code = check_batches(s, err))) return code;
     if (with_training && (code = tr_session_open_init(s, err))) return code;
     return load_data(s, with_training, watch, err);
 }

@@ -149,18 +149,22 @@ def conv(d, **fixed):
 def pool(d, layer):
     draw, (c, h, w) = d.draw, d.shape
     kernel = size(d, layer, "kernel_size", (1, 2, 2, 3))
-    stride = draw.choice((None, 1, 2, 3))
-    limit = min(two(kernel)) // 2
-    padding = draw.randint(0, limit) if d.known.has(layer, "padding") and limit else None
-    dilation = some(draw, d.known, layer, "dilation", (1, 2)) if layer == "max_pool2d" else None
+    stride = draw.choice((None, size(d, layer, "stride", (1, 2, 3))))
+    padding = dilation = None
+    if d.known.has(layer, "padding") and draw.random() < 0.6:
+        most = [n // 2 for n in two(kernel)]
+        padding = (tuple(draw.randint(0, n) for n in most) if isinstance(kernel, tuple)
+                   else draw.randint(0, min(most)))
+    if d.known.has(layer, "dilation") and draw.random() < 0.4:
+        dilation = size(d, layer, "dilation", (1, 2))
     ceil = some(draw, d.known, layer, "ceil_mode", (True, False))
     extra = {}
     if layer == "avg_pool2d":
         extra = dict(count_include_pad=some(draw, d.known, layer, "count_include_pad",
                                             (True, False)),
                      divisor_override=some(draw, d.known, layer, "divisor_override", (1, 3)))
-    shape = [windows(n, two(kernel)[i], two(stride or kernel)[i], padding or 0, dilation or 1,
-                     bool(ceil)) for i, n in ((0, h), (1, w))]
+    shape = [windows(n, two(kernel)[i], two(stride or kernel)[i], two(padding or 0)[i],
+                     two(dilation or 1)[i], bool(ceil)) for i, n in ((0, h), (1, w))]
     if min(shape) < 1:
         return False
     return d.add(layer, (c, *shape), kernel_size=kernel, stride=stride, padding=padding,

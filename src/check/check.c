@@ -17,9 +17,9 @@ typedef struct kind { /* of results, whose scales are compared with each other *
     bool after; /* the step */
 } kind;
 /* The loss is a difference of logits, so what is rounding in them is rounding in it. */
-enum { OUTPUTS, GRADIENTS, INPUT_GRADIENT, PARAMETERS, BUFFERS, N_KINDS };
-static const kind kinds[N_KINDS] = {
-    {1e-4, false}, {1e-2, false}, {1e-2, false}, {1e-2, true}, {1e-2, true}};
+enum { OUTPUTS, GRADIENTS, INPUT_GRADIENT, PARAMETERS, BUFFERS, COUNTERS, N_KINDS };
+static const kind kinds[N_KINDS] = {{1e-4, false}, {1e-2, false}, {1e-2, false},
+                                    {1e-2, true},  {1e-2, true},  {1e-2, true}};
 static const double double_tolerance = 1e-8; /* of all, where both sides compute in double */
 /* Adaptive optimizers divide by the size of the gradient: where it is rounding, so is the step. */
 static const double least_gradient = 1e-6; /* of the tensor's largest */
@@ -129,8 +129,9 @@ static int compare_named(checking *c, const tr_exec *exec, int group, int kind_)
             tr_named_gradient(exec, t, c->gradient);
             ours = (source){get_reals, c->gradient};
             code = compare(c, kind_, at, ours, NULL, (gradient_of){NULL, 0});
-        } else {
-            code = compare(c, kind_, at, ours, c->before[i], small_gradients(c, exec, i));
+        } else { /* a step of a counter is 1: other buffers are not to be measured by that */
+            int of = c->reference.file.tensors[at].parameter ? kind_ : COUNTERS;
+            code = compare(c, of, at, ours, c->before[i], small_gradients(c, exec, i));
         }
     }
     return code;

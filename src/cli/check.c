@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-enum { NAME = 34, INDEX = 20 }; /* columns */
+enum { NAME = 46, INDEX = 18 }; /* columns */
 
 typedef struct table {
     int n, n_past;

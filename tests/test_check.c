@@ -208,7 +208,9 @@ END_TEST
 /* ---- the command ---- */
 
 #define FOLDER TR_TEST_ROOT "/reference/check/"
-static const char ini[] = FOLDER "residual.ini", file[] = FOLDER "residual.safetensors";
+static const char ini[] = FOLDER "residual.ini", file[] = FOLDER "residual.safetensors",
+                  norm_ini[] = FOLDER "norm.ini", norm_train[] = FOLDER "norm-train.safetensors",
+                  norm_eval[] = FOLDER "norm-eval.safetensors";
 enum { RESULTS = 11 }; /* in the file */
 
 static const char *in_float; /* the program; TR_TRAINER_DOUBLE is the other */
@@ -571,6 +573,117 @@ START_TEST(command_line) {
 }
 END_TEST
 
+/* ---- buffers, and the mode ---- */
+
+enum { NORM_RESULTS = 44 }; /* in both files */
+
+static void run_norm(program *p, const char *which, const char *reference) {
+    setenv("TR_TRAINER", which, 1);
+    RUN(p, "check", "--config", norm_ini, "--reference", reference);
+}
+
+START_TEST(agreement_of_normalisation) {
+    program p;
+    run_norm(&p, in_float, norm_train);
+    check_agrees(&p, NORM_RESULTS);
+    run_norm(&p, TR_TRAINER_DOUBLE, norm_train);
+    check_agrees(&p, NORM_RESULTS);
+    run_norm(&p, in_float, norm_eval);
+    check_agrees(&p, NORM_RESULTS);
+    run_norm(&p, TR_TRAINER_DOUBLE, norm_eval);
+    check_agrees(&p, NORM_RESULTS);
+}
+END_TEST
+
+/* The file of one mode is not that of the other. */
+START_TEST(mode_matters) {
+    tensors f;
+    program p;
+    tensors_load(norm_train, &f);
+    strcpy(f.mode, "eval");
+    tensors_save("other-mode.safetensors", &f);
+    tensors_free(&f);
+    run_norm(&p, in_float, "other-mode.safetensors");
+    ck_assert_msg(p.code == 1 && strstr(p.err, "first 'logits'"), "%s%s", p.out, p.err);
+    tensors_load(norm_eval, &f);
+    strcpy(f.mode, "train");
+    tensors_save("other-mode.safetensors", &f);
+    tensors_free(&f);
+    run_norm(&p, in_float, "other-mode.safetensors");
+    ck_assert_msg(p.code == 1 && strstr(p.err, "first 'logits'"), "%s%s", p.out, p.err);
+}
+END_TEST
+
+START_TEST(each_buffer_is_compared) {
+    tensors f;
+    int n = 0;
+    tensors_load(norm_train, &f);
+    for (int i = 0; i < f.n; i++) {
+        tensor *t = &f.v[i];
+        program p;
+        if (strncmp(t->name, "buffer_after.", 13) != 0) continue;
+        bool counter = strcmp(t->dtype, "I64") == 0;
+        double kept = counter ? 0 : tensor_get(t, 0);
+        if (counter)
+            t->data[0] ^= 1;
+        else
+            tensor_set(t, 0, kept + 0.02); /* of a change of some tenths */
+        tensors_save("buffer.safetensors", &f);
+        run_norm(&p, in_float, "buffer.safetensors");
+        check_past(&p, t->name, NORM_RESULTS);
+        if (counter)
+            t->data[0] ^= 1;
+        else
+            tensor_set(t, 0, kept);
+        n++;
+    }
+    ck_assert_int_eq(n, 12); /* mean, variance and counter of four */
+    tensors_free(&f);
+}
+END_TEST
+
+/* Buffers before the step are used: running statistics in eval, what they are changed from in
+ * train. */
+START_TEST(buffers_matter) {
+    const char *const files[] = {norm_train, norm_eval};
+    static const char *const first[] = {"first 'buffer_after.bn1.running_mean'", "first 'logits'"};
+    for (int i = 0; i < 2; i++) {
+        tensors f;
+        program p;
+        tensors_load(files[i], &f);
+        tensor *t = tensors_find(&f, "buffer.bn1.running_mean");
+        tensor_set(t, 1, tensor_get(t, 1) + 0.1);
+        tensors_save("before.safetensors", &f);
+        tensors_free(&f);
+        run_norm(&p, in_float, "before.safetensors");
+        ck_assert_msg(p.code == 1 && strstr(p.err, first[i]), "%s%s", p.out, p.err);
+    }
+}
+END_TEST
+
+START_TEST(names_of_buffers) {
+    tensors f;
+    program p;
+    tensors_load(norm_train, &f);
+    tensors_remove(&f, "buffer.bn5.running_var");
+    tensors_save("names.safetensors", &f);
+    run_norm(&p, in_float, "names.safetensors");
+    check_failure(&p, 1,
+                  "trainer: names.safetensors: the network needs, and the file does not have: "
+                  "buffer.bn5.running_var");
+    tensors_free(&f);
+    /* A frozen parameter has no gradient, but another one must have it. */
+    tensors_load(norm_train, &f);
+    tensors_remove(&f, "grad.bn1.weight");
+    tensors_save("names.safetensors", &f);
+    tensors_free(&f);
+    run_norm(&p, in_float, "names.safetensors");
+    check_failure(&p, 1,
+                  "trainer: names.safetensors: the network needs, and the file does not have: "
+                  "grad.bn1.weight");
+}
+END_TEST
+
 /* The function of the library. */
 static int n_rows;
 static void count_row(const tr_check_row *row, void *arg) {
@@ -626,6 +739,11 @@ int main(void) {
     tcase_add_test(group, tolerance_of_all);
     tcase_add_loop_test(group, files_with_a_fault, 0, (int)(sizeof wrongs / sizeof *wrongs));
     tcase_add_test(group, wrong_values);
+    tcase_add_test(group, agreement_of_normalisation);
+    tcase_add_test(group, mode_matters);
+    tcase_add_test(group, each_buffer_is_compared);
+    tcase_add_test(group, buffers_matter);
+    tcase_add_test(group, names_of_buffers);
     tcase_add_test(group, command_line);
     tcase_add_test(group, library);
     suite_add_tcase(suite, group);

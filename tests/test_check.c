@@ -33,8 +33,8 @@ static const char residual[] =
     "flat = flatten\n"
     "fc = linear out_features=5\n"
     "[loss]\ntype = cross_entropy\n"
-    "[optimizer]\ntype = sgd\nlr = 0.3\nmomentum = 0.9\nnesterov = true\n"
-    "[train]\nepochs = 2\nseed = 9007199254740991\ngenerator = torch\n";
+    "[optimizer]\ntype = sgd\nlr = 0.3\nmomentum = 0.9\nnesterov = true\nclip_grad_value = 0.5\n"
+    "[train]\naccumulate = 2\nepochs = 2\nseed = 9007199254740991\ngenerator = torch\n";
 
 static void check_json(const json_t *got, const char *wanted) {
     json_t *object = json_loads(wanted, JSON_DECODE_ANY, NULL);
@@ -66,11 +66,14 @@ START_TEST(network_as_json) {
                "[\"class 0\", \"class 1\", \"class 2\", \"class 3\", \"class 4\"]");
     check_json(json_object_get(net, "loss"), "{\"class\": \"cross_entropy\", \"arguments\": {}}");
     check_json(json_object_get(net, "optimizer"),
-               "{\"class\": \"sgd\", \"arguments\": {\"lr\": 0.3, \"momentum\": 0.9, "
-               "\"dampening\": 0.0, \"weight_decay\": 0.0, \"nesterov\": true}}");
+               "{\"class\": \"sgd\", \"arguments\": {\"lr\": 0.3, \"clip_grad_norm\": 0.0, "
+               "\"clip_grad_value\": 0.5, \"momentum\": 0.9, \"dampening\": 0.0, \"weight_decay\": "
+               "0.0, \"nesterov\": true}}");
     check_json(json_object_get(net, "schedule"), "{\"class\": \"constant\", \"arguments\": {}}");
     check_json(json_object_get(net, "batch_size"), "7");
-    check_json(json_object_get(net, "steps_per_epoch"), "4");
+    check_json(json_object_get(net, "accumulate"), "2");
+    check_json(json_object_get(json_object_get(net, "loader"), "drop_last"), "false");
+    check_json(json_object_get(net, "steps_per_epoch"), "2");
     check_json(json_object_get(net, "epochs"), "2");
     check_json(json_object_get(net, "seed"), "9007199254740991");
     check_json(json_object_get(net, "generator"), "\"torch\"");

@@ -70,23 +70,38 @@ def train_pytorch(net, args):
     module, loss_of = torch_net.build(net), torch_net.loss_of(net)
     optimizer = torch_net.optimizer_of(net, module.parameters())
     loader = DataLoader(images, batch_size=net["batch_size"], shuffle=True,
-                        drop_last=net["steps_per_epoch"] * net["batch_size"] <= len(images))
+                        drop_last=net["loader"]["drop_last"])
     done = 0
     for epoch in range(net["epochs"]):
-        running = 0.0
-        for step, (x, y) in enumerate(loader, 1):
+        running, weight = 0.0, 0
+        for step, parts in enumerate(grouped(loader, net["accumulate"]), 1):
+            n = sum(len(x) for x, _ in parts)
             optimizer.zero_grad()
-            loss = loss_of(module(x), y)
-            loss.backward()
+            for x, y in parts:
+                loss = loss_of(module(x), y) * (len(x) / n)
+                loss.backward()
+                running += loss.item() * n
             torch_net.clip(net, [p for p in module.parameters() if p.grad is not None])
             optimizer.step()
-            running, done = running + loss.item(), done + 1
+            weight, done = weight + n, done + 1
             if step % args.every == 0:
-                yield f"epoch {epoch + 1}, step {step:5d}: loss", running / args.every
-                running = 0.0
+                yield f"epoch {epoch + 1}, step {step:5d}: loss", running / weight
+                running, weight = 0.0, 0
             if done == args.steps:
                 return
         yield f"epoch {epoch + 1}: test accuracy", accuracy(module, *tests)
+
+
+def grouped(batches, n):
+    """Lists of n batches; the last may be shorter."""
+    group = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == n:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def run_trainer(settings, *more):

@@ -148,7 +148,7 @@ def trainer(settings, threads, seconds, batch, scratch):
 
 def settings_of(args):
     settings = ["--config", args.config]
-    for value in args.set + ([f"loader.batch_size={args.batch}"] if args.batch else []):
+    for value in ["train.accumulate=1"] + args.set + ([f"loader.batch_size={args.batch}"] if args.batch else []):
         settings += ["--set", value]
     return settings + (["--data", args.data] if args.data else [])
 

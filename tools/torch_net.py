@@ -240,13 +240,12 @@ def optimizer_of(net, parameters):
 
 
 def clip(net, parameters):
-    """As optimizer.clip_grad_value and clip_grad_norm say."""
+    """As optimizer.clip_grad_norm and then clip_grad_value say."""
     given = net["optimizer"]["arguments"]
-    value, norm = given.get("clip_grad_value"), given.get("clip_grad_norm")
-    if isinstance(value, (int, float)) and value > 0:
-        nn.utils.clip_grad_value_(parameters, value)
-    if isinstance(norm, (int, float)) and norm > 0:
-        nn.utils.clip_grad_norm_(parameters, norm)
+    if given.get("clip_grad_norm"):
+        nn.utils.clip_grad_norm_(parameters, given["clip_grad_norm"])
+    if given.get("clip_grad_value"):
+        nn.utils.clip_grad_value_(parameters, given["clip_grad_value"])
 
 
 def main():

@@ -100,6 +100,8 @@ int tr_describe(const tr_session *s, char **out, tr_error *err) {
         {"loss", class_json(&loss->op->schema, loss->args)},
         {"optimizer", class_json(&e->optimizer->schema, e->optimizer_args)},
         {"schedule", class_json(&e->schedule->schema, e->schedule_args)},
+        {"loader", tr_json_args(&tr_loader_schema, &e->loader)},
+        {"accumulate", json_integer((json_int_t)e->train.accumulate)},
         {"batch_size", json_integer(tr_min(e->loader.batch_size, s->train.n))},
         {"steps_per_epoch", json_integer((json_int_t)s->steps)},
         {"epochs", json_integer((json_int_t)e->train.epochs)},

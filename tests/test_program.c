@@ -278,6 +278,59 @@ START_TEST(lenet_barriers) {
 }
 END_TEST
 
+/* Of a ResNet the convolutions' outputs are kept until backward, and the values with several
+ * readers: relus behind a sum. */
+static void check_kept(const tr_program *p) {
+    for (int i = 1; i < p->graph->output; i++) {
+        const tr_node *node = &p->graph->nodes[i];
+        bool wanted = strcmp(node->op->schema.name, "conv2d") == 0;
+        int readers = 0;
+        for (int j = 0; j < p->graph->n_nodes; j++) {
+            for (int k = 0; k < p->graph->nodes[j].n_inputs; k++)
+                readers += p->graph->nodes[j].input[k] == i;
+        }
+        wanted |= strcmp(node->op->schema.name, "relu") == 0 && readers > 1;
+        int64_t kept = tr_program_kept(p, node), size = tr_shape_size(node->out);
+        if (!p->options.training || node->op->view) wanted = false;
+        /* The last pool's value is what the linear layer's weights' gradient is made of. */
+        if (p->options.training && strstr(node->op->schema.name, "avg_pool")) continue;
+        if ((kept > 0) != wanted) ck_abort_msg("%s keeps %lld bytes", node->name, (long long)kept);
+        if (wanted) ck_assert_int_ge(kept, size * (int64_t)sizeof(tr_real));
+    }
+}
+
+/* One for each batch norm, each way, and one before the last updates; a shortcut's batch norm
+ * shares its neighbour's. */
+START_TEST(resnet_barriers) {
+    static const struct {
+        const char *config;
+        int barriers;
+    } cases[] = {{"resnet20", 2 * 19 + 1}, {"resnet18", 2 * 17 + 1}};
+    for (int i = 0; i < 2; i++) {
+        char path[4096];
+        tr_error err = {0};
+        tr_doc *doc;
+        tr_graph *graph;
+        snprintf(path, sizeof path, "%s/../configs/%s.ini", TR_TEST_ROOT, cases[i].config);
+        ck_assert_msg(tr_doc_read(path, &doc, &err) == TR_OK, "%s", err.text);
+        ck_assert_msg(tr_graph_create(doc, image, 10, &graph, &err) == TR_OK, "%s", err.text);
+        for (int training = 0; training < 2; training++) {
+            tr_program *p = program_of(graph, &(tr_program_options){.batch = 128,
+                                                                    .gradients = training,
+                                                                    .training = training,
+                                                                    .n_slots = 3});
+            char *conflict = tr_program_conflict(p);
+            ck_assert_msg(conflict == NULL, "%s", conflict);
+            ck_assert_int_eq(tr_program_barriers(p), training ? cases[i].barriers : 0);
+            check_kept(p);
+            tr_program_free(p);
+        }
+        tr_graph_free(graph);
+        tr_doc_free(doc);
+    }
+}
+END_TEST
+
 static Suite *program_suite(void) {
     Suite *suite = suite_create("program");
     TCase *all = tcase_create("program");
@@ -288,6 +341,7 @@ static Suite *program_suite(void) {
     tcase_add_loop_test(all, programs, 0, N_NETWORKS);
     tcase_add_test(all, conflicts_are_found);
     tcase_add_test(all, lenet_barriers);
+    tcase_add_test(all, resnet_barriers);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -331,6 +331,11 @@ static void add_phase(tr_builder *b, const tr_node *node, const tr_phase *phase)
                      .n_blocks = phase->n_blocks,
                      .backward = phase->stage == TR_BACKWARD});
     int segment = earliest(b, node, phase, phase->partition, d.step.key);
+    if (phase->stage == TR_BACKWARD && b->dy[node->id] != TR_NONE) {
+        /* Not before the gradient is there, or what it makes would only be kept for longer. */
+        tr_access reads = {b->dy[node->id], false, TR_OWNER_SAMPLES};
+        segment = (int)tr_max(segment, tr_build_earliest(b, TR_BY_SAMPLES, 0, &reads));
+    }
     add_uses(b, &d, phase, segment);
     if (sum && !b->failed) {
         int buffer = b->first_own[node->id] + phase->sum;

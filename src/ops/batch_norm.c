@@ -1,8 +1,8 @@
 /* batch_norm2d, batch_norm1d: (x - mean) / sqrt(variance + eps) * weight + bias for each channel,
  * torch.nn.BatchNorm2d and BatchNorm1d.
  *
- * Training: the statistics of the batch are a sum (each leaf's mean and sum of squared deviations,
- * merged in the tree), so that a large mean loses nothing. When it is complete each thread makes
+ * Training: the statistics of the batch are a sum of deviations from a shift and of their squares,
+ * merged in the tree, so that a large mean loses nothing. When it is complete each thread makes
  * the affine map of it, by which the value is a pointwise function of x, and one thread updates the
  * running statistics. Backward is one sum, of dy and of dy times the normalised x, which are the
  * gradients of bias and weight, and then again a map for each channel.
@@ -40,9 +40,10 @@ enum {
     MAP,        /* own buffer of a thread: the statistics, and what maps x */
     SUMS,       /* own sum: dy, and dy times the normalised x, each [c8] */
     MAP_DX,     /* own buffer of a thread: what maps x and dy to dx */
-    UNIT = 24,  /* of STATISTICS: means[8], sums of squared deviations[8], their number */
-    DEVIATIONS = 8,
-    NUMBER = 16,
+    UNIT = 32,  /* of STATISTICS: a shift[8], sums of what x is above it[8], of its squares[8], */
+    ABOVE = 8,
+    SQUARE = 16,
+    NUMBER = 24, /* and how many there are, up to the end */
 };
 
 /* Rows of MAP: of doubles, then of reals. Rows of MAP_DX: what is
@@ -139,39 +140,42 @@ static int64_t step_of(const tr_work *w, const tr_binding *b) {
     return pixels(w->node) == 1 ? tr_stride(b) : channels(w->node);
 }
 
-/* Deviations are those from the leaf's first values. */
+/* The shift is the leaf's first value, so that a large mean loses nothing. */
 static void add_statistics(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum) {
     const int c = channels(w->node);
     const int64_t c8 = channels8(w->node);
-    const double n = (double)(n_rows(w) * n_runs(w));
     double *shift = w->scratch, *sums = shift + c8, *unit = sum;
-    (void)e0, (void)e1, (void)fresh; /* all of it, always: it has slots */
-    for (int64_t i = 0; i < c8; i++) shift[i] = i < c ? (double)tr_x(w, 0, 0)[i] : 0;
-    memset(sums, 0, 2 * (size_t)c8 * sizeof *sums);
+    (void)e0, (void)e1; /* all of it: it has slots */
+    if (n_runs(w) == 0) return;
+    for (int64_t i = 0; i < c8; i++) {
+        double *place = unit + i / 8 * UNIT + i % 8;
+        if (fresh) place[0] = i < c ? (double)tr_x(w, 0, 0)[i] : 0;
+        if (fresh) place[ABOVE] = place[SQUARE] = place[NUMBER] = 0;
+        shift[i] = place[0];
+        sums[i] = place[ABOVE];
+        sums[c8 + i] = place[SQUARE];
+        place[NUMBER] += (double)(n_rows(w) * n_runs(w));
+    }
     for (int i = 0; i < n_runs(w); i++)
         w->kernels->moments(n_rows(w), c, tr_x(w, 0, i), step_of(w, &w->x[0]), shift, sums);
-    for (int64_t o = 0; o < c8; o += 8, unit += UNIT) {
-        for (int l = 0; l < 8; l++) {
-            double s = sums[o + l], squares = sums[c8 + o + l] - s * (s / n);
-            unit[l] = shift[o + l] + s / n;
-            unit[DEVIATIONS + l] = squares < 0 ? 0 : squares;
-            unit[NUMBER + l] = n;
-        }
+    for (int64_t i = 0; i < c8; i++) {
+        double *place = unit + i / 8 * UNIT + i % 8;
+        place[ABOVE] = sums[i];
+        place[SQUARE] = sums[c8 + i];
     }
 }
 
-/* Statistics of two parts make those of the whole (Chan, Golub and LeVeque, 1979, "Updating
- * formulae and a pairwise algorithm for computing sample variances"). */
+/* Two parts make the whole: the second one's sums, seen from the first one's shift. */
 static void merge_statistics(int64_t n, const double *a, const double *b, double *to) {
     for (int64_t i = 0; i < n; i += UNIT, a += UNIT, b += UNIT, to += UNIT) {
-        const double sum = a[NUMBER] + b[NUMBER], share = b[NUMBER] / sum;
         for (int l = 0; l < 8; l++) {
-            double d = b[l] - a[l];
-            double squares = a[DEVIATIONS + l] + b[DEVIATIONS + l];
-            to[DEVIATIONS + l] = squares + d * d * (a[NUMBER] * share);
-            to[l] = a[l] + d * share;
+            double d = b[l] - a[l], count = b[NUMBER + l], above = b[ABOVE + l];
+            double squares = b[SQUARE + l] + d * (2 * above + d * count);
+            to[l] = a[l];
+            to[ABOVE + l] = a[ABOVE + l] + (above + d * count);
+            to[SQUARE + l] = a[SQUARE + l] + squares;
+            to[NUMBER + l] = a[NUMBER + l] + count;
         }
-        for (int l = 0; l < 8; l++) to[NUMBER + l] = sum;
     }
 }
 
@@ -202,9 +206,11 @@ static void map_of_batch(const tr_work *w) {
     double *mean = doubles(w, MEAN), *squares = doubles(w, SQUARES), *inverse = doubles(w, INVERSE);
     for (int64_t o = 0; o < channels8(w->node); o += 8, unit += UNIT) {
         for (int l = 0; l < 8; l++) {
-            mean[o + l] = unit[l];
-            squares[o + l] = unit[DEVIATIONS + l];
-            inverse[o + l] = 1 / sqrt(unit[DEVIATIONS + l] / unit[NUMBER] + a->eps);
+            const double above = unit[ABOVE + l], n = unit[NUMBER + l];
+            const double deviations = unit[SQUARE + l] - above * (above / n);
+            mean[o + l] = unit[l] + above / n;
+            squares[o + l] = deviations < 0 ? 0 : deviations;
+            inverse[o + l] = 1 / sqrt(squares[o + l] / n + a->eps);
         }
     }
     make_map(w);
@@ -246,8 +252,8 @@ static void normalise(const tr_work *w) {
 /* ---- backward ---- */
 
 static void add_sums(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum) {
-    (void)e0, (void)e1, (void)fresh;
-    memset(sum, 0, 2 * (size_t)channels8(w->node) * sizeof(double));
+    (void)e0, (void)e1; /* all of it: it has slots */
+    if (fresh) memset(sum, 0, 2 * (size_t)channels8(w->node) * sizeof(double));
     for (int i = 0; i < n_runs(w); i++)
         w->kernels->normal_sums(n_rows(w), channels(w->node), tr_x(w, 0, i), tr_dy(w, i),
                                 step_of(w, &w->x[0]), step_of(w, w->dy), reals(w, SHIFT),

@@ -1,19 +1,7 @@
-/* Every gradient against central differences, in double.
- *
- * The engine's own sources, compiled with double as their element type over the plain kernels: what
- * differs from the program is the type and the order inside a vector, not the mathematics. The
- * difference is that of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, with h = 1e-4:
- * its own error is h^4 f5 / 30, about 1e-17, and the rounding of the losses (a few 1e-16 each) over
- * h, below 1e-11. So a gradient must agree to 1e-6 of itself, with 2e-11 to spare where it is tiny.
- *
- * At a kink of relu or max within 2h there is no derivative to compare with. There the differences
- * with h and with h/2 disagree with each other, whatever the engine says; such elements are left
- * out, and counted: they may be few only.
- */
-#include <math.h>
-#include <stdlib.h>
-
-#include "network.h"
+/* Every gradient of chosen networks against central differences, in double (gradient_check.h). The
+ * networks join layers as they are fused, split and shared; test_gradients_generated.c goes through
+ * the arguments of each layer. */
+#include "gradient_check.h"
 
 typedef struct net {
     const char *name;
@@ -203,133 +191,20 @@ static const net nets[] = {
 };
 enum { N_NETS = sizeof nets / sizeof *nets };
 
-typedef struct check {
-    const net *net;
-    tr_graph *graph;
-    tr_input input;
-    tr_real *x, *gradients, *input_gradients;
-    tr_exec *exec;
-    tr_team *team;
-    int64_t n_checked, n_kinks;
-    char mismatch[256]; /* the first */
-    tr_error err;
-} check;
-
-static double loss_at(check *c, tr_real *place, double value) {
-    tr_result result;
-    *place = value;
-    tr_exec_step(c->exec, c->team, &c->input, 0, 0, &result);
-    return result.loss;
-}
-
-static double difference(check *c, tr_real *place, double h) {
-    double at = *place;
-    double d = 8 * (loss_at(c, place, at + h) - loss_at(c, place, at - h)) -
-               (loss_at(c, place, at + 2 * h) - loss_at(c, place, at - 2 * h));
-    *place = at;
-    return d / (12 * h);
-}
-
-static void check_element(check *c, const char *what, int64_t i, tr_real *place, double gradient) {
-    const double h = 1e-4;
-    double wide = difference(c, place, h), narrow = difference(c, place, h / 2);
-    c->n_checked++;
-    if (fabs(wide - narrow) > 1e-7 * fabs(narrow) + 4e-11) {
-        c->n_kinks++;
-        return;
-    }
-    if (fabs(gradient - wide) <= 1e-6 * fmax(fabs(gradient), fabs(wide)) + 2e-11) return;
-    if (c->mismatch[0] == '\0')
-        snprintf(c->mismatch, sizeof c->mismatch,
-                 "%s: the gradient of element %lld is %.12g, the difference %.12g", what,
-                 (long long)i, gradient, wide);
-}
-
-static void run_check(tr_team *team, void *arg) {
-    check *c = arg;
-    tr_exec_options options = {.batch = c->net->batch,
-                               .training = true,
-                               .eval_mode = c->net->eval,
-                               .shard = c->net->shard,
-                               .kernels = kernels_of("scalar"),
-                               .keep_gradients = true,
-                               .input_gradient = true};
-    tr_result result;
-    c->team = team;
-    if (tr_exec_create(c->graph, &options, team, &c->exec, &c->err)) return;
-    tr_exec_step(c->exec, team, &c->input, 0, 0, &result);
-
-    /* Copies first: the steps below make new ones. */
-    tr_real *to = c->gradients;
-    for (int i = 0; i < c->graph->n_rows; i++) to += read_gradient(c->exec, &c->graph->rows[i], to);
-    int64_t size = tr_shape_size(c->net->input);
-    for (int i = 0; i < c->net->batch; i++)
-        memcpy(c->input_gradients + i * size, tr_exec_input_gradient(c->exec, i),
-               (size_t)size * sizeof(tr_real));
-
-    const tr_real *from = c->gradients;
-    int64_t turn = 0;
-    for (int i = 0; i < c->graph->n_rows; i++) {
-        const tr_row *row = &c->graph->rows[i];
-        const tr_state *state = tr_row_state(row);
-        bool trained = state->kind == TR_PARAMETER && !state->frozen;
-        for (int64_t e = 0; trained && e < row->count; e++, from++) {
-            int64_t at = e;
-            if (state->index) state->index(row->node, e, 1, &at);
-            if (turn++ % c->net->every == 0 || e == 0)
-                check_element(c, row->name, e, (tr_real *)state->value + at, *from);
-        }
-    }
-    for (int64_t e = 0; e < size * c->net->batch; e++) {
-        if (turn++ % c->net->every == 0)
-            check_element(c, "input", e, c->x + e / size * c->input.stride + e % size,
-                          c->input_gradients[e]);
-    }
-    tr_exec_free(c->exec);
-}
-
-/* Weights, biases and statistics that are not all one number. */
-static void vary_constants(const tr_graph *graph, uint32_t seed) {
-    for (int i = 0; i < graph->n_rows; i++) {
-        const tr_row *row = &graph->rows[i];
-        const tr_state *state = tr_row_state(row);
-        for (int64_t e = 0; state->init_range == 0 && e < row->count; e++) {
-            double value = state->init_value + draw(&seed, 500, 1e-3);
-            if (state->type == TR_FLOAT32) tr_row_write(row, e, 1, &value);
-        }
-    }
-}
-
 START_TEST(gradients) {
     const net *n = &nets[_i];
-    tr_graph *graph = graph_of(n->lines, n->input, 0);
-    int classes = (int)tr_shape_size(graph->nodes[graph->output].unfused);
-    int64_t size = tr_shape_size(n->input), stride = stride_of(n->input);
-    int32_t *labels = tr_alloc((size_t)n->batch, sizeof *labels, NULL);
-    check c = {
-        .net = n, .graph = graph, .x = tr_alloc((size_t)(n->batch * stride), sizeof *c.x, NULL)};
-    uint32_t seed = (uint32_t)_i;
-    for (int i = 0; i < n->batch; i++) {
-        labels[i] = (int32_t)fabs(draw(&seed, classes - 1, 1));
-        for (int64_t j = 0; j < size; j++)
-            c.x[i * stride + j] = draw(&seed, 1000, 1e-3) + draw(&seed, 1000, 1e-7);
-    }
-    c.input = (tr_input){.n = n->batch, .x = c.x, .stride = stride, .labels = labels};
-    c.gradients = tr_alloc((size_t)tr_graph_count(graph), sizeof *c.gradients, NULL);
-    c.input_gradients = tr_alloc((size_t)(n->batch * size), sizeof *c.input_gradients, NULL);
-    tr_graph_init(graph, TR_PHILOX, 100 + (uint64_t)_i);
-    vary_constants(graph, (uint32_t)_i);
-    on_team(n->threads, run_check, &c);
+    check c;
+    check_create(&c, graph_of(n->lines, n->input, 0), n->batch, (uint32_t)_i);
+    c.options.shard = n->shard;
+    c.options.eval_mode = n->eval;
+    c.every = n->every;
+    on_team(n->threads, check_run, &c);
     ck_assert_msg(c.err.code == TR_OK, "%s: %s", n->name, c.err.text);
     ck_assert_msg(c.mismatch[0] == '\0', "%s: %s", n->name, c.mismatch);
     ck_assert_int_ge(c.n_checked, 50);
     ck_assert_msg(c.n_kinks * 25 <= c.n_checked, "%s: %lld of %lld elements lie at kinks", n->name,
                   (long long)c.n_kinks, (long long)c.n_checked);
-    tr_free(labels);
-    tr_free(c.x);
-    tr_free(c.gradients);
-    tr_free(c.input_gradients);
-    tr_graph_free(graph);
+    check_free(&c);
 }
 END_TEST
 

@@ -529,6 +529,13 @@ def chain_cases():
     cases += [
         layer_case("conv_relu", (2, 3, 5, 4), [conv(17, 3), relu], step=0.5),
         layer_case("conv_pool", (2, 3, 6, 7), [conv(6, 3), pool]),
+        layer_case("conv_pool_ceil_mode", (2, 3, 7, 6), [conv(6, 3), pool + " ceil_mode=true"]),
+        layer_case("conv_pool_even_ceil_mode", (1, 3, 6, 8), [
+            conv(6, 3), pool + "x2 ceil_mode=true"]),
+        layer_case("conv_pool_padding", (1, 3, 6, 7), [conv(6, 3), pool + " padding=1"]),
+        layer_case("conv_pool_rectangle", (1, 3, 6, 8), [conv(6, 3), pool + "x3"]),
+        layer_case("conv_pool_stride", (1, 3, 6, 8), [conv(6, 3), pool + " stride=2x1"]),
+        layer_case("conv_pool_dilation", (1, 3, 7, 8), [conv(6, 3), pool + " dilation=2"]),
         layer_case("conv_identity_relu", (1, 3, 4, 4), [conv(6, 3), "same = identity", relu]),
         layer_case("linear_relu", (3, 6, 1, 1), ["flat = flatten", fc + "17", relu]),
         layer_case("linear_relu_linear", (2, 6, 1, 1), [

@@ -267,7 +267,7 @@ static void run_samples(tr_run *t, int first, int end) {
     bool sums = false;
     for (int i = first; i < end; i++) sums |= p->steps[i].kind == TR_STEP_SUM;
     uint64_t start = exec->measures ? tr_now_ns() : 0;
-    t->done = (tr_tree_stack){0};
+    tr_tree_clear(&t->done);
     for (int n1; n0 < stop; n0 = n1) {
         n1 = (int)tr_min(stop, n0 + exec->chunk);
         if (exec->chunk < shard) n1 = (int)tr_min(n1, (n0 / shard + 1) * shard);
@@ -305,11 +305,11 @@ static void bind_input(const tr_run *t) {
 }
 
 void tr_begin_run(tr_run *t, tr_exec *exec, int thread) {
-    *t = (tr_run){.exec = exec,
-                  .me = &exec->workers[thread],
-                  .thread = thread,
-                  .shard0 = exec->step_partition[thread],
-                  .shard1 = exec->step_partition[thread + 1]};
+    t->exec = exec;
+    t->me = &exec->workers[thread];
+    t->thread = thread;
+    t->shard0 = exec->step_partition[thread];
+    t->shard1 = exec->step_partition[thread + 1];
     bind_input(t);
     skip(t);
 }

@@ -39,7 +39,8 @@ void tr_add_up(const tr_run *t, const tr_step *step, int n0, int n1) {
     int position = 2 * step->n_inputs + 2 + step->phase->sum, shard = exec->shard;
     int buffer = p->bound[step->first_bound + position];
     const tr_sum *sum = p->buffers[buffer].sum;
-    tr_tree_stack stack = t->done;
+    tr_tree_stack stack;
+    tr_tree_copy(&t->done, &stack);
     char *base = slots_of(exec, t->thread, buffer);
     int64_t bytes = p->buffers[buffer].bytes;
     tr_work w = tr_work_of(t, step);
@@ -195,9 +196,10 @@ static void push_leaves(const tr_exec *exec, const tr_sum *sum, const tr_run *t,
 static const char *complete_elements(const tr_run *t, tr_work *w, const completion *c,
                                      int parameter, int buffer) {
     tr_exec *exec = t->exec;
-    tr_tree_stack stack = {0};
+    tr_tree_stack stack;
     tr_tree_term terms[TR_TREE_SLOTS];
-    if (exec->carry) stack = exec->carry[parameter].stack;
+    tr_tree_clear(&stack);
+    if (exec->carry) tr_tree_copy(&exec->carry[parameter].stack, &stack);
     for (int i = 0; i < stack.n; i++) terms[i] = (tr_tree_term){0, i};
     push_leaves(exec, c->sum, t, w, c, &stack, terms);
     if (!exec->complete) {

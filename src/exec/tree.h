@@ -22,6 +22,20 @@ typedef struct tr_tree_stack { /* sums of a run of leaves: slot i holds (level[i
     int64_t start[TR_TREE_SLOTS];
 } tr_tree_stack;
 
+/* No sums, and those of another stack: what lies behind the last one is not touched. */
+static inline void tr_tree_clear(tr_tree_stack *stack) {
+    stack->n = 0;
+    stack->partial = false;
+}
+static inline void tr_tree_copy(const tr_tree_stack *from, tr_tree_stack *to) {
+    tr_tree_clear(to);
+    to->partial = from->partial;
+    for (; to->n < from->n; to->n++) {
+        to->level[to->n] = from->level[to->n];
+        to->start[to->n] = from->start[to->n];
+    }
+}
+
 /* Leaf `start` goes to slot stack->n. Returns how many times the last slot is to be added to the
  * one before it (and dropped) after that. */
 int tr_tree_push(tr_tree_stack *stack, int64_t start);

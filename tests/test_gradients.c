@@ -179,6 +179,22 @@ static const net nets[] = {
         "o = batch_norm2d frozen=bias,weight\n"
         "f = flatten\n"
         "l = linear out_features=4\n"),
+    NET("dropout of images and features", 3, 4, 5, 3, 1, 2, 1,
+        "d = dropout p=0.25\n"
+        "c = conv2d out_channels=6 kernel_size=2\n"
+        "e = dropout\n"
+        "r = relu\n"
+        "f = flatten\n"
+        "g = dropout p=0.125\n"
+        "l = linear out_features=17\n"
+        "h = dropout p=0.5\n"
+        "i = dropout p=0\n"
+        "k = linear out_features=3\n"),
+    EVAL("no dropout", 3, 4, 2, 2, 1, 2, 1,
+         "d = dropout\n"
+         "c = conv2d out_channels=3 kernel_size=2\n"
+         "e = dropout p=1\n"
+         "f = flatten\n"),
     EVAL("normalised by running statistics", 4, 5, 3, 3, 1, 2, 1,
          "n = batch_norm2d\n"
          "a = conv2d out_channels=5 kernel_size=3 padding=1\n"

@@ -460,6 +460,39 @@ START_TEST(padding_of_sums_stays) {
 }
 END_TEST
 
+/* ---- dropout ---- */
+
+/* The factors are Philox's own numbers. */
+START_TEST(dropout) {
+    const tr_kernels *t = _i < n_tables ? tables[_i] : scalar;
+    state = 10;
+    for (int i = 0; i < 200; i++) {
+        int c = 1 + below(40), area = 1 + below(50), n = c * area;
+        uint64_t key = (uint64_t)bits32() << 32 | bits32(), place = (uint64_t)bits32() << below(9);
+        uint32_t kept = below(5) ? bits32() >> 1 : below(2) ? 0 : 1u << 31;
+        snprintf(label, sizeof label, "%s: dropout of %d x %d", t->name, c, area);
+        outputs factor = output(tr_round_up(n, TR_DROPOUT_STEP), sizeof(float)),
+                y = output(n, sizeof(float));
+        t->dropout(n, key, place, kept, 1.5f, factor.b);
+        float *factors = factor.b, *x = input(n, REAL);
+        for (int e = 0; e < n; e++) {
+            const uint32_t counter[4] = {(uint32_t)e / 4, (uint32_t)place, (uint32_t)(place >> 32),
+                                         0},
+                           keys[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+            uint32_t bits[4];
+            tr_philox(counter, keys, bits);
+            if (factors[e] != (bits[e % 4] >> 1 < kept ? 1.5f : 0))
+                ck_abort_msg("%s: element %d", label, e);
+            ((float *)y.a)[e % area * c + e / area] = x[e % area * c + e / area] * factors[e];
+        }
+        check_guard(factor.b, factor.n, factor.size, "factors");
+        t->multiply_planar(c, area, x, factors, y.b);
+        compare(y, "multiply_planar");
+        release();
+    }
+}
+END_TEST
+
 /* ---- element by element, pools, loss, optimizer ---- */
 
 START_TEST(elements) {
@@ -677,6 +710,7 @@ static Suite *kernels_suite(void) {
     tcase_add_loop_test(all, sums, 0, n);
     tcase_add_loop_test(all, normalisation, 0, n);
     tcase_add_test(all, padding_of_sums_stays);
+    tcase_add_loop_test(all, dropout, 0, n + 1);
     tcase_add_loop_test(all, elements, 0, n);
     tcase_add_loop_test(all, pools, 0, n);
     tcase_add_loop_test(all, averages, 0, n);

@@ -284,7 +284,79 @@ START_TEST(same_bits) {
 }
 END_TEST
 
-/* Where another of a step and which of its modes: no two steps between two barriers in conflict. */
+/* ---- leaves ---- */
+
+/* A leaf in two calls, as chunks make them, is the same leaf. */
+static void check_leaf(const char *lines, const char *name, const tr_kernels *kernels) {
+    enum { N = 9, CUT = 4 };
+    tr_shape in = {false, 5, 4, 11};
+    tr_graph *graph = graph_of(lines, in, 0);
+    const tr_node *node = node_of(graph, name);
+    const bool need_dx = true;
+    tr_plan plan = {0};
+    plan.gradients = tr_alloc((size_t)node->n_state, sizeof *plan.gradients, NULL);
+    node->op->plan(
+        node, &(tr_request){.batch = N, .gradients = true, .training = true, .need_dx = &need_dx},
+        &plan);
+    tr_shape shape = node->in[0];
+    int64_t stride = stride_of(shape);
+    tr_real *x = samples(N, shape, 1), *dy = samples(N, shape, 2);
+    tr_binding own[8] = {0}, values = {.at = (char *)x, .stride = stride * (int64_t)sizeof *x},
+               gradients = {.at = (char *)dy, .stride = values.stride};
+    for (int r = 0; r < plan.n_resources; r++) {
+        own[r].at = tr_alloc(1, (size_t)plan.resources[r].bytes + 64, NULL);
+        if (plan.resources[r].kind != TR_THREAD_BUFFER) continue;
+        tr_real *map = (tr_real *)(void *)own[r].at; /* any map */
+        for (size_t i = 0; i < (size_t)plan.resources[r].bytes / sizeof *map; i++)
+            map[i] = (tr_real)(i % 7) / 8;
+    }
+    tr_work w = {.node = node,
+                 .kernels = kernels,
+                 .batch = N,
+                 .x = &values,
+                 .dy = &gradients,
+                 .own = own,
+                 .scratch = tr_alloc(1, (size_t)plan.scratch_bytes, NULL)};
+    int n_sums = 0;
+    for (int r = 0; r < plan.n_resources; r++) {
+        const tr_sum *sum = &plan.resources[r].sum;
+        if (plan.resources[r].kind != TR_SUM) continue;
+        size_t bytes = (size_t)plan.resources[r].bytes;
+        char *whole = tr_alloc(2, bytes, NULL), *parts = whole + bytes;
+        w.n = N;
+        w.first = 0;
+        w.origin[0] = 0;
+        sum->add_leaf(&w, 0, sum->size, true, whole);
+        w.n = CUT;
+        sum->add_leaf(&w, 0, sum->size, true, parts);
+        w.n = N - CUT;
+        w.first = CUT;
+        w.origin[0] = CUT;
+        sum->add_leaf(&w, 0, sum->size, false, parts);
+        ck_assert_msg(memcmp(whole, parts, bytes) == 0, "%s: %s", kernels->name, sum->label);
+        tr_free(whole);
+        n_sums++;
+    }
+    ck_assert_int_eq(n_sums, 2);
+    for (int r = 0; r < plan.n_resources; r++) tr_free(own[r].at);
+    tr_free(w.scratch);
+    tr_free(x);
+    tr_free(dy);
+    tr_plan_free(&plan);
+    tr_graph_free(graph);
+}
+
+START_TEST(leaf_in_two_calls) {
+    for (int k = 0; k < tr_n_isas(); k++) {
+        const tr_kernels *kernels = kernels_of(tr_isa_name(k));
+        if (kernels == NULL) continue;
+        check_leaf("n = batch_norm2d\nf = flatten\n", "n", kernels);
+        check_leaf("f = flatten\nn = batch_norm1d\n", "n", kernels);
+    }
+}
+END_TEST
+
+/* In every mode: no two steps between two barriers are in conflict. */
 START_TEST(no_conflicts) {
     tr_graph *graph = graph_of(both_norms, (tr_shape){false, 6, 5, 3}, 4);
     for (int i = 0; i < 8; i++) {
@@ -300,6 +372,157 @@ START_TEST(no_conflicts) {
         tr_program_free(program);
     }
     tr_graph_free(graph);
+}
+END_TEST
+
+/* ---- dropout ---- */
+
+enum { PIXELS = 12, CHANNELS = 5, SIZE = PIXELS * CHANNELS };
+
+typedef struct dropping {
+    double p;
+    int n, step, pass; /* samples, number of the step, samples of a pass */
+    int threads;
+    uint64_t seed;
+    bool eval, flat;
+    const char *before; /* layers in front of it */
+} dropping;
+
+/* Ones, or what is in front makes of them, through dropout: what comes out, in PyTorch's order. */
+static tr_real *dropped(const dropping *d) {
+    tr_shape in = {false, 3, 4, CHANNELS};
+    char lines[256];
+    snprintf(lines, sizeof lines,
+             d->flat ? "%sf = flatten\nd = dropout p=%.17g\n"
+                     : "%sd = dropout p=%.17g\nf = flatten\n",
+             d->before ? d->before : "", d->p);
+    tr_graph *graph = graph_of(lines, in, 0);
+    graph->nodes[graph->n_nodes - 1].op = &probe_op;
+    int64_t stride = stride_of(in);
+    tr_real *x = tr_alloc((size_t)(d->n * stride), sizeof *x, NULL),
+            *y = tr_alloc((size_t)d->n * SIZE, sizeof *y, NULL), *cotangent = NULL;
+    int32_t *labels = tr_alloc((size_t)d->n, sizeof *labels, NULL);
+    for (int64_t i = 0; i < d->n * stride; i++) x[i] = 1;
+    cotangent = tr_alloc((size_t)d->n * SIZE, sizeof *cotangent, NULL);
+    for (int i = 0; i < d->n * SIZE; i++) cotangent[i] = 1;
+    probe.seen = tr_alloc((size_t)d->n * SIZE, sizeof *probe.seen, NULL);
+    probe.cotangent = cotangent;
+    probe.size = SIZE;
+    for (int first = 0; first < d->n; first += d->pass) {
+        int n = (int)tr_min(d->pass, d->n - first);
+        trial t = {.graph = graph,
+                   .options = {.batch = d->pass,
+                               .effective = d->n,
+                               .training = true,
+                               .eval_mode = d->eval,
+                               .shard = 1,
+                               .kernels = kernels_of("auto"),
+                               .input_gradient = true},
+                   .input = {.n = n,
+                             .first = first,
+                             .count = d->n,
+                             .seed = d->seed,
+                             .x = x + first * stride,
+                             .stride = stride,
+                             .labels = labels},
+                   .n_steps = d->step + 1};
+        t.input_gradient = tr_alloc((size_t)n * SIZE, sizeof *t.input_gradient, NULL);
+        run_on(d->threads, &t);
+        for (int i = 0; i < n * SIZE; i++) { /* of ones: value and gradient are the factor */
+            int64_t j = i / SIZE * SIZE + internal_index(in, i % SIZE);
+            if (d->before == NULL)
+                ck_assert_msg(probe.seen[j] == t.input_gradient[j], "element %d", i);
+            y[first * SIZE + i] = probe.seen[j];
+        }
+        tr_free(t.input_gradient);
+    }
+    tr_free(x);
+    tr_free(labels);
+    tr_free(cotangent);
+    tr_free(probe.seen);
+    tr_graph_free(graph);
+    return y;
+}
+
+static const dropping usual = {.p = 0.3, .n = 7, .step = 2, .pass = 7, .threads = 1, .seed = 11};
+
+static int64_t differences(const dropping *d) {
+    tr_real *a = dropped(&usual), *b = dropped(d);
+    int64_t n = 0;
+    for (int i = 0; i < usual.n * SIZE; i++) n += a[i] != b[i];
+    tr_free(a);
+    tr_free(b);
+    return n;
+}
+
+/* Threads, passes, and whether the image is flat before or behind change nothing; seed, step and
+ * layer do. */
+START_TEST(dropout_is_a_function) {
+    for (int threads = 1; threads <= 3; threads++) {
+        for (int pass = 1; pass <= 7; pass += 2) {
+            dropping d = usual;
+            d.threads = threads;
+            d.pass = pass;
+            ck_assert_int_eq(differences(&d), 0);
+        }
+    }
+    dropping other = usual;
+    other.before = "i = relu\n";
+    ck_assert_int_gt(differences(&other), 50);
+    other = usual;
+    other.seed = 12;
+    ck_assert_int_gt(differences(&other), 50);
+    other.seed = 11 + ((uint64_t)1 << 40);
+    ck_assert_int_gt(differences(&other), 50);
+    other = usual;
+    other.step = 1;
+    ck_assert_int_gt(differences(&other), 50);
+    /* Number 1 and number 2 of the network: the same order of elements all the same. */
+    dropping image = usual, flat = usual;
+    image.before = "i = relu\n";
+    flat.flat = true;
+    tr_real *a = dropped(&image), *b = dropped(&flat);
+    for (int i = 0; i < usual.n * SIZE; i++) ck_assert_msg(a[i] == b[i], "element %d", i);
+    tr_free(a);
+    tr_free(b);
+}
+END_TEST
+
+/* Of 1000 samples; five deviations. */
+START_TEST(dropout_drops_p) {
+    static const double ps[] = {0.05, 0.3, 0.5, 0.9};
+    for (size_t k = 0; k < sizeof ps / sizeof *ps; k++) {
+        dropping d = {.p = ps[k], .n = 1000, .pass = 1000, .threads = 2, .seed = k};
+        tr_real *y = dropped(&d), kept = (tr_real)(1 / (1 - ps[k]));
+        int64_t n = d.n * SIZE, by_element[SIZE] = {0}, zeros = 0;
+        for (int64_t i = 0; i < n; i++) {
+            ck_assert_msg(y[i] == 0 || y[i] == kept, "%g", (double)y[i]);
+            zeros += y[i] == 0;
+            by_element[i % SIZE] += y[i] == 0;
+        }
+        double one = ps[k] * (1 - ps[k]);
+        ck_assert_double_le(fabs((double)zeros - (double)n * ps[k]), 5 * sqrt((double)n * one));
+        for (int e = 0; e < SIZE; e++)
+            ck_assert_double_le(fabs((double)by_element[e] - d.n * ps[k]), 5 * sqrt(d.n * one));
+        tr_free(y);
+    }
+}
+END_TEST
+
+START_TEST(dropout_of_none_and_all) {
+    static const struct {
+        double p;
+        bool eval;
+        tr_real wanted;
+    } cases[] = {{0, false, 1}, {1, false, 0}, {0.5, true, 1}, {1, true, 1}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        dropping d = usual;
+        d.p = cases[k].p;
+        d.eval = cases[k].eval;
+        tr_real *y = dropped(&d);
+        for (int i = 0; i < d.n * SIZE; i++) ck_assert_msg(y[i] == cases[k].wanted, "%d", i);
+        tr_free(y);
+    }
 }
 END_TEST
 
@@ -321,6 +544,7 @@ START_TEST(faults_are_named) {
          "bias"},
         {"n = batch_norm2d frozen=bias affine=false",
          "net.ini:2: n.frozen: the layer has no parameter 'bias', there is none"},
+        {"n = dropout p=1.5", "net.ini:2: n.p: 1.5 is out of range, allowed are 0 to 1"},
         {"n = batch_norm1d",
          "net.ini:2: n: batch_norm1d wants features but its input is an image of 3 x 8 x 6: put a "
          "flatten layer before it"},
@@ -363,7 +587,11 @@ static Suite *norm_suite(void) {
     tcase_add_test(all, batch_norm_is_pytorch);
     tcase_add_test(all, large_mean_loses_nothing);
     tcase_add_test(all, same_bits);
+    tcase_add_test(all, leaf_in_two_calls);
     tcase_add_test(all, no_conflicts);
+    tcase_add_test(all, dropout_is_a_function);
+    tcase_add_test(all, dropout_drops_p);
+    tcase_add_test(all, dropout_of_none_and_all);
     tcase_add_test(all, faults_are_named);
     tcase_add_test(all, arguments_are_written);
     suite_add_tcase(suite, all);

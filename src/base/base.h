@@ -236,6 +236,7 @@ enum tr_stream { /* one number per purpose; never renumber, or seeds change mean
                  TR_STREAM_SYNTHETIC = 3,
                  TR_STREAM_PREDICT = 4,
                  TR_STREAM_SAMPLES = 5,
+                 TR_STREAM_DROPOUT = 6,
 };
 
 void tr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

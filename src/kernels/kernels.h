@@ -20,8 +20,9 @@
 #include "base/base.h"
 
 enum {
-    TR_LARGEST_POOL = 4, /* that is fused into a convolution */
-    TR_RUN = 64,         /* rows that are added up before they are added to a sum in double */
+    TR_LARGEST_POOL = 4,  /* that is fused into a convolution */
+    TR_DROPOUT_STEP = 64, /* dropout makes so many factors at a time */
+    TR_RUN = 64,          /* rows that are added up before they are added to a sum in double */
 };
 
 /* A convolution over one sample. With pool > 1 each output is the maximum over a pool x pool window
@@ -144,6 +145,15 @@ typedef struct tr_kernels {
     void (*affine_dx)(int64_t n, int c, const tr_real *x, int64_t x_step, const tr_real *shift,
                       const tr_real *scale, const tr_real *offset, const tr_real *dy,
                       int64_t dy_step, const tr_real *by, tr_real *dx, int64_t dx_step);
+
+    /* factor[e] = scale where number e % 4 of Philox4x32-10 for the counter of words e / 4, the two
+     * of place, and 0, under `key`, is below kept / 2^31, else 0; e: 0 .. n-1, n padded to
+     * TR_DROPOUT_STEP. */
+    void (*dropout)(int64_t n, uint64_t key, uint64_t place, uint32_t kept, tr_real scale,
+                    tr_real *factor);
+    /* y[area][c] = x[area][c] * factor[c][area] */
+    void (*multiply_planar)(int c, int64_t area, const tr_real *x, const tr_real *factor,
+                            tr_real *y);
 
     void (*relu)(int64_t n, const tr_real *x, tr_real *y);
     /* out = y > 0 ? dy : 0; out may be dy. */

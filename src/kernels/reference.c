@@ -420,5 +420,6 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
                       .cross_entropy = cross_entropy,
                       .sgd = sgd,
                       .peak = peak};
+    TR_NAME(tr_kernels_fill_dropout)(t);
     TR_NAME(tr_kernels_fill_pool)(t);
 }

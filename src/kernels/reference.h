@@ -13,6 +13,7 @@
 /* The plain versions as compiled for TR_ISA (the first calls the second), then those that a
  * template replaces. */
 void TR_NAME(tr_kernels_fill)(tr_kernels *table);
+void TR_NAME(tr_kernels_fill_dropout)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_pool)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_conv)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_gather)(tr_kernels *table);

@@ -129,24 +129,14 @@ static int min_batch(const tr_node *node) {
 
 /* ---- statistics ---- */
 
-/* A run of rows: the pixels of a sample, or a value of each of all samples. */
-static int64_t n_rows(const tr_work *w) {
-    return pixels(w->node) == 1 ? w->n : pixels(w->node);
-}
-static int n_runs(const tr_work *w) {
-    return pixels(w->node) == 1 ? (int)tr_min(1, w->n) : w->n;
-}
-static int64_t step_of(const tr_work *w, const tr_binding *b) {
-    return pixels(w->node) == 1 ? tr_stride(b) : channels(w->node);
-}
-
-/* The shift is the leaf's first value, so that a large mean loses nothing. */
+/* The shift is the leaf's first value, so that a large mean loses nothing. A leaf may come in
+ * several calls: each sample is added to what is there. */
 static void add_statistics(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum) {
     const int c = channels(w->node);
     const int64_t c8 = channels8(w->node);
     double *shift = w->scratch, *sums = shift + c8, *unit = sum;
     (void)e0, (void)e1; /* all of it: it has slots */
-    if (n_runs(w) == 0) return;
+    if (w->n == 0) return;
     for (int64_t i = 0; i < c8; i++) {
         double *place = unit + i / 8 * UNIT + i % 8;
         if (fresh) place[0] = i < c ? (double)tr_x(w, 0, 0)[i] : 0;
@@ -154,10 +144,10 @@ static void add_statistics(const tr_work *w, int64_t e0, int64_t e1, bool fresh,
         shift[i] = place[0];
         sums[i] = place[ABOVE];
         sums[c8 + i] = place[SQUARE];
-        place[NUMBER] += (double)(n_rows(w) * n_runs(w));
+        place[NUMBER] += (double)(pixels(w->node) * w->n);
     }
-    for (int i = 0; i < n_runs(w); i++)
-        w->kernels->moments(n_rows(w), c, tr_x(w, 0, i), step_of(w, &w->x[0]), shift, sums);
+    for (int i = 0; i < w->n; i++)
+        w->kernels->moments(pixels(w->node), c, tr_x(w, 0, i), c, shift, sums);
     for (int64_t i = 0; i < c8; i++) {
         double *place = unit + i / 8 * UNIT + i % 8;
         place[ABOVE] = sums[i];
@@ -242,6 +232,17 @@ static void update_running(const tr_work *w) {
     }
 }
 
+/* The map goes over runs of rows: the pixels of a sample, or one value each of all samples. */
+static int64_t n_rows(const tr_work *w) {
+    return pixels(w->node) == 1 ? w->n : pixels(w->node);
+}
+static int n_runs(const tr_work *w) {
+    return pixels(w->node) == 1 ? 1 : w->n;
+}
+static int64_t step_of(const tr_work *w, const tr_binding *b) {
+    return pixels(w->node) == 1 ? tr_stride(b) : channels(w->node);
+}
+
 static void normalise(const tr_work *w) {
     for (int i = 0; i < n_runs(w); i++)
         w->kernels->affine(n_rows(w), channels(w->node), tr_x(w, 0, i), step_of(w, &w->x[0]),
@@ -252,12 +253,13 @@ static void normalise(const tr_work *w) {
 /* ---- backward ---- */
 
 static void add_sums(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum) {
+    const int c = channels(w->node);
     (void)e0, (void)e1; /* all of it: it has slots */
     if (fresh) memset(sum, 0, 2 * (size_t)channels8(w->node) * sizeof(double));
-    for (int i = 0; i < n_runs(w); i++)
-        w->kernels->normal_sums(n_rows(w), channels(w->node), tr_x(w, 0, i), tr_dy(w, i),
-                                step_of(w, &w->x[0]), step_of(w, w->dy), reals(w, SHIFT),
-                                reals(w, NORMAL_SCALE), reals(w, NORMAL_OFFSET), sum);
+    for (int i = 0; i < w->n; i++)
+        w->kernels->normal_sums(pixels(w->node), c, tr_x(w, 0, i), tr_dy(w, i), c, c,
+                                reals(w, SHIFT), reals(w, NORMAL_SCALE), reals(w, NORMAL_OFFSET),
+                                sum);
 }
 
 /* dx = (dy - mean of dy - normalised x * mean of dy * normalised x) * scale */
@@ -301,11 +303,6 @@ static bool uses_batch(const tr_node *node, bool training) {
     return training || !a->track;
 }
 
-static void read_parameters(const tr_node *node, tr_plan *out) {
-    for (int s = 0; s < node->n_state; s++)
-        if (node->state[s].kind == TR_PARAMETER) tr_reads(out, TR_STATE, s);
-}
-
 static void plan_forward(const tr_node *node, const tr_request *request, tr_plan *out) {
     const int running = tr_find_state(node, "running_mean"); /* and the two behind it */
     if (uses_batch(node, request->training)) {
@@ -318,7 +315,8 @@ static void plan_forward(const tr_node *node, const tr_request *request, tr_plan
         tr_reads(out, TR_STATE, running);
         tr_reads(out, TR_STATE, running + 1);
     }
-    read_parameters(node, out);
+    for (int s = 0; s < node->n_state; s++)
+        if (node->state[s].kind == TR_PARAMETER) tr_reads(out, TR_STATE, s);
     tr_writes(out, TR_OWN, MAP);
     if (request->training && running >= 0) {
         tr_plan_blocks(out, TR_FORWARD, "running statistics", 1, update_running);
@@ -340,7 +338,8 @@ static void plan_input_gradient(bool of_batch, const tr_node *node, tr_plan *out
         tr_plan_phase(out, TR_BACKWARD, "gradient statistics", TR_PER_THREAD, map_dx_of_batch);
         tr_reads(out, TR_OWN, SUMS);
         tr_reads(out, TR_OWN, MAP);
-        read_parameters(node, out);
+        if (tr_find_state(node, "weight") >= 0)
+            tr_reads(out, TR_STATE, tr_find_state(node, "weight"));
         tr_writes(out, TR_OWN, MAP_DX);
     }
     tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES,

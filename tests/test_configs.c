@@ -60,6 +60,18 @@ static void resnet18(names *list) {
     ck_assert_int_eq(list->n, 122);
 }
 
+static void mlp(names *list) {
+    for (int i = 0; i < 2; i++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "hidden.%d.", i);
+        add(list, prefix, "linear.weight");
+        add(list, prefix, "linear.bias");
+        add_norm(list, prefix, "norm");
+    }
+    add(list, "", "linear.weight");
+    add(list, "", "linear.bias");
+}
+
 static const struct {
     const char *config;
     void (*names)(names *list);
@@ -67,6 +79,7 @@ static const struct {
 } cases[] = {
     {"resnet20", resnet20, 269722},
     {"resnet18", resnet18, 11173962},
+    {"mlp", mlp, 1841162 + 2048},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 

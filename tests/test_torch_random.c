@@ -1,5 +1,5 @@
-/* PyTorch's random numbers: the published answer of MT19937, and first weights and orders that
- * PyTorch itself drew (tests/reference/random.txt). All comparisons are exact. */
+/* PyTorch's random numbers: the published answer of MT19937, and first weights, buffers and orders
+ * of PyTorch itself (tests/reference/random.txt). All comparisons are exact. */
 #include <stdio.h>
 #include <string.h>
 
@@ -48,34 +48,36 @@ static tr_graph *network(const tr_reference_case *c) {
     return graph;
 }
 
-enum { DRAWN = 5 }; /* cases of weights and orders */
+enum { DRAWN = 6 }; /* cases of weights and orders; the last has batch norm, which draws nothing */
 
-START_TEST(first_weights) {
-    int compared = 0;
+static const int drawn[DRAWN] = {57 + 140 + 20, 57 + 140 + 20, 57 + 140 + 20,
+                                 57 + 140 + 20, 57 + 140 + 20, 57 + 48 + 68};
+
+START_TEST(first_state) {
     for (int i = 0; i < DRAWN; i++) {
         const tr_reference_case *c = &file->cases[i];
         tr_graph *graph = network(c);
+        ck_assert_int_eq(tr_graph_n_draws(graph), drawn[i]);
         tr_graph_init(graph, TR_TORCH, seed_of(c));
         for (int j = 0; j < graph->n_rows; j++) {
             const tr_row *row = &graph->rows[j];
             const tr_reference_tensor *want = tr_reference_get(c, row->name);
-            float got[256];
+            double got[256];
             ck_assert_uint_eq(want->n, (size_t)row->count);
-            tr_row_get(row, 0, row->count, got);
-            for (size_t e = 0; e < want->n; e++, compared++) {
-                if (got[e] != (float)want->v[e])
+            tr_row_read(row, tr_row_state(row)->value, 0, row->count, got);
+            for (size_t e = 0; e < want->n; e++) {
+                if (got[e] != (double)(float)want->v[e])
                     ck_abort_msg("%s: %s: element %zu is %.9g, PyTorch has %.9g", c->name,
-                                 row->name, e, (double)got[e], want->v[e]);
+                                 row->name, e, got[e], want->v[e]);
             }
         }
+        ck_assert_int_eq(c->n_tensors, graph->n_rows + 1 + 3); /* the seed, three orders */
         tr_graph_free(graph);
     }
-    ck_assert_int_eq(compared, DRAWN * (57 + 140 + 20));
 }
 END_TEST
 
 START_TEST(orders) {
-    enum { WEIGHTS = 57 + 140 + 20 };
     for (int i = 0; i < DRAWN; i++) {
         const tr_reference_case *c = &file->cases[i];
         for (uint32_t epoch = 0; epoch < 3; epoch++) {
@@ -84,7 +86,7 @@ START_TEST(orders) {
             snprintf(name, sizeof name, "order%u", (unsigned)epoch);
             const tr_reference_tensor *want = tr_reference_get(c, name);
             order[want->n] = 0xabcdef; /* a guard */
-            tr_torch_permutation(seed_of(c), WEIGHTS, epoch, order, (uint32_t)want->n);
+            tr_torch_permutation(seed_of(c), drawn[i], epoch, order, (uint32_t)want->n);
             for (size_t e = 0; e < want->n; e++) {
                 if (order[e] != want->v[e])
                     ck_abort_msg("%s: %s: sample %zu is %u, PyTorch has %.0f", c->name, name, e,
@@ -142,7 +144,7 @@ static Suite *torch_random_suite(void) {
     TCase *all = tcase_create("torch_random");
     tcase_add_unchecked_fixture(all, open_file, close_file);
     tcase_add_test(all, known_answer);
-    tcase_add_test(all, first_weights);
+    tcase_add_test(all, first_state);
     tcase_add_test(all, orders);
     tcase_add_test(all, the_loader_uses_them);
     suite_add_tcase(suite, all);

@@ -648,20 +648,31 @@ def sgd_cases():
 
 # ---- random numbers ----
 
-def random_case(name, seed, n):
-    """First weights and three epochs' order of n samples after manual_seed(seed), given in words of
-    16 bits, the lowest first."""
+PLAIN = {"conv1 = conv2d out_channels=3 kernel_size=3": lambda: torch.nn.Conv2d(2, 3, 3),
+         "flatten = flatten": None,
+         "fc1 = linear out_features=5": lambda: torch.nn.Linear(27, 5),
+         "fc2 = linear out_features=4 bias=false": lambda: torch.nn.Linear(5, 4, bias=False)}
+NORMS = {"conv1 = conv2d out_channels=3 kernel_size=3": lambda: torch.nn.Conv2d(2, 3, 3),
+         "bn1 = batch_norm2d": lambda: torch.nn.BatchNorm2d(3),
+         "conv2 = conv2d out_channels=4 kernel_size=2 bias=false":
+             lambda: torch.nn.Conv2d(3, 4, 2, bias=False),
+         "bn2 = batch_norm2d": lambda: torch.nn.BatchNorm2d(4),
+         "flatten = flatten": None,
+         "fc1 = linear out_features=4": lambda: torch.nn.Linear(16, 4)}
+
+
+def random_case(name, seed, n, layers=PLAIN):
+    """First state and three epochs' order of n samples after manual_seed(seed), given in words of
+    16 bits, the lowest first. layers: lines of [network] and what makes their modules."""
     torch.manual_seed(seed)
-    net = torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(2, 3, 3), "fc1": torch.nn.Linear(27, 5),
-                               "fc2": torch.nn.Linear(5, 4, bias=False)})
+    net = torch.nn.ModuleDict({line.split()[0]: make() for line, make in layers.items() if make})
     loader = DataLoader(torch.arange(n), shuffle=True)
     tensors = {"seed": torch.tensor([seed >> bit & 0xffff for bit in range(0, 64, 16)])}
-    tensors.update((key, value.detach()) for key, value in net.named_parameters())
+    tensors.update((key, value.reshape(value.shape or (1,))) for key, value in
+                   net.state_dict().items())
     for epoch in range(3):
         tensors[f"order{epoch}"] = torch.tensor([int(i) for i in loader])
-    return case(name, ["layer conv1 = conv2d out_channels=3 kernel_size=3",
-                       "layer flatten = flatten", "layer fc1 = linear out_features=5",
-                       "layer fc2 = linear out_features=4 bias=false"], tensors)
+    return case(name, ["layer " + line for line in layers], tensors)
 
 
 def mini_case():
@@ -687,7 +698,8 @@ def mini_case():
 def random_cases():
     return [random_case("seed_0", 0, 1), random_case("seed_1", 1, 2),
             random_case("seed_7", 7, 1000), random_case("all_ones", 2 ** 32 - 1, 10),
-            random_case("past_32_bits", 2 ** 40 + 5, 3), mini_case()]
+            random_case("past_32_bits", 2 ** 40 + 5, 3), random_case("norms", 11, 100, NORMS),
+            mini_case()]
 
 
 def main():

@@ -25,7 +25,7 @@ static const char *name_of(const matching *m, int tensor) {
     return m->file->tensors[tensor].tensor.name;
 }
 
-/* PyTorch before 1.0 wrote no num_batches_tracked, and PyTorch reads such files. */
+/* PyTorch before 0.4.1 wrote no num_batches_tracked, and PyTorch still reads such files. */
 static bool may_be_missing(const tr_row *row) {
     const tr_state *state = tr_row_state(row);
     return state->kind == TR_BUFFER && state->type == TR_INT64;

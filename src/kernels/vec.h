@@ -170,7 +170,73 @@ TR_INLINE d8 d8_sub(d8 a, d8 b) {
 TR_INLINE d8 d8_mul(d8 a, d8 b) {
     return _mm512_mul_pd(a, b);
 }
+/* Eight words of 32 bits, each in a lane of 64. */
+#define TR_WORDS 1
+typedef __m512i w8;
+TR_INLINE w8 w8_all(uint32_t x) {
+    return _mm512_set1_epi64(x);
+}
+/* first .. first + 7, in the order that w8_store_factors wants */
+TR_INLINE w8 w8_counters(uint32_t first) {
+    return _mm512_add_epi32(w8_all(first), _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7));
+}
+TR_INLINE w8 w8_mul(w8 a, w8 b) {
+    return _mm512_mul_epu32(a, b);
+}
+TR_INLINE w8 w8_high(w8 a) {
+    return _mm512_srli_epi64(a, 32);
+}
+TR_INLINE w8 w8_xor(w8 a, w8 b) {
+    return _mm512_xor_si512(a, b);
+}
+TR_INLINE void factors16(float *p, __m512i bits, int32_t most, float scale) {
+    __mmask16 k = _mm512_cmple_epi32_mask(_mm512_srli_epi32(bits, 1), _mm512_set1_epi32(most));
+    _mm512_storeu_ps(p, _mm512_maskz_mov_ps(k, _mm512_set1_ps(scale)));
+}
+/* p[4 * counter + i] = scale where word i, without its lowest bit, is at most `most`, else 0 */
+TR_INLINE void w8_store_factors(float *p, w8 x0, w8 x1, w8 x2, w8 x3, int32_t most, float scale) {
+    w8 a = _mm512_mask_blend_epi32(0xaaaa, x0, _mm512_slli_epi64(x1, 32)),
+       b = _mm512_mask_blend_epi32(0xaaaa, x2, _mm512_slli_epi64(x3, 32));
+    factors16(p, _mm512_unpacklo_epi64(a, b), most, scale);
+    factors16(p + 16, _mm512_unpackhi_epi64(a, b), most, scale);
+}
 #else
+#define TR_WORDS     1
+typedef struct w8 {
+    __m256i a, b;
+} w8;
+TR_INLINE w8 w8_all(uint32_t x) {
+    return (w8){_mm256_set1_epi64x(x), _mm256_set1_epi64x(x)};
+}
+TR_INLINE w8 w8_counters(uint32_t first) {
+    w8 x = w8_all(first);
+    return (w8){_mm256_add_epi32(x.a, _mm256_setr_epi64x(0, 2, 1, 3)),
+                _mm256_add_epi32(x.b, _mm256_setr_epi64x(4, 6, 5, 7))};
+}
+TR_INLINE w8 w8_mul(w8 a, w8 b) {
+    return (w8){_mm256_mul_epu32(a.a, b.a), _mm256_mul_epu32(a.b, b.b)};
+}
+TR_INLINE w8 w8_high(w8 a) {
+    return (w8){_mm256_srli_epi64(a.a, 32), _mm256_srli_epi64(a.b, 32)};
+}
+TR_INLINE w8 w8_xor(w8 a, w8 b) {
+    return (w8){_mm256_xor_si256(a.a, b.a), _mm256_xor_si256(a.b, b.b)};
+}
+TR_INLINE void factors8(float *p, __m256i bits, int32_t most, float scale) {
+    __m256i more = _mm256_cmpgt_epi32(_mm256_srli_epi32(bits, 1), _mm256_set1_epi32(most));
+    _mm256_storeu_ps(p, _mm256_andnot_ps(_mm256_castsi256_ps(more), _mm256_set1_ps(scale)));
+}
+TR_INLINE void factors16(float *p, __m256i x0, __m256i x1, __m256i x2, __m256i x3, int32_t most,
+                         float scale) {
+    __m256i a = _mm256_blend_epi32(x0, _mm256_slli_epi64(x1, 32), 0xaa),
+            b = _mm256_blend_epi32(x2, _mm256_slli_epi64(x3, 32), 0xaa);
+    factors8(p, _mm256_unpacklo_epi64(a, b), most, scale);
+    factors8(p + 8, _mm256_unpackhi_epi64(a, b), most, scale);
+}
+TR_INLINE void w8_store_factors(float *p, w8 x0, w8 x1, w8 x2, w8 x3, int32_t most, float scale) {
+    factors16(p, x0.a, x1.a, x2.a, x3.a, most, scale);
+    factors16(p + 16, x0.b, x1.b, x2.b, x3.b, most, scale);
+}
 #define TR_D8_BLOCKS 1
 typedef struct d8 {
     __m256d a, b;

@@ -42,7 +42,7 @@ def run(*words):
 
 
 class Known:
-    """What this build knows: keys of a layer, and whether sizes may be rectangles."""
+    """What this build knows: keys of a layer or optimizer, and whether sizes may be rectangles."""
 
     def __init__(self):
         self.pages = {}
@@ -50,7 +50,7 @@ class Known:
     def keys(self, layer):
         if layer not in self.pages:
             page = run(IN_FLOAT, "help", layer).stdout
-            known = page.startswith(f"{layer} (layer")
+            known = page.startswith(f"{layer} (")
             self.pages[layer] = set(re.findall(r"^  (\w+) ", page, re.M)) if known else None
         return self.pages[layer]
 
@@ -172,9 +172,13 @@ def pool(d, layer):
 
 
 def norm(d, layer):
-    return d.add(layer, d.shape, eps=some(d.draw, d.known, layer, "eps", ("1e-5", "1e-3", "0.1")),
+    affine = some(d.draw, d.known, layer, "affine", (True, False))
+    frozen = d.draw.choice(("weight", "bias", "weight,bias", None, None, None))
+    if affine is False or not d.known.has(layer, "frozen"):
+        frozen = None
+    return d.add(layer, d.shape, affine=affine, frozen=frozen,
+                 eps=some(d.draw, d.known, layer, "eps", ("1e-5", "1e-3", "0.1")),
                  momentum=some(d.draw, d.known, layer, "momentum", ("0.1", "0.5", "none")),
-                 affine=some(d.draw, d.known, layer, "affine", (True, False)),
                  track_running_stats=some(d.draw, d.known, layer, "track_running_stats",
                                           (True, True, False)))
 
@@ -273,7 +277,10 @@ def draw_network(seed, number, known):
              f"batch_size = {batch}", "drop_last = true", "[network]", *d.lines, "[loss]",
              "type = cross_entropy", "[optimizer]", "type = sgd", f"lr = {draw.choice((0.001, 0.01, 0.1))}",
              f"momentum = {momentum}", f"nesterov = {text(nesterov)}", f"dampening = {dampening}",
-             f"weight_decay = {draw.choice((0, 0.0001, 0.05))}", "[train]",
+             f"weight_decay = {draw.choice((0, 0.0001, 0.05))}",
+             *[f"{key} = {draw.choice(values)}" for key, values in
+               (("clip_grad_norm", (0, 0.1, 2)), ("clip_grad_value", (0, 0.001, 0.1)))
+               if known.has("sgd", key)], "[train]",
              f"seed = {draw.randint(0, 2**31)}"]
     return "\n".join(lines) + "\n", d.used
 

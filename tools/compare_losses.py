@@ -2,7 +2,7 @@
 """Trains a configuration in PyTorch and in trainer from the same seed: the losses side by side.
 
     python3 tools/compare_losses.py [CONFIG] [--seed N] [--epochs N] [--every N] [--steps N]
-            [--data DIR] [--set SECTION.KEY=VALUE]... [--threads N]
+            [--data DIR] [--set SECTION.KEY=VALUE]... [--threads N] [--double]
 
 Default: configs/lenet.ini, seed 1, and its two epochs with a mean loss every 2000 steps. With
 --steps PyTorch stops after so many steps (trainer goes to the end of the epoch).
@@ -10,7 +10,8 @@ Default: configs/lenet.ini, seed 1, and its two epochs with a mean loss every 20
 With train.generator = torch trainer starts from the weights that PyTorch draws after
 torch.manual_seed(SEED) and takes the images as its DataLoader(shuffle=True) does. What differs is
 the order in which sums are added up. Such differences grow from step to step, so expect the first
-lines to agree to several digits and the last ones to the noise between two seeds.
+lines to agree to several digits and the last ones to the noise between two seeds. With --double
+both compute in double (build/tests/trainer-double): a difference that stays is none of rounding.
 
 The network comes from `trainer --dry-run --json` (tools/torch_net.py), the data from CIFAR-10 with
 normalize, without other transforms. Needs PyTorch (Debian: python3-torch), CIFAR-10
@@ -31,14 +32,15 @@ import torch_net
 from tutorial import TRAINING_FILES, read_images
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TRAINER = os.environ.get("TRAINER") or str(ROOT / "build" / "trainer")
+PROGRAMS = {torch.float32: ROOT / "build" / "trainer",
+            torch.float64: ROOT / "build" / "tests" / "trainer-double"}
 
 
 def fail(text):
     sys.exit("compare_losses: " + text)
 
 
-def images_of(net, files):
+def images_of(net, files, dtype):
     """Images and labels as the configuration normalises them."""
     if net["data"]["class"] != "cifar10":
         fail(f"the data are {net['data']['class']}, only cifar10 is read here")
@@ -49,7 +51,7 @@ def images_of(net, files):
         mean, std = (torch.tensor(transform["arguments"][key]).reshape(-1, 1, 1)
                      for key in ("mean", "std"))
         images = (images - mean) / std
-    return images, labels
+    return images.to(dtype), labels
 
 
 def accuracy(module, images, labels):
@@ -64,10 +66,10 @@ def accuracy(module, images, labels):
 def train_pytorch(net, args):
     """Yields what trainer writes to metrics.jsonl: a mean loss every so many steps, an accuracy."""
     torch.set_num_threads(args.threads or (1 if net["batch_size"] < 16 else os.cpu_count()))
-    images = TensorDataset(*images_of(net, TRAINING_FILES))
-    tests = images_of(net, ["test_batch.bin"])
+    images = TensorDataset(*images_of(net, TRAINING_FILES, args.dtype))
+    tests = images_of(net, ["test_batch.bin"], args.dtype)
     torch.manual_seed(net["seed"])
-    module, loss_of = torch_net.build(net), torch_net.loss_of(net)
+    module, loss_of = torch_net.build(net).to(args.dtype), torch_net.loss_of(net)
     optimizer = torch_net.optimizer_of(net, module.parameters())
     loader = DataLoader(images, batch_size=net["batch_size"], shuffle=True,
                         drop_last=net["loader"]["drop_last"])
@@ -104,15 +106,15 @@ def grouped(batches, n):
         yield group
 
 
-def run_trainer(settings, *more):
-    done = subprocess.run([TRAINER, *settings, *more, "--quiet"], stdout=subprocess.DEVNULL,
+def run_trainer(program, settings, *more):
+    done = subprocess.run([program, *settings, *more, "--quiet"], stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         fail("trainer: " + done.stderr.strip())
 
 
-def train_trainer(settings, scratch):
-    run_trainer(settings, "--out", scratch + "/run")
+def train_trainer(program, settings, scratch):
+    run_trainer(program, settings, "--out", scratch + "/run")
     for line in pathlib.Path(scratch, "run", "metrics.jsonl").read_text().splitlines():
         event = json.loads(line)
         yield event["loss" if event["event"] == "log" else "test_accuracy"]
@@ -129,15 +131,18 @@ def main():
     parser.add_argument("--data", default=str(ROOT / "data" / "cifar-10-batches-bin"))
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--threads", type=int, help="of PyTorch")
+    parser.add_argument("--double", dest="dtype", action="store_const", const=torch.float64,
+                        default=torch.float32)
     args = parser.parse_args()
+    program = os.environ.get("TRAINER") or str(PROGRAMS[args.dtype])
     settings = ["--config", args.config, "--seed", str(args.seed), "--epochs", str(args.epochs),
                 "--data", args.data]
     for value in [f"train.log_every={args.every}", "train.generator=torch", *args.set]:
         settings += ["--set", value]
     with tempfile.TemporaryDirectory() as scratch:
         place = scratch + "/net.json"
-        run_trainer(settings, "--dry-run", "--json", place)
-        net, ours = torch_net.read(place), train_trainer(settings, scratch)
+        run_trainer(program, settings, "--dry-run", "--json", place)
+        net, ours = torch_net.read(place), train_trainer(program, settings, scratch)
         print(f"{'seed ' + str(args.seed):32} PyTorch  trainer  difference")
         for label, theirs in train_pytorch(net, args):
             mine = next(ours)

@@ -225,7 +225,7 @@ static const char both_norms[] = "c = conv2d out_channels=11 kernel_size=3 paddi
 enum { BATCH = 13, STEPS = 3 };
 
 /* All state after some steps of that net, in double. */
-static double *state_after(tr_exec_options options, int threads, bool passes, int64_t *n) {
+static double *state_after(tr_exec_options options, int threads, int64_t *n, double *batches) {
     tr_shape in = {false, 6, 5, 3};
     tr_graph *graph = graph_of(both_norms, in, 4);
     tr_graph_init(graph, TR_PHILOX, 3);
@@ -246,16 +246,22 @@ static double *state_after(tr_exec_options options, int threads, bool passes, in
                          .x = samples(BATCH, in, 5),
                          .stride = stride_of(in),
                          .labels = labels,
-                         .count = passes ? 2 * BATCH : 0},
+                         .count = options.effective},
                .n_steps = STEPS,
                .lr = 0.1};
+    size_t bytes = (size_t)graph->n_elements * sizeof(tr_real);
+    void *before = memcpy(tr_alloc(1, bytes, NULL), graph->parameters, bytes);
     run_on(threads, &t);
+    ck_assert_int_eq(memcmp(before, graph->parameters, bytes) == 0, options.effective > 0);
+    tr_free(before);
     *n = 0;
     for (int i = 0; i < graph->n_rows; i++) *n += graph->rows[i].count;
     double *values = tr_alloc((size_t)*n, sizeof *values, NULL), *to = values;
     for (int i = 0; i < graph->n_rows; to += graph->rows[i++].count)
         tr_row_read(&graph->rows[i], tr_row_state(&graph->rows[i])->value, 0, graph->rows[i].count,
                     to);
+    const tr_row *count = row_of(graph, "o.num_batches_tracked");
+    tr_row_read(count, tr_row_state(count)->value, 0, 1, batches);
     tr_free((void *)t.input.x);
     tr_free(args);
     tr_graph_free(graph);
@@ -265,7 +271,9 @@ static double *state_after(tr_exec_options options, int threads, bool passes, in
 /* Statistics, updates and running statistics, on any number of threads, in any ISA. */
 START_TEST(same_bits) {
     int64_t n, m;
-    double *wanted = state_after((tr_exec_options){.kernels = kernels_of("scalar")}, 1, false, &n);
+    double count,
+        *wanted = state_after((tr_exec_options){.kernels = kernels_of("scalar")}, 1, &n, &count);
+    ck_assert_double_eq(count, STEPS);
     for (int64_t i = 0; i < n; i++) ck_assert(isfinite(wanted[i]));
     for (int k = 0; k < tr_n_isas(); k++) {
         const tr_kernels *kernels = kernels_of(tr_isa_name(k));
@@ -273,7 +281,7 @@ START_TEST(same_bits) {
             /* Buffers that are dead are filled with NaN: nothing undeclared is used. */
             double *got =
                 state_after((tr_exec_options){.kernels = kernels, .poison = threads % 2 == 0},
-                            threads, false, &m);
+                            threads, &m, &count);
             ck_assert_int_eq(m, n);
             ck_assert_msg(memcmp(got, wanted, (size_t)n * sizeof *got) == 0, "%s, %d threads",
                           kernels->name, threads);
@@ -281,6 +289,17 @@ START_TEST(same_bits) {
         }
     }
     tr_free(wanted);
+}
+END_TEST
+
+/* Passes that are no whole effective batch update statistics, as PyTorch does between two calls of
+ * optimizer.step(), and nothing else. */
+START_TEST(statistics_are_of_passes) {
+    int64_t n;
+    double count;
+    tr_exec_options options = {.kernels = kernels_of("auto"), .effective = 2 * BATCH, .shard = 1};
+    tr_free(state_after(options, 2, &n, &count));
+    ck_assert_double_eq(count, STEPS);
 }
 END_TEST
 
@@ -587,6 +606,7 @@ static Suite *norm_suite(void) {
     tcase_add_test(all, batch_norm_is_pytorch);
     tcase_add_test(all, large_mean_loses_nothing);
     tcase_add_test(all, same_bits);
+    tcase_add_test(all, statistics_are_of_passes);
     tcase_add_test(all, leaf_in_two_calls);
     tcase_add_test(all, no_conflicts);
     tcase_add_test(all, dropout_is_a_function);

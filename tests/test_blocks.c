@@ -491,6 +491,7 @@ END_TEST
 static Suite *blocks_suite(void) {
     Suite *suite = suite_create("blocks");
     TCase *all = tcase_create("blocks");
+    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, written_out, 0, N_CASES);
     tcase_add_test(all, same_graph);
     tcase_add_loop_test(all, faults_are_named, 0, N_FAULTS);

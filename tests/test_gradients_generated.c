@@ -180,6 +180,7 @@ static bool is_window_cut(const tr_node *node) {
     bool *ceil_mode = (bool *)((char *)node->args + key->offset), was = *ceil_mode;
     tr_node floor = *node;
     tr_error err = {0};
+    floor.where = (tr_where){"net.ini", 0}; /* the document is gone, its name with it */
     *ceil_mode = false;
     bool fits = node->op->shape(&floor, &err) == TR_OK;
     *ceil_mode = was;

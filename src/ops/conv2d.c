@@ -53,21 +53,23 @@ int64_t tr_conv_rotated_size(const tr_node *node) {
            tr_round_up(node->in[0].c, TR_BLOCK8);
 }
 
+void tr_conv_surround(const tr_real *x, tr_shape in, int64_t border, tr_real *to) {
+    const int64_t row = (int64_t)in.w * in.c, side = border * in.c, all = row + 2 * side;
+    const size_t edge = (size_t)(border * all + side) * sizeof *x;
+    memset(to, 0, edge);
+    to += border * all + side;
+    for (int h = 0; h < in.h; h++, to += all) {
+        memcpy(to, x + h * row, (size_t)row * sizeof *x);
+        if (h + 1 < in.h) memset(to + row, 0, (size_t)(2 * side) * sizeof *x);
+    }
+    memset(to - all + row, 0, edge);
+}
+
 const tr_real *tr_conv_pad(const tr_work *w, int i, tr_real *to) {
     const tr_conv_args *a = w->node->args;
     const tr_real *x = tr_x(w, 0, i);
     if (a->padding == 0) return x;
-    tr_shape in = w->node->in[0], out = tr_conv_padded(w->node);
-    int64_t row = (int64_t)in.w * in.c, side = a->padding * in.c, all = (int64_t)out.w * in.c;
-    tr_real *at = to;
-    size_t edge = (size_t)(a->padding * all + side) * sizeof *x;
-    memset(at, 0, edge);
-    at += a->padding * all + side;
-    for (int h = 0; h < in.h; h++, at += all) {
-        memcpy(at, x + h * row, (size_t)row * sizeof *x);
-        if (h + 1 < in.h) memset(at + row, 0, (size_t)(2 * side) * sizeof *x);
-    }
-    memset(at - all + row, 0, edge);
+    tr_conv_surround(x, w->node->in[0], a->padding, to);
     return to;
 }
 

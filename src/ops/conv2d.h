@@ -36,6 +36,8 @@ int64_t tr_conv_copy_size(const tr_node *node);
  * kernel_size - 1; and the elements of the rotated kernel. */
 tr_shape tr_conv_spread(const tr_node *node);
 int64_t tr_conv_rotated_size(const tr_node *node);
+/* A copy of an image with so many pixels of zeros on each side. */
+void tr_conv_surround(const tr_real *x, tr_shape shape, int64_t border, tr_real *to);
 /* Sample i of the input with its padding: the sample itself where there is none, else a copy at
  * `to`. */
 const tr_real *tr_conv_pad(const tr_work *w, int i, tr_real *to);

@@ -98,15 +98,14 @@ static void spread(const tr_node *node, const tr_real *z, tr_real *to) {
     const tr_conv_args *a = node->args;
     tr_shape s = tr_conv_spread(node), out = node->out;
     int64_t row = (int64_t)s.w * s.c, shift = a->kernel_size - 1 - a->padding;
+    if (a->stride == 1 && shift >= 0) {
+        tr_conv_surround(z, out, shift, to);
+        return;
+    }
     memset(to, 0, (size_t)tr_shape_size(s) * sizeof *to);
     for (int h = 0; h < out.h; h++) {
         int64_t to_h = h * a->stride + shift;
         if (to_h < 0 || to_h >= s.h) continue;
-        if (a->stride == 1 && shift >= 0 && shift + out.w <= s.w) {
-            memcpy(to + to_h * row + shift * s.c, z + (int64_t)h * out.w * s.c,
-                   (size_t)out.w * (size_t)s.c * sizeof *to);
-            continue;
-        }
         for (int v = 0; v < out.w; v++) {
             int64_t to_w = v * a->stride + shift;
             if (to_w < 0 || to_w >= s.w) continue;

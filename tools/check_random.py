@@ -275,7 +275,8 @@ def draw_network(seed, number, known):
     lines = ["[data]", "type = synthetic", "train = 64", "test = 8", f"classes = {classes}",
              f"channels = {channels}", f"height = {height}", f"width = {width}", "[loader]",
              f"batch_size = {batch}", "drop_last = true", "[network]", *d.lines, "[loss]",
-             "type = cross_entropy", "[optimizer]", "type = sgd", f"lr = {draw.choice((0.001, 0.01, 0.1))}",
+             "type = cross_entropy", "[optimizer]", "type = sgd",
+             f"lr = {draw.choice((0.001, 0.01, 0.1))}",
              f"momentum = {momentum}", f"nesterov = {text(nesterov)}", f"dampening = {dampening}",
              f"weight_decay = {draw.choice((0, 0.0001, 0.05))}",
              *[f"{key} = {draw.choice(values)}" for key, values in

@@ -44,7 +44,8 @@ def fail(text):
 def torch_version():
     """The version, and whether it compiles."""
     asked = "import torch; print(torch.__version__, hasattr(torch, 'compile'))"
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True,
+                          check=False)
     if done.returncode:
         fail("PyTorch is missing: apt-get install python3-torch (or PYTHON=... with it)")
     version, compiles = done.stdout.split()
@@ -148,7 +149,8 @@ def trainer(settings, threads, seconds, batch, scratch):
 
 def settings_of(args):
     settings = ["--config", args.config]
-    for value in ["train.accumulate=1"] + args.set + ([f"loader.batch_size={args.batch}"] if args.batch else []):
+    batch = [f"loader.batch_size={args.batch}"] if args.batch else []
+    for value in ["train.accumulate=1", *args.set, *batch]:
         settings += ["--set", value]
     return settings + (["--data", args.data] if args.data else [])
 

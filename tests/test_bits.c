@@ -3,6 +3,7 @@
  *
  * Most runs take 10 images of the mini set for three epochs: batches of 4, 4 and 2, shuffled anew.
  * Few images, and two runs at a time, because most of a short run is drawing pictures of them.
+ * What takes longer has the tag `long`: meson test --suite long.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,9 @@
 
 enum { MOST_RUNS = 64, AT_ONCE = 2 };
 
-#define LENET TR_TEST_ROOT "/../configs/lenet.ini"
+#define LENET    TR_TEST_ROOT "/../configs/lenet.ini"
+#define RESNET20 TR_TEST_ROOT "/../configs/resnet20.ini"
+#define RESNET18 TR_TEST_ROOT "/../configs/resnet18.ini"
 
 /* What configs/lenet.ini does not have: convolutions with a border and a stride and without a pool,
  * a pool with overlapping windows, a sum, shards of several samples, the last of them smaller. */
@@ -46,6 +49,53 @@ static const char wide_ini[] = "[data]\n"
                                "nesterov = true\n"
                                "weight_decay = 0.001\n";
 
+/* ResNet-8: statistics over a batch in shards of several samples, the last of them smaller, odd
+ * sizes, channels that fill no vector, both kinds of shortcut. */
+static const char resnet8_ini[] =
+    "[data]\n"
+    "type = synthetic\n"
+    "train = 57\n"
+    "test = 2\n"
+    "height = 13\n"
+    "width = 11\n"
+    "[loader]\n"
+    "batch_size = 31\n" /* and 26, in shards of 3 */
+    "shuffle = true\n"
+    "[engine]\n"
+    "shard = 3\n"
+    "[network]\n"
+    "conv1 = conv2d out_channels=8 kernel_size=3 padding=1 bias=false\n"
+    "bn1 = batch_norm2d\n"
+    "relu1 = relu\n"
+    "layer1 = basic width=8\n"
+    "layer2 = basic width=12 stride=2 shortcut=projection\n"
+    "layer3 = basic width=20 stride=2 shortcut=padded\n"
+    "avgpool = adaptive_avg_pool2d output_size=1\n"
+    "flatten = flatten\n"
+    "fc = linear out_features=10\n"
+    "[block basic width stride=1 shortcut=identity]\n"
+    "conv1 = conv2d out_channels=$width kernel_size=3 stride=$stride padding=1 bias=false\n"
+    "bn1 = batch_norm2d\n"
+    "relu1 = relu\n"
+    "conv2 = conv2d out_channels=$width kernel_size=3 padding=1 bias=false\n"
+    "bn2 = batch_norm2d\n"
+    "shortcut = $shortcut width=$width stride=$stride from=in\n"
+    "add = add from=bn2,shortcut\n"
+    "relu2 = relu\n"
+    "[block projection width stride]\n"
+    "0 = conv2d out_channels=$width kernel_size=1 stride=$stride bias=false\n"
+    "1 = batch_norm2d\n"
+    "[block padded width stride]\n"
+    "0 = subsample stride=$stride\n"
+    "1 = pad_channels before=3 after=5\n"
+    "[loss]\n"
+    "type = cross_entropy\n"
+    "[optimizer]\n"
+    "type = sgd\n"
+    "lr = 0.05\n"
+    "momentum = 0.9\n"
+    "weight_decay = 0.001\n";
+
 typedef struct job {
     int threads, workers;
     const char *isa;
@@ -55,6 +105,7 @@ typedef struct job {
 typedef struct batch_of_runs {
     const char *config, *data; /* data: NULL, or what --data names */
     const char *epochs;
+    const char *set; /* NULL, or what --set takes */
     job jobs[MOST_RUNS];
     int n;
 } batch_of_runs;
@@ -82,6 +133,10 @@ static void start(const batch_of_runs *b, int i, const char *run, program *p) {
     if (b->data) {
         args[n++] = "--data";
         args[n++] = b->data;
+    }
+    if (b->set) {
+        args[n++] = "--set";
+        args[n++] = b->set;
     }
     program_start(p, args, NULL);
 }
@@ -160,6 +215,77 @@ START_TEST(wide_network) {
 }
 END_TEST
 
+/* 10 images in batches of 4, 4 and 2. */
+static batch_of_runs resnet_of_few(const char *config) {
+    cut_mini("few", 10, 2);
+    return (batch_of_runs){
+        .config = config, .data = "few", .epochs = "1", .set = "loader.batch_size=4"};
+}
+
+START_TEST(resnet20) {
+    batch_of_runs b = resnet_of_few(RESNET20);
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) add_some(&b, vector_isas[i]);
+    if (b.n == 0) add_some(&b, "scalar");
+    check_same("resnet20", &b);
+}
+END_TEST
+
+START_TEST(resnet8) {
+    batch_of_runs b = {.config = "resnet8.ini", .epochs = "2"};
+    write_whole("resnet8.ini", resnet8_ini, strlen(resnet8_ini));
+    add_some(&b, "scalar");
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) {
+            add(&b, 2, 3, vector_isas[i], true);
+            add(&b, 5, 0, vector_isas[i], true);
+        }
+    check_same("resnet8", &b);
+}
+END_TEST
+
+/* All pairs on every vector ISA, and scalar kernels. */
+START_TEST(resnet20_matrix) {
+    batch_of_runs b = resnet_of_few(RESNET20);
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) add_all(&b, vector_isas[i]);
+    add(&b, 3, 1, "scalar", true);
+    check_same("resnet20-all", &b);
+}
+END_TEST
+
+START_TEST(resnet18) {
+    batch_of_runs b = resnet_of_few(RESNET18);
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) add_some(&b, vector_isas[i]);
+    if (b.n == 0) add(&b, 1, 0, "scalar", true);
+    add(&b, 2, 1, "auto", false);
+    check_same("resnet18", &b);
+}
+END_TEST
+
+/* Batch norm without pixels, and dropout. */
+START_TEST(mlp) {
+    batch_of_runs b = {.config = TR_TEST_ROOT "/../configs/mlp.ini", .data = "mini", .epochs = "1"};
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) add_some(&b, vector_isas[i]);
+    add(&b, 2, 1, "scalar", false);
+    check_same("mlp", &b);
+}
+END_TEST
+
+/* A whole epoch of the mini set in the batches of the configuration, the last of them smaller. */
+START_TEST(resnet20_whole_epoch) {
+    batch_of_runs b = {.config = RESNET20, .data = "mini", .epochs = "1"};
+    add(&b, 1, 0, "auto", false);
+    add(&b, 2, 3, "auto", false);
+    add(&b, 5, 1, "auto", true);
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) add(&b, 3, 1, vector_isas[i], true);
+    check_same("resnet20-mini", &b);
+}
+END_TEST
+
 /* One whole epoch of the mini set. */
 START_TEST(whole_epoch) {
     batch_of_runs b = {.config = LENET, .data = "mini", .epochs = "1"};
@@ -205,7 +331,63 @@ START_TEST(accumulated_batches) {
 }
 END_TEST
 
-/* The test above would pass if nothing but the seed mattered, or nothing at all. */
+/* What dropout drops depends on a sample's place in the effective batch: not on the passes, nor on
+ * who computes. */
+START_TEST(accumulated_dropout) {
+    static const char dropout_ini[] = "[data]\n"
+                                      "type = synthetic\n"
+                                      "train = 44\n"
+                                      "test = 2\n"
+                                      "height = 9\n"
+                                      "width = 7\n"
+                                      "[loader]\n"
+                                      "shuffle = true\n"
+                                      "[network]\n"
+                                      "conv = conv2d out_channels=9 kernel_size=3\n"
+                                      "relu1 = relu\n"
+                                      "drop1 = dropout p=0.25\n"
+                                      "flatten = flatten\n"
+                                      "fc1 = linear out_features=21\n"
+                                      "relu2 = relu\n"
+                                      "drop2 = dropout p=0.5\n"
+                                      "fc2 = linear out_features=10\n"
+                                      "[loss]\n"
+                                      "type = cross_entropy\n"
+                                      "[optimizer]\n"
+                                      "type = sgd\n"
+                                      "lr = 0.05\n"
+                                      "momentum = 0.9\n";
+    static const struct {
+        const char *batch, *accumulate, *threads, *workers, *isa;
+    } cases[] = {
+        {"12", "1", "1", "0", "scalar"}, {"4", "3", "3", "1", "avx2"},
+        {"1", "12", "2", "3", "avx512"}, {"6", "2", "5", "0", "neon"},
+        {"3", "4", "8", "1", "auto"},
+    };
+    enum { N = sizeof cases / sizeof *cases };
+    char first[65], sha[65], out[16], batch[64], accumulate[64];
+    program p;
+    write_whole("dropout.ini", dropout_ini, strlen(dropout_ini));
+    for (int i = 0; i <= N; i++) { /* the last is the first with another p */
+        int k = i % N;
+        snprintf(out, sizeof out, "drop%d", i);
+        snprintf(batch, sizeof batch, "loader.batch_size=%s", cases[k].batch);
+        snprintf(accumulate, sizeof accumulate, "train.accumulate=%s", cases[k].accumulate);
+        RUN(&p, "--quiet", "--config", "dropout.ini", "--epochs", "2", "--out", out, "--threads",
+            cases[k].threads, "--workers", cases[k].workers, "--isa",
+            has_isa(cases[k].isa) ? cases[k].isa : "auto", "--set", "run.oversubscribe=true",
+            "--set", batch, "--set", accumulate, "--set",
+            i < N ? "network.drop2=dropout p=0.5" : "network.drop2=dropout p=0");
+        ck_assert_msg(p.code == 0, "%s", p.err);
+        weights_of(out, i == 0 ? first : sha);
+        if (i > 0 && i < N)
+            ck_assert_msg(strcmp(first, sha) == 0, "%s x %s", cases[k].batch, cases[k].accumulate);
+    }
+    ck_assert_str_ne(first, sha);
+}
+END_TEST
+
+/* The tests above would pass if nothing but the seed mattered, or nothing at all. */
 START_TEST(other_seed_other_weights) {
     program p;
     char a[65], b[65];
@@ -228,13 +410,24 @@ END_TEST
 static Suite *bits_suite(void) {
     Suite *suite = suite_create("bits");
     TCase *tc = tcase_create("same bits");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 250);
     tcase_add_test(tc, other_seed_other_weights);
     tcase_add_test(tc, lenet_matrix);
     tcase_add_test(tc, wide_network);
     tcase_add_test(tc, whole_epoch);
     tcase_add_test(tc, accumulated_batches);
+    tcase_add_test(tc, accumulated_dropout);
+    tcase_add_test(tc, resnet20);
+    tcase_add_test(tc, resnet8);
     suite_add_tcase(suite, tc);
+    TCase *slow = tcase_create("same bits, long");
+    tcase_set_tags(slow, "long");
+    tcase_set_timeout(slow, 600);
+    tcase_add_test(slow, resnet20_matrix);
+    tcase_add_test(slow, resnet18);
+    tcase_add_test(slow, mlp);
+    tcase_add_test(slow, resnet20_whole_epoch);
+    suite_add_tcase(suite, slow);
     return suite;
 }
 

@@ -241,6 +241,9 @@ static const call wrong_calls[] = {
     {{"--config", "good.ini", "--", "--quiet"},
      "unknown command '--quiet', allowed are train, eval, predict, bench, check, help"},
     {{"--config", "--quiet"}, "--config: needs a value: --config FILE"},
+    {{"--config", "-v"}, "--config: needs a value: --config FILE"},
+    {{"--v"}, "unknown option '--v': write --verbose"},
+    {{"eval", "-v"}, "--verbose: is no option of 'eval', see trainer help eval"},
     {{"--config", "good.ini", "--threads", "all"},
      "--threads: run.threads: all is neither an integer nor a known word, allowed are 1 to "
      "1024, or auto"},

@@ -1,5 +1,6 @@
 /* The networks of configs/ against their sources: names of tensors, numbers of parameters; each
  * trains some steps, and its effective configuration is the same network. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,63 @@ START_TEST(trained) {
 }
 END_TEST
 
+/* The number in column `kept` of the line of -v that begins with the name. */
+static long long kept_of(const program *p, const char *name) {
+    char start[128], number[64];
+    snprintf(start, sizeof start, "\n%s ", name);
+    const char *head = strstr(p->out, " kept "), *line = strstr(p->out, start);
+    ck_assert_msg(head != NULL && line != NULL, "%s: %s", name, p->out);
+    size_t end = (size_t)(head - p->out) + strlen(" kept"), n = 0;
+    for (const char *c = line + 1 + end - 13; c < line + 1 + end; c++)
+        if (*c != ',') number[n++] = *c;
+    number[n] = '\0';
+    char *rest;
+    long long kept = strtoll(number, &rest, 10);
+    ck_assert_msg(rest > number && *rest == '\0', "%s: '%s'", name, number);
+    return kept;
+}
+
+/* What backward needs of ResNet-20: outputs of the convolutions, relus behind a sum, and the last
+ * pool, whose mean needs no relu. Batch norms, relus behind them, sums and shortcuts keep nothing.
+ */
+START_TEST(kept) {
+    program p;
+    long long total = 0;
+    int n = 0, n_convolutions = 0, n_relus = 0;
+    RUN(&p, "--config", CONFIGS "resnet20.ini", "--data", "mini", "--dry-run", "-v");
+    ck_assert_msg(p.code == 0, "%s", p.err);
+    const char *line = strchr(p.out, '\n') + 1;
+    for (; strncmp(line, "total ", 6) != 0; line = strchr(line, '\n') + 1) {
+        char name[64], type[64];
+        int c, h, w;
+        int fields = sscanf(line, "%63s %63s %d x %d x %d", name, type, &c, &h, &w);
+        ck_assert_int_ge(fields, 3);
+        if (fields < 5) h = w = 1;
+        long long is = kept_of(&p, name), whole = 4LL * c * h * w;
+        const char *part = strrchr(name, '.');
+        bool convolution = strcmp(type, "conv2d") == 0,
+             relu = part && !strcmp(part, ".relu2") && strcmp(name, "layer3.2.relu2") != 0;
+        /* Rows of an image may be padded to whole vectors. */
+        if (convolution || relu || strcmp(name, "avgpool") == 0 || strcmp(name, "relu1") == 0)
+            ck_assert_msg(is >= whole && is < 2 * whole, "%s: %lld of %lld", name, is, whole);
+        else
+            ck_assert_msg(is == 0, "%s: %lld", name, is);
+        n_convolutions += convolution;
+        n_relus += relu;
+        total += is;
+        n++;
+    }
+    ck_assert_int_eq(n_convolutions, 19);
+    ck_assert_int_eq(n_relus, 8);
+    ck_assert_int_gt(n, 60);
+    ck_assert_int_eq(kept_of(&p, "total"), total);
+    RUN(&p, "--config", CONFIGS "resnet20.ini", "--data", "mini", "--dry-run");
+    ck_assert_ptr_null(strstr(p.out, " kept "));
+    RUN(&p, "--config", CONFIGS "resnet20.ini", "--dry-run", "--quiet", "-v");
+    check_failure(&p, 2, "--verbose: does not go with --quiet");
+}
+END_TEST
+
 START_TEST(dry_run) {
     program p;
     char config[256], total[32];
@@ -158,12 +216,53 @@ START_TEST(dry_run) {
 }
 END_TEST
 
+static bool has_case(const char *file) {
+    for (int i = 0; i < N_CASES; i++) {
+        size_t n = strlen(cases[i].config);
+        if (strncmp(file, cases[i].config, n) == 0 && strcmp(file + n, ".ini") == 0) return true;
+    }
+    return false;
+}
+
+/* The other files: some steps, after which the weights are others. */
+START_TEST(others) {
+    DIR *folder = opendir(CONFIGS);
+    int n = 0;
+    ck_assert_ptr_nonnull(folder);
+    cut_mini("few", 12, 4);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        const char *suffix = strrchr(entry->d_name, '.');
+        if (suffix == NULL || strcmp(suffix, ".ini") != 0 || has_case(entry->d_name)) continue;
+        char config[512], sha[2][65];
+        snprintf(config, sizeof config, CONFIGS "%s", entry->d_name);
+        for (int epochs = 0; epochs < 2; epochs++) {
+            program p;
+            char run[32];
+            snprintf(run, sizeof run, "other-%d-%d", n, epochs);
+            char *text = read_whole(config, NULL);
+            const char *data = strstr(text, "type = cifar10") ? "--data=few" : "--quiet";
+            free(text);
+            RUN(&p, "--config", config, "--quiet", "--out", run, "--set", "loader.batch_size=4",
+                "--epochs", epochs ? "1" : "0", data);
+            ck_assert_msg(p.code == 0, "%s: %s", config, p.err);
+            weights_of(run, sha[epochs]);
+        }
+        ck_assert_str_ne(sha[0], sha[1]);
+        n++;
+    }
+    closedir(folder);
+    ck_assert_int_ge(n, 3);
+}
+END_TEST
+
 static Suite *configs_suite(void) {
     Suite *suite = suite_create("configs");
     TCase *all = tcase_create("configs");
     tcase_set_timeout(all, 120);
+    tcase_add_test(all, kept);
     tcase_add_loop_test(all, dry_run, 0, N_CASES);
     tcase_add_loop_test(all, trained, 0, N_CASES);
+    tcase_add_test(all, others);
     suite_add_tcase(suite, all);
     return suite;
 }

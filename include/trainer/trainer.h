@@ -87,6 +87,9 @@ typedef struct tr_layer_row { /* one layer of the network, as configured */
     const char *fused_into; /* the layer that does this one's work at its end, or "" */
     int64_t parameters;
     double mflop; /* forward, one image: two for each multiply-add */
+    int64_t kept; /* bytes that it keeps in the memory of the batch for each image between forward
+                   * and backward; 0, too, where a thread goes on to backward with the same images,
+                   * in its own memory */
 } tr_layer_row;
 
 typedef struct tr_memory_row { /* a kind of memory */

@@ -80,6 +80,8 @@ static const struct {
      "check everything, print the tables, do not train"},
     {"--quiet", NULL, offsetof(tr_options, quiet), TRAIN, NULL, NULL,
      "print nothing but the run directory and errors"},
+    {"--verbose", NULL, offsetof(tr_options, verbose), TRAIN, NULL, NULL,
+     "print what each layer keeps between forward and backward, too: bytes an image; also -v"},
     {"--count", "N", offsetof(tr_options, count), PREDICT, NULL, NULL,
      "test images to predict, none twice; default 4"},
     {"--picture", "FILE", offsetof(tr_options, picture), PREDICT | BENCH, NULL, NULL,
@@ -135,18 +137,26 @@ static int unknown_command(const char *word, tr_error *err) {
     return tr_fail_unknown(err, (tr_where){NULL, 0}, NULL, text, word, names, N_COMMANDS);
 }
 
+/* The option that a word is short for, else the word. */
+static const char *in_full(const char *word) {
+    static const char *const shorts[][2] = {
+        {"-h", "--help"}, {"-v", "--verbose"}, {"-V", "--version"}};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(word, shorts[i][0]) == 0) return shorts[i][1];
+    }
+    return word;
+}
+
 /* What stands for an option's value is none where it is an option itself: the value was left out.
  * (A value that begins with "--" is written --option=--value.) */
 static bool is_value(const char *word) {
-    return strncmp(word, "--", 2) != 0 && strcmp(word, "-h") != 0;
+    return strncmp(in_full(word), "--", 2) != 0;
 }
 
 /* One option: its number in the table, its value taken from behind '=' or the next argument. */
 static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[N_OPTIONS],
                         tr_error *err) {
-    const char *word = argv[*i], *equals = strchr(word, '=');
-    if (strcmp(word, "-h") == 0) word = "--help";
-    if (strcmp(word, "-V") == 0) word = "--version";
+    const char *word = in_full(argv[*i]), *equals = strchr(word, '=');
     int k = find(word, equals ? (size_t)(equals - word) : strlen(word));
     if (k < 0) return tr_unknown_option(argc, argv, *i, err);
     void *at = (char *)o + table[k].at;

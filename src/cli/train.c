@@ -26,23 +26,41 @@ static void print_memory(const tr_plan_info *p) {
                tr_format_bytes(p->memory_limit, bytes));
 }
 
-static void print_plan(const tr_plan_info *p) {
-    char a[32], b[32], c[32];
-    int wide = 14;
-    for (int i = 0; i < p->n_layers; i++)
-        wide = strlen(p->layers[i].name) > (size_t)wide ? (int)strlen(p->layers[i].name) : wide;
-    printf("%-*s %-12s %-16s %12s %10s\n", wide, "layer", "type", "output", "parameters", "MFLOP");
+/* A column of its own, with --verbose. */
+static void print_kept(const char *text, bool verbose) {
+    if (verbose) printf(" %12s", text);
+}
+
+static void print_layers(const tr_plan_info *p, bool verbose) {
+    char a[32];
+    int64_t kept = 0;
+    int wide = 14, type = 12;
+    for (int i = 0; i < p->n_layers; i++) {
+        wide = (int)tr_max(wide, (int64_t)strlen(p->layers[i].name));
+        type = (int)tr_max(type, (int64_t)strlen(p->layers[i].type));
+        kept += p->layers[i].kept;
+    }
+    printf("%-*s %-*s %-16s", wide, "layer", type, "type", "output");
+    print_kept("kept", verbose);
+    printf(" %12s %10s\n", "parameters", "MFLOP");
     for (int i = 0; i < p->n_layers; i++) {
         const tr_layer_row *r = &p->layers[i];
-        printf("%-*s %-12s %-16s ", wide, r->name, r->type, r->output);
+        printf("%-*s %-*s %-16s", wide, r->name, type, r->type, r->output);
+        print_kept(tr_format_count(r->kept, a), verbose);
         if (r->parameters || r->mflop > 0)
-            printf("%12s %10.3f", tr_format_count(r->parameters, a), r->mflop);
+            printf(" %12s %10.3f", tr_format_count(r->parameters, a), r->mflop);
         else if (r->fused_into[0])
-            printf("%12s in %s", "", r->fused_into);
+            printf(" %12s in %s", "", r->fused_into);
         printf("\n");
     }
-    printf("%-*s %-12s %-16s %12s %10.3f\n\n", wide, "total", "", "",
-           tr_format_count(p->parameters, a), p->mflop);
+    printf("%-*s %-*s %-16s", wide, "total", type, "", "");
+    print_kept(tr_format_count(kept, a), verbose);
+    printf(" %12s %10.3f\n\n", tr_format_count(p->parameters, a), p->mflop);
+}
+
+static void print_plan(const tr_plan_info *p, bool verbose) {
+    char a[32], b[32], c[32];
+    print_layers(p, verbose);
     printf("data       %s training and %s test images, %s step%s of %d an epoch\n",
            tr_format_count(p->train_images, a), tr_format_count(p->test_images, b),
            tr_format_count(p->steps, c), p->steps == 1 ? "" : "s", p->batch_size);
@@ -116,7 +134,7 @@ static int show(const tr_event *e, void *arg) {
     tr_progress_clear(&c->progress);
     switch (e->kind) {
     case TR_EVENT_PLAN:
-        print_plan(e->plan);
+        print_plan(e->plan, c->options->verbose);
         break;
     case TR_EVENT_LOG:
         printf("[%d, %5lld] loss: %s  (%s images/s)\n", e->epoch, (long long)e->step,
@@ -173,6 +191,8 @@ int tr_command_train(const tr_options *o, tr_error *err) {
     if (o->json && !o->dry_run)
         return tr_fail(err, TR_ECONFIG,
                        "--json: goes with --dry-run (a run writes summary.json and metrics.jsonl)");
+    if (o->quiet && o->verbose)
+        return tr_fail(err, TR_ECONFIG, "--verbose: does not go with --quiet");
     int code = tr_options_output("--json", o->json, err);
     if (code) return code;
     tr_progress_start(&c.progress, stdout);

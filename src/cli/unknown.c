@@ -77,6 +77,9 @@ static const struct {
     {"check", "--dry-run"},
     {"q", "--quiet"},
     {"silent", "--quiet"},
+    {"v", "--verbose"},
+    {"vv", "--verbose"},
+    {"verbosity", "--verbose"},
 };
 static const char *const devices[] = {"gpu",         "gpus",   "num_gpus", "cuda",
                                       "no_cuda",     "device", "devices",  "gpu_id",

@@ -232,6 +232,10 @@ void tr_exec_get_partition(const tr_exec *exec, tr_exec_partition *out) {
                                .n_barriers = tr_program_barriers(exec->program)};
 }
 
+int64_t tr_exec_kept(const tr_exec *exec, const tr_node *node) {
+    return tr_program_kept(exec->program, node);
+}
+
 const tr_real *tr_exec_gradient(const tr_exec *exec, const tr_row *row) {
     const tr_program *p = exec->program;
     for (int i = 0; i < p->n_parameters; i++) {

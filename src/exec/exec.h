@@ -98,6 +98,8 @@ typedef struct tr_exec_partition {
     int n_barriers;      /* barriers in a step */
 } tr_exec_partition;
 void tr_exec_get_partition(const tr_exec *exec, tr_exec_partition *out);
+/* Bytes that a layer keeps for each sample of a batch between forward and backward. */
+int64_t tr_exec_kept(const tr_exec *exec, const tr_node *node);
 
 /* The gradient of a parameter, laid out as the row's own memory (tr_row_read), after a step
  * (keep_gradients); NULL: it has none. */

@@ -58,7 +58,7 @@ static void check_tree(const int64_t *partition, int threads) {
     }
     tr_tree_join(stacks, threads, true, &rest);
     ck_assert_int_eq(rest.open.n, 1);
-    ck_assert_int_le(rest.n_temporaries, tr_tree_most_slots(n));
+    ck_assert_int_le(rest.n_temporaries, tr_tree_most_slots(n) / 2 + 1);
     ck_assert_int_le(rest.n_adds, threads * TR_TREE_SLOTS);
     for (int i = 0; i <= rest.n_adds; i++) {
         const tr_tree_add last = {0, rest.term[0], rest.term[0]};

@@ -17,14 +17,16 @@ int tr_exec_shard(int64_t effective) {
 /* Bytes of the largest tile of a gradient and of its sum. */
 static int64_t largest_tile(const tr_program *p) {
     int64_t most = 4096; /* of completed statistics, at a time */
+    const int64_t real = sizeof(tr_real), wide = sizeof(double);
     for (int i = 0; i < p->n_parameters; i++) {
         const tr_parameter *q = &p->parameters[i];
         if (q->sum == TR_NONE) continue;
         const tr_state *s = tr_row_state(&p->graph->rows[q->row]);
         int64_t elements = q->plan.size ? s->tile * q->plan.size / s->size : s->tile;
-        most = tr_max(most, tr_max(s->tile, elements) * (int64_t)sizeof(double));
+        bool is_wide = p->buffers[q->sum].sum->wide;
+        most = tr_max(most, tr_max(s->tile * real, elements * (is_wide ? wide : real)));
     }
-    return tr_round_up(most + TR_LANES * (int64_t)sizeof(double), TR_ALIGN);
+    return tr_round_up(most + TR_LANES * wide, TR_ALIGN);
 }
 
 /* A gradient has to be kept until all are there, or all of the effective batch was seen. */
@@ -81,7 +83,9 @@ static int plan(tr_exec *exec, int n_threads, tr_error *err) {
     exec->chunk = (int)(o->poison ? own : tr_min(fit, own));
     if (exec->chunk > exec->shard) exec->chunk -= exec->chunk % exec->shard;
     exec->tile_bytes = largest_tile(p);
-    exec->n_temporaries = tr_most_carried(exec) + 1;
+    /* From leaf 0 on there are no more open sums than levels of the tree. */
+    int most = tr_most_carried(exec);
+    exec->n_temporaries = o->part ? most + 1 : most / 2 + 3;
     exec->n_optimizer = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
     if (o->part || o->effective > o->batch) {
         exec->carry_slots = tr_most_carried(exec);
@@ -121,11 +125,13 @@ void tr_exec_free(tr_exec *exec) {
     if (exec == NULL) return;
     for (int i = 0; exec->workers && i < exec->n_threads; i++) {
         tr_worker *w = &exec->workers[i];
-        tr_free(w->local);
-        tr_free(w->arena);
-        tr_free(w->scratch);
-        tr_free(w->totals);
-        tr_free(w->tiles);
+        if (exec->lender == NULL) {
+            tr_free(w->local);
+            tr_free(w->arena);
+            tr_free(w->scratch);
+            tr_free(w->totals);
+            tr_free(w->tiles);
+        }
         tr_free(w->bindings);
         tr_free(w->total);
         tr_free(w->ns);

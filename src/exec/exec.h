@@ -51,6 +51,10 @@ int tr_exec_shard(int64_t effective);
 int tr_exec_plan(tr_graph *graph, const tr_exec_options *options, int n_threads, tr_exec **out,
                  tr_error *err);
 int tr_exec_allocate(tr_exec *exec, tr_team *team, tr_error *err);
+/* Two executors that never run at the same time: the borrower uses the lender's memory of threads,
+ * which is planned for both. Behind tr_exec_plan of both and before anything else of either; the
+ * lender is allocated first. Nothing happens where it has fewer threads. */
+void tr_exec_lend(tr_exec *lender, tr_exec *borrower);
 /* Add what it holds or will hold, without the graph's parameters. */
 void tr_exec_account(const tr_exec *exec, tr_account *account);
 /* Both steps. */

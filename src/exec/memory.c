@@ -42,21 +42,41 @@ static int64_t most_own(const tr_program *p) {
     return most;
 }
 
+/* Bytes of the memory of a thread that nothing outlasts a pass in. */
+enum { LOCAL, ARENA, SCRATCH, TOTALS, TILES, N_LENT };
+static void lent_bytes(const tr_exec *exec, int64_t out[N_LENT]) {
+    const tr_program *p = exec->program;
+    int64_t own[] = {p->local_bytes * exec->chunk, p->thread_bytes,
+                     p->scratch_bytes + TR_LANES * (int64_t)sizeof(tr_real), p->total_bytes,
+                     exec->tile_bytes * (exec->n_temporaries + 1)};
+    for (int i = 0; i < N_LENT; i++) out[i] = tr_max(out[i], own[i]);
+}
+
+static char **lent_places(tr_worker *w, int i) {
+    char **places[] = {&w->local, &w->arena, &w->scratch, &w->totals, &w->tiles};
+    return places[i];
+}
+
 /* A thread's own. */
 static int worker_pieces(const tr_exec *exec, tr_worker *w, piece out[MOST_PIECES]) {
     const tr_program *p = exec->program;
     const tr_memory_kind kind = TR_MEMORY_THREADS;
+    int64_t bytes[N_LENT] = {0};
     int n = 0;
-    out[n++] = (piece){&w->local, p->local_bytes, exec->chunk, kind};
-    out[n++] = (piece){&w->arena, p->thread_bytes, 1, kind};
-    out[n++] =
-        (piece){&w->scratch, p->scratch_bytes + TR_LANES * (int64_t)sizeof(tr_real), 1, kind};
-    out[n++] = (piece){&w->totals, p->total_bytes, 1, kind};
-    out[n++] = (piece){&w->tiles, exec->tile_bytes, exec->n_temporaries + 1, kind};
+    lent_bytes(exec, bytes);
+    if (exec->borrower) lent_bytes(exec->borrower, bytes);
+    for (int i = 0; exec->lender == NULL && i < N_LENT; i++)
+        out[n++] = (piece){lent_places(w, i), bytes[i], 1, kind};
     out[n++] = (piece){&w->bindings, p->n_bound, sizeof *w->bindings, kind};
     out[n++] = (piece){&w->total, most_own(p), sizeof *w->total, kind};
     out[n++] = (piece){&w->ns, tr_n_entries(exec), sizeof *w->ns, kind};
     return n;
+}
+
+void tr_exec_lend(tr_exec *lender, tr_exec *borrower) {
+    if (lender->n_threads < borrower->n_threads) return;
+    lender->borrower = borrower;
+    borrower->lender = lender;
 }
 
 static void count_pieces(const piece *pieces, int n, tr_account *account) {
@@ -147,6 +167,8 @@ static void allocate_worker(int thread, void *arg) {
         memcpy(&memory, pieces[i].at, sizeof memory);
         tr_touch(memory, pieces[i].count * pieces[i].size);
     }
+    for (int i = 0; exec->lender && i < N_LENT; i++)
+        *lent_places(w, i) = *lent_places(&exec->lender->workers[thread], i);
     for (int i = 0; w->code == TR_OK && i < p->n_bound; i++)
         w->bindings[i] = binding_of(exec, w, p->bound[i]);
     touch_batch(exec, thread);

@@ -39,16 +39,17 @@ struct tr_exec {
     tr_real *loss;
     int32_t *best;
     tr_worker *workers;
-    int64_t tile_bytes;       /* of the largest tile of a sum, or of a gradient */
-    int n_temporaries;        /* the most that any part of the tree needs */
-    int64_t *partition;       /* [n_threads + 1] a full pass's shards, partitioned (balance.h) */
-    bool balances;            /* there are enough of them that measuring pays */
-    bool measures;            /* that, and this is a full pass */
-    int n_measured;           /* full passes since they were partitioned last */
-    int64_t *step_partition;  /* [active + 1] those of the pass under way */
-    tr_tree_stack *stacks;    /* [active + 1] of what passes before left, of each thread */
-    tr_tree_remaining whole;  /* of the pass: completes statistics of it */
-    tr_tree_remaining joined; /* with what passes before left: of gradients in slots */
+    tr_exec *lender, *borrower; /* of threads' memory (tr_exec_lend), or NULL */
+    int64_t tile_bytes;         /* of the largest tile of a sum, or of a gradient */
+    int n_temporaries;          /* the most that any part of the tree needs */
+    int64_t *partition;         /* [n_threads + 1] a full pass's shards, partitioned (balance.h) */
+    bool balances;              /* there are enough of them that measuring pays */
+    bool measures;              /* that, and this is a full pass */
+    int n_measured;             /* full passes since they were partitioned last */
+    int64_t *step_partition;    /* [active + 1] those of the pass under way */
+    tr_tree_stack *stacks;      /* [active + 1] of what passes before left, of each thread */
+    tr_tree_remaining whole;    /* of the pass: completes statistics of it */
+    tr_tree_remaining joined;   /* with what passes before left: of gradients in slots */
     int carry_slots;
     tr_carry *carry;             /* [n_parameters], where there are several passes, else NULL */
     tr_tree_stack slots_carried; /* the stack of all sums in slots in it */

@@ -113,6 +113,7 @@ static int train(tr_training *t, tr_team *team) {
     int code = tr_loop_plan(s, &loader, n_threads, &t->loop, t->err);
     if (code) return code;
     if ((code = tr_test_plan(s, n_threads, &t->test, t->err))) return code;
+    tr_exec_lend(t->loop.exec, t->test.exec);
     tr_session_account(s, &account);
     tr_loop_account(&t->loop, &account);
     tr_account_add(&account, TR_MEMORY_TEST, tr_test_bytes(s, &t->test));

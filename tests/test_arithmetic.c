@@ -166,7 +166,7 @@ START_TEST(not_a_number_goes_through) {
         tr_error lacks = {0};
         const tr_kernels *t;
         if (tr_kernels_get(tr_isa_name(i), &t, &lacks)) continue;
-        float x[4] = {1, NAN, -INFINITY, -0.0f}, y[4 + TR_LANES], loss;
+        float x[4 + TR_LANES] = {1, NAN, -INFINITY, -0.0f}, y[4 + TR_LANES], loss;
         int32_t at[4 + TR_LANES];
         int best;
         t->relu(4, x, y);

@@ -310,6 +310,9 @@ void tr_begin_run(tr_run *t, tr_exec *exec, int thread) {
     t->thread = thread;
     t->shard0 = exec->step_partition[thread];
     t->shard1 = exec->step_partition[thread + 1];
+    t->chunk0 = 0;
+    t->mark = 0;
+    tr_tree_clear(&t->done);
     bind_input(t);
     skip(t);
 }

@@ -35,6 +35,17 @@ typedef struct tr_builder {
     tr_instance *instances;
 } tr_builder;
 
+/* Has a node phases of its own? */
+static inline bool tr_is_real(const tr_node *node) {
+    return node->op != NULL && !node->op->view && node->value == node->id;
+}
+/* The node whose value input j is. */
+static inline int tr_source(const tr_graph *graph, const tr_node *node, int j) {
+    return graph->nodes[node->input[j]].value;
+}
+
+/* ---- buffers and segments (schedule.c) ---- */
+
 /* A new buffer; its number. */
 int tr_build_buffer(tr_builder *b, const tr_buffer *buffer);
 /* The first segment in which a step with this partition and key can access the buffer. */
@@ -43,5 +54,43 @@ int tr_build_earliest(const tr_builder *b, tr_partition partition, int key,
 /* Append a step that makes these accesses, in `segment` or where it must be, whichever is later. */
 tr_step *tr_build_step(tr_builder *b, const tr_step *step, int segment, int n_accesses,
                        const tr_access *accesses);
+
+/* ---- steps (steps.c) ---- */
+
+/* A buffer for the node's value. */
+int tr_build_value(tr_builder *b, const tr_node *node);
+/* The phase that makes a node's value, if it is pointwise. */
+const tr_phase *tr_build_pointwise(const tr_builder *b, int value);
+/* The key of a node's partition into so many blocks; 0: of one of its own. */
+int tr_build_key(tr_builder *b, const tr_node *node, int n_blocks);
+/* Append the node's steps of a stage; the sum of a value's gradients, where several layers read it;
+ * the step that loads the input. */
+void tr_build_stage(tr_builder *b, const tr_node *node, tr_stage stage);
+void tr_build_gradient(tr_builder *b, int value);
+void tr_build_load(tr_builder *b);
+
+/* A step under construction. */
+typedef struct tr_draft {
+    tr_step step;
+    int n_accesses;
+    tr_access *accesses;
+    int *bound; /* [step.n_bound] */
+} tr_draft;
+void tr_draft_begin(tr_builder *b, tr_draft *d, const tr_step *step);
+/* It reads or writes a buffer (TR_NONE: nothing), by blocks perhaps of its own block only. */
+void tr_draft_access(tr_builder *b, tr_draft *d, int buffer, bool writes, bool own_block);
+/* It touches what a phase declares, in this segment, which tr_build_phase_earliest allows for the
+ * partition and key: instances of pointwise values are made for it. */
+void tr_draft_uses(tr_builder *b, tr_draft *d, const tr_phase *phase, int segment);
+int tr_build_phase_earliest(const tr_builder *b, const tr_node *node, const tr_phase *phase,
+                            tr_partition partition, int key);
+/* Append it, not before `segment`. */
+void tr_draft_end(tr_builder *b, tr_draft *d, int segment);
+
+/* ---- gradients of parameters (updates.c) ---- */
+
+/* Fill program->parameters, and append what completes their gradients and updates them. */
+void tr_build_parameters(tr_builder *b);
+void tr_build_updates(tr_builder *b);
 
 #endif

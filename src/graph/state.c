@@ -127,70 +127,69 @@ static void find(const tr_row *row, int64_t first, int64_t n, int64_t at[RUN]) {
     for (int64_t i = 0; i < n; i++) at[i] = first + i;
 }
 
-void tr_row_get(const tr_row *row, int64_t first, int64_t n, void *values) {
-    const tr_state *state = tr_row_state(row);
-    int64_t at[RUN];
-    for (int64_t done = 0; done < n; done += RUN) {
-        int64_t run = tr_min(RUN, n - done);
-        find(row, first + done, run, at);
-        for (int64_t i = 0; i < run; i++) {
-            if (state->type == TR_FLOAT32)
-                ((float *)values)[done + i] = (float)((const tr_real *)state->value)[at[i]];
-            else if (state->type == TR_FLOAT64)
-                ((double *)values)[done + i] = ((const double *)state->value)[at[i]];
-            else
-                ((int64_t *)values)[done + i] = ((const int64_t *)state->value)[at[i]];
-        }
-    }
+/* Moves the element at `at` of memory, which holds elements of a type, from or to values[i]. */
+typedef void (*mover)(tr_type type, void *memory, int64_t at, void *values, int64_t i);
+
+/* To and from where files have it: float, double or int64_t. */
+static void to_file(tr_type type, void *memory, int64_t at, void *values, int64_t i) {
+    if (type == TR_FLOAT32)
+        ((float *)values)[i] = (float)((const tr_real *)memory)[at];
+    else if (type == TR_FLOAT64)
+        ((double *)values)[i] = ((const double *)memory)[at];
+    else
+        ((int64_t *)values)[i] = ((const int64_t *)memory)[at];
 }
 
-void tr_row_set(const tr_row *row, int64_t first, int64_t n, const void *values) {
-    const tr_state *state = tr_row_state(row);
-    int64_t at[RUN];
-    for (int64_t done = 0; done < n; done += RUN) {
-        int64_t run = tr_min(RUN, n - done);
-        find(row, first + done, run, at);
-        for (int64_t i = 0; i < run; i++) {
-            if (state->type == TR_FLOAT32)
-                ((tr_real *)state->value)[at[i]] = (tr_real)((const float *)values)[done + i];
-            else if (state->type == TR_FLOAT64)
-                ((double *)state->value)[at[i]] = ((const double *)values)[done + i];
-            else
-                ((int64_t *)state->value)[at[i]] = ((const int64_t *)values)[done + i];
-        }
-    }
+static void from_file(tr_type type, void *memory, int64_t at, void *values, int64_t i) {
+    if (type == TR_FLOAT32)
+        ((tr_real *)memory)[at] = (tr_real)((const float *)values)[i];
+    else if (type == TR_FLOAT64)
+        ((double *)memory)[at] = ((const double *)values)[i];
+    else
+        ((int64_t *)memory)[at] = ((const int64_t *)values)[i];
 }
 
-void tr_row_read(const tr_row *row, const void *memory, int64_t first, int64_t n, double *values) {
-    const tr_state *state = tr_row_state(row);
+static void to_double(tr_type type, void *memory, int64_t at, void *values, int64_t i) {
+    ((double *)values)[i] = type == TR_FLOAT32   ? (double)((const tr_real *)memory)[at]
+                            : type == TR_FLOAT64 ? ((const double *)memory)[at]
+                                                 : (double)((const int64_t *)memory)[at];
+}
+
+static void from_double(tr_type type, void *memory, int64_t at, void *values, int64_t i) {
+    const double value = ((const double *)values)[i];
+    if (type == TR_FLOAT32)
+        ((tr_real *)memory)[at] = (tr_real)value;
+    else if (type == TR_FLOAT64)
+        ((double *)memory)[at] = value;
+    else
+        ((int64_t *)memory)[at] = (int64_t)value;
+}
+
+static void move_all(const tr_row *row, void *memory, int64_t first, int64_t n, void *values,
+                     mover move) {
     int64_t at[RUN];
     for (int64_t done = 0; done < n; done += RUN) {
         int64_t run = tr_min(RUN, n - done);
         find(row, first + done, run, at);
         for (int64_t i = 0; i < run; i++)
-            values[done + i] = state->type == TR_FLOAT32 ? (double)((const tr_real *)memory)[at[i]]
-                               : state->type == TR_FLOAT64
-                                   ? ((const double *)memory)[at[i]]
-                                   : (double)((const int64_t *)memory)[at[i]];
+            move(tr_row_state(row)->type, memory, at[i], values, done + i);
     }
 }
 
+void tr_row_get(const tr_row *row, int64_t first, int64_t n, void *values) {
+    move_all(row, tr_row_state(row)->value, first, n, values, to_file);
+}
+
+void tr_row_set(const tr_row *row, int64_t first, int64_t n, const void *values) {
+    move_all(row, tr_row_state(row)->value, first, n, (void *)values, from_file);
+}
+
+void tr_row_read(const tr_row *row, const void *memory, int64_t first, int64_t n, double *values) {
+    move_all(row, (void *)memory, first, n, values, to_double);
+}
+
 void tr_row_write(const tr_row *row, int64_t first, int64_t n, const double *values) {
-    const tr_state *state = tr_row_state(row);
-    int64_t at[RUN];
-    for (int64_t done = 0; done < n; done += RUN) {
-        int64_t run = tr_min(RUN, n - done);
-        find(row, first + done, run, at);
-        for (int64_t i = 0; i < run; i++) {
-            double value = values[done + i];
-            if (state->type == TR_FLOAT32)
-                ((tr_real *)state->value)[at[i]] = (tr_real)value;
-            else if (state->type == TR_FLOAT64)
-                ((double *)state->value)[at[i]] = value;
-            else
-                ((int64_t *)state->value)[at[i]] = (int64_t)value;
-        }
-    }
+    move_all(row, tr_row_state(row)->value, first, n, (void *)values, from_double);
 }
 
 /* ---- initial values ---- */

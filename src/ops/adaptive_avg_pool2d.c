@@ -30,13 +30,12 @@ static int shape(tr_node *node, tr_error *err) {
 
 static void forward(const tr_work *w) {
     tr_pool d = geometry(w->node);
-    for (int i = 0; i < w->n; i++) w->kernels->avg_pool(&d, tr_x(w, 0, i), tr_y(w, i));
+    tr_pool_average(w, &d);
 }
 
 static void backward(const tr_work *w) {
     tr_pool d = geometry(w->node);
-    for (int i = 0; i < w->n; i++)
-        w->kernels->avg_pool_dx(&d, tr_dy(w, i), w->scratch, tr_dx(w, 0, i));
+    tr_pool_average_dx(w, &d);
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {

@@ -68,19 +68,17 @@ static void copy(const tr_work *w) {
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
-    const bool drops = request->training && p_of(node) > 0;
-    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, drops ? forward : copy);
+    if (request->training && p_of(node) > 0) {
+        tr_plan_map(out, request, true, forward, backward);
+        out->scratch_bytes =
+            tr_round_up(tr_shape_size(node->out), TR_DROPOUT_STEP) * (int64_t)sizeof(tr_real);
+        return;
+    }
+    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, copy);
     tr_plan_pointwise(out);
     tr_reads(out, TR_X, 0);
     tr_writes(out, TR_Y, 0);
-    out->passes_gradient = !drops;
-    if (!drops) return;
-    out->scratch_bytes =
-        tr_round_up(tr_shape_size(node->out), TR_DROPOUT_STEP) * (int64_t)sizeof(tr_real);
-    if (!request->need_dx[0]) return;
-    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
-    tr_reads(out, TR_DY, 0);
-    tr_writes(out, TR_DX, 0);
+    out->passes_gradient = true;
 }
 
 const tr_op tr_op_dropout = {

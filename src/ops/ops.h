@@ -216,6 +216,10 @@ void tr_writes_block(tr_plan *plan, tr_what what, int index);
 /* The phase added last makes Y from X, state and per-thread buffers, sample by sample, and is so
  * cheap that Y need not be kept. */
 void tr_plan_pointwise(tr_plan *plan);
+/* A layer of one input whose phases are forward, from X to Y, and, where that is wanted, backward,
+ * from DY to DX, both by samples. What backward reads besides may be declared behind it. */
+void tr_plan_map(tr_plan *plan, const tr_request *request, bool pointwise,
+                 void (*forward)(const tr_work *w), void (*backward)(const tr_work *w));
 /* The phase added last, not by blocks, finds this number in w->n_blocks. */
 void tr_plan_keep_number(tr_plan *plan, int number);
 void tr_plan_free(tr_plan *plan);

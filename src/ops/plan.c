@@ -101,6 +101,18 @@ void tr_plan_pointwise(tr_plan *plan) {
     if (!plan->failed) plan->phases[plan->n_phases - 1].pointwise = true;
 }
 
+void tr_plan_map(tr_plan *plan, const tr_request *request, bool pointwise,
+                 void (*forward)(const tr_work *w), void (*backward)(const tr_work *w)) {
+    tr_plan_phase(plan, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
+    if (pointwise) tr_plan_pointwise(plan);
+    tr_reads(plan, TR_X, 0);
+    tr_writes(plan, TR_Y, 0);
+    if (!request->need_dx[0]) return;
+    tr_plan_phase(plan, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
+    tr_reads(plan, TR_DY, 0);
+    tr_writes(plan, TR_DX, 0);
+}
+
 void tr_plan_keep_number(tr_plan *plan, int number) {
     if (!plan->failed) plan->phases[plan->n_phases - 1].n_blocks = number;
 }

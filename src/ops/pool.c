@@ -110,15 +110,20 @@ int tr_pool_shape(tr_node *node, const tr_pool_args *a, tr_error *err) {
     return TR_OK;
 }
 
+/* ---- averages ---- */
+
+void tr_pool_average(const tr_work *w, const tr_pool *d) {
+    for (int i = 0; i < w->n; i++) w->kernels->avg_pool(d, tr_x(w, 0, i), tr_y(w, i));
+}
+
+void tr_pool_average_dx(const tr_work *w, const tr_pool *d) {
+    for (int i = 0; i < w->n; i++)
+        w->kernels->avg_pool_dx(d, tr_dy(w, i), w->scratch, tr_dx(w, 0, i));
+}
+
 /* Backward needs the divided gradients of a sample as scratch. */
 void tr_pool_plan_average(const tr_node *node, const tr_request *request, tr_plan *out,
                           void (*forward)(const tr_work *w), void (*backward)(const tr_work *w)) {
-    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
-    tr_reads(out, TR_X, 0);
-    tr_writes(out, TR_Y, 0);
-    if (!request->need_dx[0]) return;
     out->scratch_bytes = (tr_shape_size(node->out) + TR_LANES) * (int64_t)sizeof(tr_real);
-    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
-    tr_reads(out, TR_DY, 0);
-    tr_writes(out, TR_DX, 0);
+    tr_plan_map(out, request, false, forward, backward);
 }

@@ -26,15 +26,8 @@ static void backward(const tr_work *w) {
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     (void)node;
-    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
-    tr_plan_pointwise(out);
-    tr_reads(out, TR_X, 0);
-    tr_writes(out, TR_Y, 0);
-    if (!request->need_dx[0]) return;
-    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
-    tr_reads(out, TR_Y, 0);
-    tr_reads(out, TR_DY, 0);
-    tr_writes(out, TR_DX, 0);
+    tr_plan_map(out, request, true, forward, backward);
+    if (request->need_dx[0]) tr_reads(out, TR_Y, 0);
 }
 
 const tr_op tr_op_relu = {

@@ -216,6 +216,38 @@ void tr_conv_pack_range(const tr_work *w, int *k0, int *k1) {
     *k1 = (int)tr_part(a->out_channels, w->block + 1, blocks);
 }
 
+/* Is the padded input kept for the gradient of the weights? */
+static bool is_padded(const tr_node *node, const tr_request *request) {
+    return node->state[TR_CONV_WEIGHT].size > request->wide && tr_conv_copy_size(node) > 0;
+}
+
+static void pad(const tr_work *w) {
+    for (int i = 0; i < w->n; i++) tr_conv_pad(w, i, tr_own(w, TR_CONV_PADDED, i));
+}
+
+void tr_conv_plan_padded(const tr_node *node, tr_plan *out) {
+    tr_plan_sample_buffer(out, tr_conv_copy_size(node) * (int64_t)sizeof(tr_real));
+}
+
+void tr_conv_plan_pad(const tr_node *node, const tr_request *request, tr_plan *out) {
+    if (!is_padded(node, request)) return;
+    tr_plan_phase(out, TR_BACKWARD, "pad input", TR_BY_SAMPLES, pad);
+    tr_reads(out, TR_X, 0);
+    tr_writes(out, TR_OWN, TR_CONV_PADDED);
+}
+
+void tr_conv_reads_padded(const tr_node *node, const tr_request *request, tr_plan *out) {
+    if (is_padded(node, request))
+        tr_reads(out, TR_OWN, TR_CONV_PADDED);
+    else
+        tr_reads(out, TR_X, 0);
+}
+
+const tr_real *tr_conv_padded_input(const tr_work *w, int i) {
+    return tr_has_own(w, TR_CONV_PADDED) ? tr_own(w, TR_CONV_PADDED, i)
+                                         : tr_conv_pad(w, i, w->scratch);
+}
+
 void tr_conv_plan_sum(const tr_node *node, const tr_request *request, tr_plan *out, int state,
                       tr_leaf add_leaf) {
     const tr_state *parameter = &node->state[state];

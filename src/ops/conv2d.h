@@ -26,6 +26,7 @@ extern const tr_conv_algorithm tr_conv_dense, tr_conv_gather;
 enum {
     TR_CONV_WEIGHT,
     TR_CONV_BIAS,
+    TR_CONV_PADDED = 0,         /* own resource, below */
     TR_CONV_SHARED = 32 * 1024, /* elements from which on weights are packed once for all threads */
 };
 
@@ -57,6 +58,14 @@ void tr_conv_plan_pack(const tr_node *node, tr_plan *out, int resource, int64_t 
                        void (*run)(const tr_work *w));
 /* The channels that such a call packs. */
 void tr_conv_pack_range(const tr_work *w, int *k0, int *k1);
+/* Own resource 0 of every algorithm, TR_CONV_PADDED: the input with its padding, where the weights'
+ * gradient is made of the whole batch. The first of these makes it, the second, of backward, plans
+ * the phase that fills it where it is needed; the third declares what a phase that then calls the
+ * fourth reads: sample i of the input with its padding. */
+void tr_conv_plan_padded(const tr_node *node, tr_plan *out);
+void tr_conv_plan_pad(const tr_node *node, const tr_request *request, tr_plan *out);
+void tr_conv_reads_padded(const tr_node *node, const tr_request *request, tr_plan *out);
+const tr_real *tr_conv_padded_input(const tr_work *w, int i);
 /* A gradient's sum; its reads are declared behind it. */
 void tr_conv_plan_sum(const tr_node *node, const tr_request *request, tr_plan *out, int state,
                       tr_leaf add_leaf);

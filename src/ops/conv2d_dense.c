@@ -5,9 +5,8 @@
 
 #include "ops/conv2d.h"
 
-/* Own resources: the rotated kernel; the gradient before a fused relu; the input with its padding,
- * where the weights' gradient is made of the whole batch. */
-enum { ROTATED, Z, PADDED };
+/* Own resources: the padded input; the rotated kernel; the gradient before a fused relu. */
+enum { ROTATED = TR_CONV_PADDED + 1, Z };
 
 static int64_t taps_of(const tr_node *node) {
     const tr_conv_args *a = node->args;
@@ -126,17 +125,11 @@ static void input_gradient(const tr_work *w) {
 
 /* ---- gradients of the parameters ---- */
 
-static void pad(const tr_work *w) {
-    for (int i = 0; i < w->n; i++) tr_conv_pad(w, i, tr_own(w, PADDED, i));
-}
-
 static void add_weight(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum) {
     tr_conv d = tr_conv_geometry(w->node);
     if (fresh) memset(sum, 0, (size_t)(e1 - e0) * sizeof(tr_real));
     for (int i = 0; i < w->n; i++) {
-        const tr_real *x =
-            tr_has_own(w, PADDED) ? tr_own(w, PADDED, i) : tr_conv_pad(w, i, w->scratch);
-        w->kernels->conv_dw(&d, x, z_of(w, i), e0, e1, sum);
+        w->kernels->conv_dw(&d, tr_conv_padded_input(w, i), z_of(w, i), e0, e1, sum);
     }
 }
 
@@ -151,8 +144,6 @@ static void add_bias(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void 
 
 static void plan_backward(const tr_node *node, const tr_request *request, tr_plan *out) {
     bool relu = node->epilogue.relu;
-    const tr_state *weight = &node->state[TR_CONV_WEIGHT];
-    bool padded = weight->size > request->wide && tr_conv_copy_size(node) > 0;
     if (relu) {
         tr_plan_phase(out, TR_BACKWARD, "relu gradient", TR_BY_SAMPLES, before_relu);
         tr_reads(out, TR_Y, 0);
@@ -165,16 +156,12 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_pla
         tr_reads(out, TR_OWN, ROTATED);
         tr_writes(out, TR_DX, 0);
     }
-    if (padded) {
-        tr_plan_phase(out, TR_BACKWARD, "pad input", TR_BY_SAMPLES, pad);
-        tr_reads(out, TR_X, 0);
-        tr_writes(out, TR_OWN, PADDED);
-    }
+    tr_conv_plan_pad(node, request, out);
     for (int s = 0; s < node->n_state; s++) {
         bool is_weight = s == TR_CONV_WEIGHT;
         tr_conv_plan_sum(node, request, out, s, is_weight ? add_weight : add_bias);
         tr_reads(out, relu ? TR_OWN : TR_DY, Z);
-        if (is_weight) tr_reads(out, padded ? TR_OWN : TR_X, padded ? PADDED : 0);
+        if (is_weight) tr_conv_reads_padded(node, request, out);
     }
 }
 
@@ -188,9 +175,9 @@ static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
         out->scratch_bytes =
             tr_max(out->scratch_bytes,
                    (tr_shape_size(tr_conv_spread(node)) + tr_conv_scratch(&backwards)) * real);
+    tr_conv_plan_padded(node, out);
     (rotated >= TR_CONV_SHARED ? tr_plan_batch_buffer : tr_plan_thread_buffer)(out, rotated * real);
     tr_plan_sample_buffer(out, tr_shape_size(node->out) * real);
-    tr_plan_sample_buffer(out, tr_conv_copy_size(node) * real);
     if (dx) tr_conv_plan_pack(node, out, ROTATED, rotated, rotate);
     tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
     tr_reads(out, TR_X, 0);

@@ -9,9 +9,9 @@
 
 #include "ops/conv2d.h"
 
-/* Own resources: forward layout; each window's winner; the lists of a sample, behind their counts;
- * the input with its padding, where the weights' gradient is made of the whole batch. */
-enum { PACKED, WINNERS, LISTS, PADDED };
+/* Own resources: the padded input; forward layout; each window's winner; the lists of a sample,
+ * behind their counts. */
+enum { PACKED = TR_CONV_PADDED + 1, WINNERS, LISTS };
 
 static int64_t run8_of(const tr_node *node) {
     const tr_conv_args *a = node->args;
@@ -99,19 +99,13 @@ static void input_gradient(const tr_work *w) {
     }
 }
 
-static void pad(const tr_work *w) {
-    for (int i = 0; i < w->n; i++) tr_conv_pad(w, i, tr_own(w, PADDED, i));
-}
-
 static void add_weight(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void *sum) {
     tr_conv d = tr_conv_geometry(w->node);
     int64_t kernel = block(w->node);
     if (fresh) memset(sum, 0, (size_t)(e1 - e0) * sizeof(tr_real));
     for (int i = 0; i < w->n; i++) {
-        const tr_real *x =
-            tr_has_own(w, PADDED) ? tr_own(w, PADDED, i) : tr_conv_pad(w, i, w->scratch);
-        w->kernels->gather_dw(&d, x, lists_of(w, i), counts_of(w, i), (int)(e0 / kernel),
-                              (int)(e1 / kernel), sum);
+        w->kernels->gather_dw(&d, tr_conv_padded_input(w, i), lists_of(w, i), counts_of(w, i),
+                              (int)(e0 / kernel), (int)(e1 / kernel), sum);
     }
 }
 
@@ -127,8 +121,6 @@ static void add_bias(const tr_work *w, int64_t e0, int64_t e1, bool fresh, void 
 /* ---- plan ---- */
 
 static void plan_backward(const tr_node *node, const tr_request *request, tr_plan *out) {
-    const tr_state *weight = &node->state[TR_CONV_WEIGHT];
-    bool padded = weight->size > request->wide && tr_conv_copy_size(node) > 0;
     tr_plan_phase(out, TR_BACKWARD, "gather lists", TR_BY_SAMPLES, gather);
     if (node->epilogue.relu) tr_reads(out, TR_Y, 0);
     tr_reads(out, TR_DY, 0);
@@ -140,13 +132,9 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_pla
         tr_reads(out, TR_STATE, TR_CONV_WEIGHT);
         tr_writes(out, TR_DX, 0);
     }
-    if (padded) {
-        tr_plan_phase(out, TR_BACKWARD, "pad input", TR_BY_SAMPLES, pad);
-        tr_reads(out, TR_X, 0);
-        tr_writes(out, TR_OWN, PADDED);
-    }
+    tr_conv_plan_pad(node, request, out);
     tr_conv_plan_sum(node, request, out, TR_CONV_WEIGHT, add_weight);
-    tr_reads(out, padded ? TR_OWN : TR_X, padded ? PADDED : 0);
+    tr_conv_reads_padded(node, request, out);
     tr_reads(out, TR_OWN, LISTS);
     if (node->n_state <= TR_CONV_BIAS) return;
     tr_conv_plan_sum(node, request, out, TR_CONV_BIAS, add_bias);
@@ -161,11 +149,11 @@ static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     int64_t packed =
         a->kernel_size * a->kernel_size * node->in[0].c * tr_round_up(a->out_channels, TR_BLOCK8);
     out->scratch_bytes = (tr_conv_copy_size(node) + tr_conv_scratch(&d)) * real;
+    tr_conv_plan_padded(node, out);
     (packed >= TR_CONV_SHARED ? tr_plan_batch_buffer : tr_plan_thread_buffer)(out, packed * real);
     tr_plan_sample_buffer(out, tr_shape_size(node->out) + TR_LANES);
     tr_plan_sample_buffer(out, counts_bytes(node) +
                                    tr_shape_size(node->out) * (int64_t)sizeof(tr_gather));
-    tr_plan_sample_buffer(out, tr_conv_copy_size(node) * real);
     tr_conv_plan_pack(node, out, PACKED, packed, pack);
     tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
     tr_reads(out, TR_X, 0);

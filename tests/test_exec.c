@@ -84,6 +84,7 @@ typedef struct run {
     /* what to do */
     tr_graph *graph;
     tr_exec_options options;
+    int n_steps;        /* N_STEPS at most */
     int sizes[N_STEPS]; /* samples of each step */
     const tr_real *x;
     int64_t stride;
@@ -107,7 +108,7 @@ static void run_steps(tr_team *team, void *arg) {
     uint64_t hash = 1;
     size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].unfused) * sizeof(tr_real);
     r->n_calls = 0;
-    for (int i = 0; i < N_STEPS && r->code == TR_OK; i++) {
+    for (int i = 0; i < r->n_steps && r->code == TR_OK; i++) {
         tr_input input = {.n = r->sizes[i],
                           .x = r->x,
                           .stride = r->stride,
@@ -199,6 +200,7 @@ static run new_run(const char *layers, tr_shape input, int batch, int shard, voi
                          .optimizer = tr_optimizers[0],
                          .optimizer_args = args,
                          .keep_gradients = true},
+             .n_steps = N_STEPS,
              /* Last batches are short. */
              .sizes = {batch, (batch * 2 + 2) / 3, batch, 1},
              .x = pixels,
@@ -238,6 +240,48 @@ END_TEST
 
 START_TEST(same_bits_dag) {
     same_bits(dag_layers, small_image, batches[_i], batches[_i] < 17);
+}
+END_TEST
+
+/* What the optimizer keeps is rows of the table, in PyTorch's words and layout: behind the first
+ * step of plain momentum the buffer is the gradient, and the step is lr times it. */
+START_TEST(optimizer_state_is_rows) {
+    static const char *const names[] = {"conv1.weight", "conv2.bias", "fc1.weight", "fc3.bias"};
+    enum { MOST = 48000 };
+    static double before[MOST], after[MOST], buffer[MOST];
+    void *args = sgd_args("momentum=0.9 lr=0.05");
+    for (int k = 0; k < 4; k++) {
+        run r = new_run(lenet_layers, image, 4, 1, args);
+        char name[64];
+        r.n_steps = 1;
+        const tr_row *weight = row_of(r.graph, names[k]);
+        tr_graph_init(r.graph, TR_PHILOX, 5);
+        tr_row_read(weight, tr_row_state(weight)->value, 0, weight->count, before);
+        bits_of(&r, 1 + k);
+        tr_row_read(weight, tr_row_state(weight)->value, 0, weight->count, after);
+        ck_assert_int_eq(r.graph->n_optimizer_rows, r.graph->n_rows);
+        snprintf(name, sizeof name, "optimizer.%s.momentum_buffer", names[k]);
+        const tr_row *row = row_of(r.graph, name);
+        ck_assert_int_eq(tr_row_state(row)->kind, TR_OPTIMIZER);
+        ck_assert_int_eq(row->count, weight->count);
+        tr_row_read(row, tr_row_state(row)->value, 0, row->count, buffer);
+        double sum = 0;
+        for (int64_t i = 0; i < row->count; i++) {
+            /* The weights, below 1, and the step are rounded to 2^-24 of themselves. */
+            if (fabs(before[i] - after[i] - 0.05 * buffer[i]) > 2 * 0x1p-24)
+                ck_abort_msg("%s: element %lld", name, (long long)i);
+            sum += fabs(buffer[i]);
+        }
+        ck_assert_double_gt(sum, 1e-3);
+        tr_graph_free(r.graph);
+    }
+    tr_free(args);
+    args = sgd_args("lr=0.05"); /* keeps nothing */
+    run r = new_run(lenet_layers, image, 4, 1, args);
+    bits_of(&r, 1);
+    ck_assert_int_eq(r.graph->n_optimizer_rows, 0);
+    tr_graph_free(r.graph);
+    tr_free(args);
 }
 END_TEST
 
@@ -411,11 +455,13 @@ static void create_and_fail(tr_team *team, void *arg) {
     for (f->n = 0;; f->n++) {
         tr_exec *exec = (tr_exec *)(void *)f; /* must be overwritten */
         f->err = (tr_error){0};
+        tr_graph_plan_optimizer(f->graph, NULL, NULL); /* its state is the graph's */
         long before = n_live;
         tr_alloc_fail_after(f->n);
         f->code = tr_exec_create(f->graph, &f->options, team, &exec, &f->err);
         tr_alloc_fail_after(-1);
         if (f->code == TR_OK) tr_exec_free(exec);
+        tr_graph_plan_optimizer(f->graph, NULL, NULL);
         f->leaked = n_live - before;
         if (f->leaked || f->code == TR_OK || f->code != TR_ENOMEM || f->err.code != TR_ENOMEM ||
             exec)
@@ -802,6 +848,7 @@ static Suite *exec_suite(void) {
     tcase_add_loop_test(all, same_bits_lenet, 0, N_BATCHES);
     tcase_add_loop_test(all, same_bits_dag, 0, N_BATCHES);
     tcase_add_test(all, bits_depend_on_what_they_may);
+    tcase_add_test(all, optimizer_state_is_rows);
     tcase_add_test(all, loading_in_the_step);
     tcase_add_test(all, loading_fails);
     tcase_add_test(all, evaluation_is_forward_alone);

@@ -348,7 +348,7 @@ START_TEST(sgd_is_pytorch) {
                 tr_update u = {.n = (int64_t)param->n,
                                .p = p,
                                .g = g,
-                               .state = {sgd->n_state(args) ? state : NULL},
+                               .state = &state,
                                .step = s,
                                .lr = ((const tr_optimizer_args *)args)->lr};
                 sgd->update(args, kernels, &u);

@@ -86,7 +86,10 @@ static int plan(tr_exec *exec, int n_threads, tr_error *err) {
     /* From leaf 0 on there are no more open sums than levels of the tree. */
     int most = tr_most_carried(exec);
     exec->n_temporaries = o->part ? most + 1 : most / 2 + 3;
-    exec->n_optimizer = o->optimizer ? o->optimizer->n_state(o->optimizer_args) : 0;
+    if (o->optimizer) {
+        code = tr_graph_plan_optimizer(exec->graph, o->optimizer->state(o->optimizer_args), err);
+        if (code) return code;
+    }
     if (o->part || o->effective > o->batch) {
         exec->carry_slots = tr_most_carried(exec);
         exec->carry = tr_alloc((size_t)p->n_parameters, sizeof *exec->carry, err);
@@ -134,10 +137,10 @@ void tr_exec_free(tr_exec *exec) {
         }
         tr_free(w->bindings);
         tr_free(w->total);
+        tr_free(w->state);
         tr_free(w->ns);
     }
     tr_free(exec->workers);
-    for (int i = 0; i < TR_MAX_STATE; i++) tr_free(exec->state[i]);
     for (int i = 0; exec->carry && i < exec->program->n_parameters; i++)
         tr_free(exec->carry[i].slots);
     tr_free(exec->carry);

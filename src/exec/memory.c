@@ -13,7 +13,7 @@ typedef struct piece {
     int64_t count, size;
     tr_memory_kind kind;
 } piece;
-enum { MOST_PIECES = 8 + TR_MAX_STATE };
+enum { MOST_PIECES = 10 };
 
 /* What all threads share. */
 static int shared_pieces(tr_exec *exec, piece out[MOST_PIECES]) {
@@ -22,9 +22,6 @@ static int shared_pieces(tr_exec *exec, piece out[MOST_PIECES]) {
     out[n++] = (piece){&exec->batch, p->batch_bytes, 1, TR_MEMORY_BATCH};
     out[n++] = (piece){&exec->loss, batch, sizeof *exec->loss, TR_MEMORY_BATCH};
     out[n++] = (piece){&exec->best, batch, sizeof *exec->best, TR_MEMORY_BATCH};
-    for (int i = 0; i < exec->n_optimizer; i++)
-        out[n++] =
-            (piece){&exec->state[i], exec->graph->n_elements, sizeof(tr_real), TR_MEMORY_OPTIMIZER};
     return n;
 }
 
@@ -69,6 +66,7 @@ static int worker_pieces(const tr_exec *exec, tr_worker *w, piece out[MOST_PIECE
         out[n++] = (piece){lent_places(w, i), bytes[i], 1, kind};
     out[n++] = (piece){&w->bindings, p->n_bound, sizeof *w->bindings, kind};
     out[n++] = (piece){&w->total, most_own(p), sizeof *w->total, kind};
+    out[n++] = (piece){&w->state, exec->graph->n_optimizer, sizeof *w->state, kind};
     out[n++] = (piece){&w->ns, tr_n_entries(exec), sizeof *w->ns, kind};
     return n;
 }
@@ -87,6 +85,8 @@ static void count_pieces(const piece *pieces, int n, tr_account *account) {
 void tr_exec_account(const tr_exec *exec, tr_account *account) {
     piece pieces[MOST_PIECES];
     count_pieces(pieces, shared_pieces((tr_exec *)exec, pieces), account);
+    if (exec->options.optimizer)
+        tr_account_add(account, TR_MEMORY_OPTIMIZER, tr_graph_optimizer_bytes(exec->graph));
     for (int i = 0; exec->carry && i < exec->program->n_parameters; i++) {
         pieces[0] = carry_piece((tr_exec *)exec, i);
         count_pieces(pieces, 1, account);
@@ -173,13 +173,16 @@ static void allocate_worker(int thread, void *arg) {
         w->bindings[i] = binding_of(exec, w, p->bound[i]);
     touch_batch(exec, thread);
     touch_blocks(exec, thread, exec->graph->parameters);
-    for (int i = 0; i < exec->n_optimizer; i++) touch_blocks(exec, thread, exec->state[i]);
+    for (int i = 0; exec->options.optimizer && i < exec->graph->n_optimizer; i++)
+        touch_blocks(exec, thread, exec->graph->optimizer[i]);
 }
 
 int tr_exec_allocate(tr_exec *exec, tr_team *team, tr_error *err) {
     piece pieces[MOST_PIECES];
     allocating a = {exec, NULL};
     int code = allocate_pieces(pieces, shared_pieces(exec, pieces), err);
+    if (code == TR_OK && exec->options.optimizer)
+        code = tr_graph_allocate_optimizer(exec->graph, err);
     for (int i = 0; code == TR_OK && exec->carry && i < exec->program->n_parameters; i++) {
         pieces[0] = carry_piece(exec, i);
         code = allocate_pieces(pieces, 1, err);

@@ -14,6 +14,7 @@ typedef struct tr_worker { /* one thread's own memory */
     char *tiles;           /* [n_temporaries + 1] tiles of sums on their way; the last one: of the
                               gradient */
     tr_binding *bindings;  /* [program->n_bound] */
+    tr_real **state;       /* [graph->n_optimizer] the optimizer's, of a tile */
     const void **total;    /* [most own resources of a node] */
     uint64_t *ns; /* [n_steps + n_parameters] nanoseconds of each step, and of the gradients that
                      are made in an update */
@@ -33,9 +34,7 @@ struct tr_exec {
     tr_exec_options options;
     int n_threads; /* workers */
     int shard, chunk;
-    int n_optimizer;              /* buffers of the optimizer's state */
-    char *batch;                  /* program->batch_bytes */
-    tr_real *state[TR_MAX_STATE]; /* the optimizer's, laid out as graph->parameters */
+    char *batch; /* program->batch_bytes */
     tr_real *loss;
     int32_t *best;
     tr_worker *workers;

@@ -103,10 +103,11 @@ static void update_tile(tr_run *t, int entry, const tr_step *step, tr_work *w, i
     tr_update u = {.n = e1 - e0,
                    .p = weights,
                    .g = clipped(t, e1 - e0, g),
+                   .state = t->me->state,
                    .step = exec->record.step,
                    .lr = exec->lr};
-    for (int i = 0; i < TR_MAX_STATE; i++)
-        u.state[i] = exec->state[i] ? exec->state[i] + (weights - exec->graph->parameters) : NULL;
+    for (int i = 0; i < exec->graph->n_optimizer; i++)
+        t->me->state[i] = exec->graph->optimizer[i] + (weights - exec->graph->parameters);
     exec->options.optimizer->update(exec->options.optimizer_args, exec->options.kernels, &u);
 }
 

@@ -170,9 +170,7 @@ void tr_graph_free(tr_graph *graph) {
     if (graph == NULL) return;
     for (int i = 0; graph->nodes && i < graph->n_nodes; i++) free_node(&graph->nodes[i]);
     tr_free(graph->nodes);
-    tr_free(graph->parameters);
-    tr_free(graph->buffers);
-    tr_free(graph->rows);
+    tr_graph_free_state(graph);
     tr_arena_free(&graph->memory);
     tr_free(graph);
 }

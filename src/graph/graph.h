@@ -16,8 +16,9 @@
 
 typedef struct tr_row { /* of the table of state */
     tr_node *node;
-    int state;        /* of the node */
-    const char *name; /* "layer1.0.bn1.running_mean" */
+    int state;        /* of the node; of an optimizer's row: the parameter's */
+    tr_state *own;    /* what it is, where it is no state of the node; else NULL */
+    const char *name; /* "layer1.0.bn1.running_mean", "optimizer.fc.weight.momentum_buffer" */
     int64_t count;    /* elements in PyTorch's layout (the product of its dims) */
 } tr_row;
 
@@ -25,13 +26,19 @@ typedef struct tr_graph {
     int n_nodes; /* node 0 is the input; the last is the loss */
     tr_node *nodes;
     int output; /* the node whose value the loss reads: the logits */
-    int n_rows; /* everything that lives longer than a step, in the order of PyTorch's state_dict */
+    int n_rows; /* the model, in the order of PyTorch's state_dict */
     tr_row *rows;
+    /* What an optimizer keeps, by parameter, then in the order of its words; both lists together
+     * are everything that lives longer than a step. */
+    int n_optimizer_rows;
+    tr_row *optimizer_rows;
+    int n_optimizer;     /* words of it */
+    tr_real **optimizer; /* [n_optimizer] memory of each, laid out as the parameters; or NULL */
     tr_real *parameters; /* all parameters, one allocation; NULL until tr_graph_allocate */
     int64_t n_elements;  /* in it */
     char *buffers;       /* the other rows */
     int64_t buffer_bytes;
-    tr_arena memory; /* of names and inputs */
+    tr_arena memory; /* of names of nodes */
 } tr_graph;
 
 /* From the sections [network] (a line a layer, `name = class key=value ... from=a,b`), [block ...]
@@ -52,8 +59,13 @@ int tr_graph_write(const tr_graph *graph, tr_text *out, tr_error *err);
 /* Elements of all parameters in PyTorch's layout. */
 int64_t tr_graph_count(const tr_graph *graph);
 static inline const tr_state *tr_row_state(const tr_row *row) {
-    return &row->node->state[row->state];
+    return row->own ? row->own : &row->node->state[row->state];
 }
+/* Rows for the state of an optimizer that keeps these (names, ended by NULL; NULL: no optimizer),
+ * in the place of those that are there; then memory of its kind, zero and untouched. */
+int tr_graph_plan_optimizer(tr_graph *graph, const char *const *words, tr_error *err);
+int tr_graph_allocate_optimizer(tr_graph *graph, tr_error *err);
+int64_t tr_graph_optimizer_bytes(const tr_graph *graph);
 /* The row of that name, or NULL. */
 const tr_row *tr_graph_row(const tr_graph *graph, const char *name);
 /* Elements first .. first + n - 1 of PyTorch's order, to and from memory; `values` are of the row's
@@ -74,6 +86,7 @@ int64_t tr_graph_n_draws(const tr_graph *graph);
 int tr_graph_fuse(tr_graph *graph, tr_error *err);
 int tr_graph_list_state(tr_graph *graph, tr_error *err);
 void tr_graph_place_state(tr_graph *graph);
+void tr_graph_free_state(tr_graph *graph);
 
 /* ---- the program (program.c, schedule.c, place.c, memory.c) ---- */
 

@@ -22,31 +22,108 @@ static size_t element_bytes(tr_type type) {
                                 : sizeof(int64_t);
 }
 
+/* "PREFIXnode.suffix" or, with a word, "PREFIXnode.suffix.word"; tr_free. */
+static const char *name_of(const char *prefix, const char *node, const char *suffix,
+                           const char *word, tr_error *err) {
+    tr_text text = {0};
+    tr_text_print(&text, "%s%s.%s%s%s", prefix, node, suffix, word ? "." : "", word ? word : "");
+    return tr_text_take(&text, err);
+}
+
 int tr_graph_list_state(tr_graph *graph, tr_error *err) {
     for (int i = 0; i < graph->n_nodes; i++) {
         tr_node *node = &graph->nodes[i];
         for (int s = 0; s < node->n_state; s++) {
             tr_row *row = tr_grow(&graph->rows, graph->n_rows, sizeof *row, err);
             if (row == NULL) return TR_ENOMEM;
-            tr_text name = {0};
-            tr_text_print(&name, "%s.%s", node->name, node->state[s].suffix);
-            if (!name.failed) row->name = tr_arena_copy(&graph->memory, name.at, name.n, err);
-            tr_text_free(&name);
-            if (row->name == NULL) return tr_fail(err, TR_ENOMEM, "out of memory");
-            row->node = node;
-            row->state = s;
-            row->count = count_of(&node->state[s]);
+            *row = (tr_row){.node = node, .state = s, .count = count_of(&node->state[s])};
             graph->n_rows++;
+            row->name = name_of("", node->name, node->state[s].suffix, NULL, err);
+            if (row->name == NULL) return TR_ENOMEM;
         }
     }
     return TR_OK;
 }
 
-const tr_row *tr_graph_row(const tr_graph *graph, const char *name) {
+/* ---- what an optimizer keeps ---- */
+
+static void free_names(const tr_row *rows, int n) {
+    for (int i = 0; i < n; i++) tr_free((char *)rows[i].name);
+}
+
+static void drop_optimizer(tr_graph *graph) {
+    free_names(graph->optimizer_rows, graph->n_optimizer_rows);
+    for (int i = 0; i < graph->n_optimizer_rows; i++) tr_free(graph->optimizer_rows[i].own);
+    for (int k = 0; k < graph->n_optimizer; k++) tr_free(graph->optimizer[k]);
+    tr_free(graph->optimizer_rows);
+    tr_free(graph->optimizer);
+    graph->optimizer_rows = NULL;
+    graph->optimizer = NULL;
+    graph->n_optimizer_rows = graph->n_optimizer = 0;
+}
+
+static int add_optimizer_row(tr_graph *graph, const tr_row *parameter, const char *word,
+                             tr_error *err) {
+    tr_row *row = tr_grow(&graph->optimizer_rows, graph->n_optimizer_rows, sizeof *row, err);
+    if (row == NULL) return TR_ENOMEM;
+    *row = *parameter;
+    row->name = NULL;
+    row->own = tr_alloc(1, sizeof *row->own, err);
+    if (row->own == NULL) return TR_ENOMEM;
+    graph->n_optimizer_rows++;
+    *row->own = *tr_row_state(&(tr_row){.node = parameter->node, .state = parameter->state});
+    row->own->kind = TR_OPTIMIZER;
+    row->own->init_range = row->own->init_value = 0;
+    row->own->value = NULL;
+    row->name = name_of("optimizer.", parameter->node->name, row->own->suffix, word, err);
+    return row->name ? TR_OK : TR_ENOMEM;
+}
+
+int tr_graph_plan_optimizer(tr_graph *graph, const char *const *words, tr_error *err) {
+    int n = 0, code = TR_OK;
+    drop_optimizer(graph);
+    if (words == NULL) return TR_OK;
+    while (words[n]) n++;
+    graph->optimizer = tr_alloc((size_t)n, sizeof *graph->optimizer, err);
+    if (graph->optimizer == NULL) return TR_ENOMEM;
+    graph->n_optimizer = n;
     for (int i = 0; i < graph->n_rows; i++) {
-        if (strcmp(graph->rows[i].name, name) == 0) return &graph->rows[i];
+        for (int k = 0; k < n && code == TR_OK && is_parameter(&graph->rows[i]); k++)
+            code = add_optimizer_row(graph, &graph->rows[i], words[k], err);
+    }
+    return code;
+}
+
+int64_t tr_graph_optimizer_bytes(const tr_graph *graph) {
+    int64_t one = tr_alloc_bytes(graph->n_elements, sizeof(tr_real)), all;
+    return __builtin_mul_overflow(one, (int64_t)graph->n_optimizer, &all) ? INT64_MAX : all;
+}
+
+int tr_graph_allocate_optimizer(tr_graph *graph, tr_error *err) {
+    for (int k = 0; k < graph->n_optimizer; k++) {
+        tr_free(graph->optimizer[k]);
+        graph->optimizer[k] = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
+        if (graph->optimizer[k] == NULL) return TR_ENOMEM;
+    }
+    for (int i = 0; i < graph->n_optimizer_rows; i++) {
+        const tr_row *row = &graph->optimizer_rows[i];
+        const tr_real *parameter = row->node->state[row->state].value;
+        row->own->value =
+            graph->optimizer[i % graph->n_optimizer] + (parameter - graph->parameters);
+    }
+    return TR_OK;
+}
+
+static const tr_row *find_row(const tr_row *rows, int n, const char *name) {
+    for (int i = 0; i < n; i++) {
+        if (strcmp(rows[i].name, name) == 0) return &rows[i];
     }
     return NULL;
+}
+
+const tr_row *tr_graph_row(const tr_graph *graph, const char *name) {
+    const tr_row *row = find_row(graph->rows, graph->n_rows, name);
+    return row ? row : find_row(graph->optimizer_rows, graph->n_optimizer_rows, name);
 }
 
 int64_t tr_graph_count(const tr_graph *graph) {
@@ -240,4 +317,12 @@ int64_t tr_graph_n_draws(const tr_graph *graph) {
     for (int i = 0; i < graph->n_rows; i++)
         if (tr_row_state(&graph->rows[i])->init_range > 0) n += graph->rows[i].count;
     return n;
+}
+
+void tr_graph_free_state(tr_graph *graph) {
+    drop_optimizer(graph);
+    free_names(graph->rows, graph->n_rows);
+    tr_free(graph->parameters);
+    tr_free(graph->buffers);
+    tr_free(graph->rows);
 }

@@ -29,7 +29,11 @@ typedef struct tr_work tr_work;
 
 /* ---- state: what lives longer than a step ---- */
 
-typedef enum tr_state_kind { TR_PARAMETER, TR_BUFFER } tr_state_kind;
+typedef enum tr_state_kind {
+    TR_PARAMETER,
+    TR_BUFFER,
+    TR_OPTIMIZER, /* of a parameter: what the optimizer keeps, laid out as that is */
+} tr_state_kind;
 
 enum { TR_STATE_DIMS = 4 };
 

@@ -6,15 +6,13 @@
 #include "base/base.h"
 #include "kernels/kernels.h"
 
-enum { TR_MAX_STATE = 2 };
-
 typedef struct tr_update { /* a run of elements of one parameter */
     int64_t n;
     tr_real *p;
     const tr_real *g;
-    tr_real *state[TR_MAX_STATE]; /* zero before the first step */
-    int64_t step;                 /* 0 for the first */
-    double lr;                    /* of this step: the optimizer's lr times the schedule's factor */
+    tr_real *const *state; /* one for each word of the optimizer; zero before step 0 */
+    int64_t step;          /* 0 for the first */
+    double lr;             /* of this step: the optimizer's lr times the schedule's factor */
 } tr_update;
 
 /* What every optimizer takes: its arguments begin with these, and its keys with
@@ -46,7 +44,8 @@ typedef struct tr_optimizer {
     tr_schema schema; /* its args begin with tr_optimizer_args */
     /* Of arguments together, or NULL; `given` are the keys that stand in the configuration. */
     int (*check)(const void *args, const tr_places *given, tr_error *err);
-    int (*n_state)(const void *args); /* buffers of a parameter's size */
+    /* What it keeps of each parameter, in torch's words for it, ended by NULL. */
+    const char *const *(*state)(const void *args);
     bool adaptive; /* divides by the gradient's size: a gradient of rounding makes a whole step */
     void (*update)(const void *args, const tr_kernels *kernels, const tr_update *u);
 } tr_optimizer;

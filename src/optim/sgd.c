@@ -29,8 +29,9 @@ static int check(const void *args, const tr_places *given, tr_error *err) {
                            a->momentum, a->dampening);
 }
 
-static int n_state(const void *args) {
-    return ((const sgd_args *)args)->momentum > 0;
+static const char *const *state(const void *args) {
+    static const char *const words[] = {"momentum_buffer", NULL};
+    return ((const sgd_args *)args)->momentum > 0 ? words : words + 1;
 }
 
 static void update(const void *args, const tr_kernels *kernels, const tr_update *u) {
@@ -48,7 +49,7 @@ const tr_optimizer tr_optimizer_sgd = {
     .schema = {"sgd", "Stochastic gradient descent, as torch.optim.SGD.", keys,
                sizeof keys / sizeof *keys, sizeof(sgd_args)},
     .check = check,
-    .n_state = n_state,
+    .state = state,
     .adaptive = false,
     .update = update,
 };

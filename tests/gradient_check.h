@@ -123,8 +123,7 @@ static inline void check_run(tr_team *team, void *arg) {
     int64_t size = tr_shape_size(graph->nodes[0].unfused), n = size * c->input.n;
     tr_real *gradients = tr_alloc((size_t)(tr_graph_count(graph) + n), sizeof *gradients, &c->err);
     if (gradients == NULL) return;
-    tr_real *to = gradients;
-    for (int i = 0; i < graph->n_rows; i++) to += read_gradient(c->exec, &graph->rows[i], to);
+    tr_real *to = read_gradients(c->exec, graph, gradients);
     for (int i = 0; i < c->input.n; i++)
         memcpy(to + i * size, tr_exec_input_gradient(c->exec, i), (size_t)size * sizeof *to);
 

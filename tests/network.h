@@ -127,8 +127,28 @@ static inline const tr_row *row_of(const tr_graph *graph, const char *name) {
     return row;
 }
 
+/* Those of all parameters, one after the other. Returns what follows the last. */
+static inline tr_real *read_gradients(const tr_exec *exec, const tr_graph *graph, tr_real *to) {
+    for (int r = 0; r < graph->n_rows; r++) to += read_gradient(exec, &graph->rows[r], to);
+    return to;
+}
+
+/* The arguments of SGD from text, as "lr=0.1"; free with tr_free. */
+static inline void *sgd_args(const char *arguments) {
+    const tr_optimizer *sgd = tr_optimizers[0];
+    tr_args_words w;
+    tr_arena memory = {0};
+    tr_where where = {"test", 0};
+    tr_error err = {0};
+    void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
+    ck_assert_int_eq(tr_args_split(arguments, where, "sgd", &memory, &w, &err), TR_OK);
+    ck_assert_int_eq(tr_args_parse(&sgd->schema, w.pairs, w.n, where, "sgd", args, &err), TR_OK);
+    tr_arena_free(&memory);
+    return args;
+}
+
 /* A few steps of one network. */
-typedef struct trial {
+typedef struct few_steps {
     tr_graph *graph;
     tr_exec_options options;
     tr_input input;
@@ -139,31 +159,29 @@ typedef struct trial {
     tr_real *input_gradient; /* [n][size], internal layout */
     double *losses;          /* [n_steps] */
     tr_error err;            /* what failed */
-} trial;
+} few_steps;
 
-static inline void run_trial(tr_team *team, void *arg) {
-    trial *t = arg;
+static inline void run_few_steps(tr_team *team, void *arg) {
+    few_steps *s = arg;
     tr_exec *exec = NULL;
     tr_result result = {0};
-    int code = tr_exec_create(t->graph, &t->options, team, &exec, &t->err);
-    for (int i = 0; code == TR_OK && i < t->n_steps; i++) {
-        code = tr_exec_step(exec, team, &t->input, t->lr, i, &result);
-        if (t->losses) t->losses[i] = result.loss;
+    int code = tr_exec_create(s->graph, &s->options, team, &exec, &s->err);
+    for (int i = 0; code == TR_OK && i < s->n_steps; i++) {
+        code = tr_exec_step(exec, team, &s->input, s->lr, i, &result);
+        if (s->losses) s->losses[i] = result.loss;
     }
-    if (code) tr_fail(&t->err, code, "a step failed");
-    tr_real *to = t->gradients;
-    for (int r = 0; code == TR_OK && to && r < t->graph->n_rows; r++)
-        to += read_gradient(exec, &t->graph->rows[r], to);
-    int64_t size = tr_shape_size(t->graph->nodes[0].unfused);
-    for (int i = 0; code == TR_OK && t->input_gradient && i < t->input.n; i++)
-        memcpy(t->input_gradient + i * size, tr_exec_input_gradient(exec, i),
+    if (code) tr_fail(&s->err, code, "a step failed");
+    if (code == TR_OK && s->gradients) read_gradients(exec, s->graph, s->gradients);
+    int64_t size = tr_shape_size(s->graph->nodes[0].unfused);
+    for (int i = 0; code == TR_OK && s->input_gradient && i < s->input.n; i++)
+        memcpy(s->input_gradient + i * size, tr_exec_input_gradient(exec, i),
                (size_t)size * sizeof(tr_real));
     tr_exec_free(exec);
 }
 
-static inline void run_on(int n_threads, trial *t) {
-    on_team(n_threads, run_trial, t);
-    ck_assert_msg(t->err.code == TR_OK, "%s", t->err.text);
+static inline void run_on(int n_threads, few_steps *s) {
+    on_team(n_threads, run_few_steps, s);
+    ck_assert_msg(s->err.code == TR_OK, "%s", s->err.text);
 }
 
 #endif

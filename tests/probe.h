@@ -37,8 +37,8 @@ static inline void probe_plan(const tr_node *node, const tr_request *request, tr
 static const tr_op probe_op = {.schema = {"probe", "", NULL, 0, 1}, .plan = probe_plan};
 
 /* Sample i of a tensor whose first dimension is the batch, in the internal layout. */
-static inline void to_inside(const tr_reference_tensor *t, int64_t i, tr_shape shape,
-                             tr_real *out) {
+static inline void to_internal(const tr_reference_tensor *t, int64_t i, tr_shape shape,
+                               tr_real *out) {
     int64_t size = tr_shape_size(shape);
     for (int64_t j = 0; j < size; j++) out[internal_index(shape, j)] = (tr_real)t->v[i * size + j];
 }

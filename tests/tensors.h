@@ -1,4 +1,4 @@
-/* A safetensors file taken apart, changed and written again: files with one fault each. */
+/* Reads, changes and writes the tensors of a safetensors file: files with one error each. */
 #ifndef TR_TENSORS_H
 #define TR_TENSORS_H
 

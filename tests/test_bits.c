@@ -184,6 +184,18 @@ static void add_some(batch_of_runs *b, const char *isa) {
         add(b, thread_counts[t], worker_counts[(t + 1) % N_WORKERS], isa, true);
 }
 
+static void add_three(batch_of_runs *b, const char *isa) {
+    add(b, 1, 3, isa, true);
+    add(b, 2, 3, isa, true);
+    add(b, 5, 0, isa, true);
+}
+
+/* On every vector ISA of this machine. */
+static void add_vector(batch_of_runs *b, void (*add_pairs)(batch_of_runs *b, const char *isa)) {
+    for (int i = 0; i < N_VECTOR; i++)
+        if (has_isa(vector_isas[i])) add_pairs(b, vector_isas[i]);
+}
+
 START_TEST(lenet_matrix) {
     batch_of_runs b = {.config = LENET, .data = "small", .epochs = "3"};
     int n_full = 0;
@@ -202,16 +214,19 @@ START_TEST(lenet_matrix) {
 }
 END_TEST
 
-START_TEST(wide_network) {
-    batch_of_runs b = {.config = "wide.ini", .epochs = "2"};
-    write_whole("wide.ini", wide_ini, strlen(wide_ini));
+static const struct {
+    const char *name, *ini;
+} synthetic[] = {{"wide", wide_ini}, {"resnet8", resnet8_ini}};
+enum { N_SYNTHETIC = sizeof synthetic / sizeof *synthetic };
+
+START_TEST(synthetic_images) {
+    char config[32];
+    batch_of_runs b = {.config = config, .epochs = "2"};
+    snprintf(config, sizeof config, "%s.ini", synthetic[_i].name);
+    write_whole(config, synthetic[_i].ini, strlen(synthetic[_i].ini));
     add_some(&b, "scalar");
-    for (int i = 0; i < N_VECTOR; i++)
-        if (has_isa(vector_isas[i])) {
-            add(&b, 1, 3, vector_isas[i], true);
-            add(&b, 5, 0, vector_isas[i], true);
-        }
-    check_same("wide", &b);
+    add_vector(&b, add_three);
+    check_same(synthetic[_i].name, &b);
 }
 END_TEST
 
@@ -224,31 +239,16 @@ static batch_of_runs resnet_of_few(const char *config) {
 
 START_TEST(resnet20) {
     batch_of_runs b = resnet_of_few(RESNET20);
-    for (int i = 0; i < N_VECTOR; i++)
-        if (has_isa(vector_isas[i])) add_some(&b, vector_isas[i]);
+    add_vector(&b, add_some);
     if (b.n == 0) add_some(&b, "scalar");
     check_same("resnet20", &b);
-}
-END_TEST
-
-START_TEST(resnet8) {
-    batch_of_runs b = {.config = "resnet8.ini", .epochs = "2"};
-    write_whole("resnet8.ini", resnet8_ini, strlen(resnet8_ini));
-    add_some(&b, "scalar");
-    for (int i = 0; i < N_VECTOR; i++)
-        if (has_isa(vector_isas[i])) {
-            add(&b, 2, 3, vector_isas[i], true);
-            add(&b, 5, 0, vector_isas[i], true);
-        }
-    check_same("resnet8", &b);
 }
 END_TEST
 
 /* All pairs on every vector ISA, and scalar kernels. */
 START_TEST(resnet20_matrix) {
     batch_of_runs b = resnet_of_few(RESNET20);
-    for (int i = 0; i < N_VECTOR; i++)
-        if (has_isa(vector_isas[i])) add_all(&b, vector_isas[i]);
+    add_vector(&b, add_all);
     add(&b, 3, 1, "scalar", true);
     check_same("resnet20-all", &b);
 }
@@ -256,8 +256,7 @@ END_TEST
 
 START_TEST(resnet18) {
     batch_of_runs b = resnet_of_few(RESNET18);
-    for (int i = 0; i < N_VECTOR; i++)
-        if (has_isa(vector_isas[i])) add_some(&b, vector_isas[i]);
+    add_vector(&b, add_some);
     if (b.n == 0) add(&b, 1, 0, "scalar", true);
     add(&b, 2, 1, "auto", false);
     check_same("resnet18", &b);
@@ -267,8 +266,7 @@ END_TEST
 /* Batch norm without pixels, and dropout. */
 START_TEST(mlp) {
     batch_of_runs b = {.config = TR_TEST_ROOT "/../configs/mlp.ini", .data = "mini", .epochs = "1"};
-    for (int i = 0; i < N_VECTOR; i++)
-        if (has_isa(vector_isas[i])) add_some(&b, vector_isas[i]);
+    add_vector(&b, add_some);
     add(&b, 2, 1, "scalar", false);
     check_same("mlp", &b);
 }
@@ -413,12 +411,11 @@ static Suite *bits_suite(void) {
     tcase_set_timeout(tc, 250);
     tcase_add_test(tc, other_seed_other_weights);
     tcase_add_test(tc, lenet_matrix);
-    tcase_add_test(tc, wide_network);
+    tcase_add_loop_test(tc, synthetic_images, 0, N_SYNTHETIC);
     tcase_add_test(tc, whole_epoch);
     tcase_add_test(tc, accumulated_batches);
     tcase_add_test(tc, accumulated_dropout);
     tcase_add_test(tc, resnet20);
-    tcase_add_test(tc, resnet8);
     suite_add_tcase(suite, tc);
     TCase *slow = tcase_create("same bits, long");
     tcase_set_tags(slow, "long");

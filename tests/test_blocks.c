@@ -193,7 +193,7 @@ typedef struct golden {
 } golden;
 
 #define USE(line) "[network]\na = " line "\n" TAIL
-static const golden faults[] = {
+static const golden errors[] = {
     {USE("basc w=1") "[block basic w]\nx = relu\n",
      "net.ini:2: a: unknown layer 'basc' (did you mean 'basic'?)"},
     {USE("basic w=1") "[block]\nx = relu\n",
@@ -353,14 +353,14 @@ static const golden faults[] = {
     {USE("identity x=1 x=2"), "net.ini:2: a.x: given twice"},
     {USE("identity from=input,input"), "net.ini:2: a: identity reads one value, but from= names 2"},
 };
-enum { N_FAULTS = sizeof faults / sizeof *faults };
+enum { N_ERRORS = sizeof errors / sizeof *errors };
 
-START_TEST(faults_are_named) {
+START_TEST(errors_are_named) {
     tr_error err = {0};
     tr_graph *graph;
-    ck_assert_int_eq(graph_of_text(faults[_i].text, image, 10, &graph, &err), TR_ECONFIG);
+    ck_assert_int_eq(graph_of_text(errors[_i].text, image, 10, &graph, &err), TR_ECONFIG);
     ck_assert_ptr_null(graph);
-    ck_assert_str_eq(err.text, faults[_i].message);
+    ck_assert_str_eq(err.text, errors[_i].message);
 }
 END_TEST
 
@@ -494,7 +494,7 @@ static Suite *blocks_suite(void) {
     tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, written_out, 0, N_CASES);
     tcase_add_test(all, same_graph);
-    tcase_add_loop_test(all, faults_are_named, 0, N_FAULTS);
+    tcase_add_loop_test(all, errors_are_named, 0, N_ERRORS);
     tcase_add_test(all, large_networks);
     tcase_add_test(all, too_many_lines);
     tcase_add_test(all, long_lines);

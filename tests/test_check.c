@@ -466,7 +466,7 @@ START_TEST(tolerance_of_all) {
 }
 END_TEST
 
-/* Each fault of a file: a tensor renamed, another shape, another type. */
+/* Each error of a file: a tensor renamed, another shape, another type. */
 typedef struct wrong {
     const char *name, *renamed, *dtype; /* NULL: left as it is */
     long long first_dim;                /* 0: left */
@@ -493,7 +493,7 @@ static const wrong wrongs[] = {
      "integers"},
 };
 
-START_TEST(files_with_a_fault) {
+START_TEST(wrong_files) {
     const wrong *w = &wrongs[_i];
     tensors f;
     program p;
@@ -564,7 +564,7 @@ START_TEST(command_line) {
     ck_assert_msg(p.code == 1 && strstr(p.err, "nowhere.safetensors"), "%s", p.err);
     RUN(&p, "check", "--config", ini, "--reference", file, "--epochs", "3");
     check_failure(&p, 2, "--epochs: is no option of 'check', see trainer help check");
-    /* A network that does not fit the file's images is told at its line. */
+    /* A network that does not fit the file's images is reported at its line. */
     RUN(&p, "check", "--config", ini, "--reference", file, "--set",
         "network.pool=max_pool2d "
         "kernel_size=20 before=flat");
@@ -740,7 +740,7 @@ int main(void) {
     tcase_add_test(group, some_results);
     tcase_add_test(group, loss_near_zero);
     tcase_add_test(group, tolerance_of_all);
-    tcase_add_loop_test(group, files_with_a_fault, 0, (int)(sizeof wrongs / sizeof *wrongs));
+    tcase_add_loop_test(group, wrong_files, 0, (int)(sizeof wrongs / sizeof *wrongs));
     tcase_add_test(group, wrong_values);
     tcase_add_test(group, agreement_of_normalisation);
     tcase_add_test(group, mode_matters);

@@ -14,12 +14,12 @@
 
 /* ---- exit code 2 ---- */
 
-typedef struct fault {
+typedef struct error_case {
     int line; /* of the base, replaced by text */
     const char *text, *error;
-} fault;
+} error_case;
 
-static const fault config_faults[] = {
+static const error_case config_errors[] = {
     /* sections and keys */
     {10, "[netwrok]", "t.ini:10: netwrok: unknown section (did you mean 'network'?)"},
     {20, "[foo]",
@@ -128,8 +128,8 @@ static const fault config_faults[] = {
      "t.ini:8: transforms: unknown transform 'normalise' (did you mean 'normalize'?)"},
 };
 
-START_TEST(config_fault) {
-    const fault *f = &config_faults[_i];
+START_TEST(config_error) {
+    const error_case *f = &config_errors[_i];
     program p;
     write_config("t.ini", f->line, f->text);
     RUN(&p, "--config", "t.ini", "--out", "o");
@@ -649,25 +649,25 @@ END_TEST
 
 static Suite *cli_suite(void) {
     Suite *suite = suite_create("cli");
-    TCase *faults = tcase_create("faults");
-    tcase_set_timeout(faults, 60);
-    tcase_add_loop_test(faults, config_fault, 0, N(config_faults));
-    tcase_add_test(faults, no_loss);
-    tcase_add_test(faults, batch_too_small_for_a_layer);
-    tcase_add_loop_test(faults, wrong_call, 0, N(wrong_calls));
-    tcase_add_loop_test(faults, other_option, 0, N(other_options));
-    tcase_add_test(faults, every_key);
-    tcase_add_loop_test(faults, help_call, 0, N(help_calls));
-    tcase_add_test(faults, no_arguments);
-    tcase_add_test(faults, many_sets);
-    tcase_add_test(faults, unwritable_place);
-    tcase_add_test(faults, no_room);
-    tcase_add_test(faults, wrong_data_folder);
-    tcase_add_test(faults, bad_data);
-    tcase_add_test(faults, nonfinite_loss);
-    tcase_add_test(faults, lost_output);
-    tcase_add_test(faults, notes_and_threads);
-    suite_add_tcase(suite, faults);
+    TCase *errors = tcase_create("errors");
+    tcase_set_timeout(errors, 60);
+    tcase_add_loop_test(errors, config_error, 0, N(config_errors));
+    tcase_add_test(errors, no_loss);
+    tcase_add_test(errors, batch_too_small_for_a_layer);
+    tcase_add_loop_test(errors, wrong_call, 0, N(wrong_calls));
+    tcase_add_loop_test(errors, other_option, 0, N(other_options));
+    tcase_add_test(errors, every_key);
+    tcase_add_loop_test(errors, help_call, 0, N(help_calls));
+    tcase_add_test(errors, no_arguments);
+    tcase_add_test(errors, many_sets);
+    tcase_add_test(errors, unwritable_place);
+    tcase_add_test(errors, no_room);
+    tcase_add_test(errors, wrong_data_folder);
+    tcase_add_test(errors, bad_data);
+    tcase_add_test(errors, nonfinite_loss);
+    tcase_add_test(errors, lost_output);
+    tcase_add_test(errors, notes_and_threads);
+    suite_add_tcase(suite, errors);
     return suite;
 }
 

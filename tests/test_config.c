@@ -196,7 +196,7 @@ END_TEST
 
 static const struct {
     const char *text, *message;
-} file_faults[] = {
+} file_errors[] = {
     {"epochs = 2\n", "a.ini:1: the key 'epochs' stands before the first [section]"},
     {"[a]\n\nepochs 2\n", "a.ini:3: 'epochs 2' is neither [section] nor key = value"},
     {"[a]\nepochs: 2\n", "a.ini:2: 'epochs:' should be 'epochs ='"},
@@ -296,12 +296,12 @@ static const struct {
      "a.ini:2: column 5: the byte 0xe2 is not UTF-8 (in quotes it is written \\xe2)"},
 };
 
-START_TEST(faults_in_files) {
-    const char *text = file_faults[_i].text;
+START_TEST(errors_in_files) {
+    const char *text = file_errors[_i].text;
     tr_doc *doc = (tr_doc *)&doc;
     tr_error err = {0};
     ck_assert_int_eq(tr_doc_parse("a.ini", text, strlen(text), &doc, &err), TR_ECONFIG);
-    ck_assert_str_eq(err.text, file_faults[_i].message);
+    ck_assert_str_eq(err.text, file_errors[_i].message);
     ck_assert_ptr_null(doc);
 }
 END_TEST
@@ -406,7 +406,7 @@ END_TEST
 
 static const struct {
     const char *assignment, *message;
-} set_faults[] = {
+} set_errors[] = {
     {"epochs", "--set: 'epochs' is not of the form section.key=value"},
     {"epochs=2", "--set: 'epochs=2' is not of the form section.key=value"},
     {"epochs=a.b", "--set: 'epochs=a.b' is not of the form section.key=value"},
@@ -426,18 +426,18 @@ static const struct {
     {"network.y=relu before=z", "--set: there is no section [network] with lines"},
 };
 
-START_TEST(faults_in_assignments) {
+START_TEST(errors_in_assignments) {
     tr_doc *doc = parse("[a]\nx = 1\n");
     tr_error err = {0};
-    ck_assert_int_eq(set(doc, set_faults[_i].assignment, &err), TR_ECONFIG);
-    ck_assert_str_eq(err.text, set_faults[_i].message);
+    ck_assert_int_eq(set(doc, set_errors[_i].assignment, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, set_errors[_i].message);
     expect_value(doc, "a", "x", "1", 2);
     ck_assert_int_eq(tr_doc_n_sections(doc), 1);
     tr_doc_free(doc);
 }
 END_TEST
 
-START_TEST(faults_name_their_place) {
+START_TEST(errors_name_their_place) {
     tr_doc *doc = parse("");
     tr_error err = {0};
     ck_assert_int_eq(tr_doc_put(doc, "data", "fol\x01", "a", "--data", &err), TR_ECONFIG);
@@ -492,7 +492,7 @@ END_TEST
 
 static const struct {
     const char *assignment, *message;
-} line_faults[] = {
+} line_errors[] = {
     {"network.conw1=", "--set: network.conw1: 'conw1' names no line of [network] (did you mean "
                        "'conv1'?)"},
     {"network.x=relu before=fc9",
@@ -504,11 +504,11 @@ static const struct {
     {"network.x=before=fc1", "--set: 'before=fc1' says where the line goes, but not what it is"},
 };
 
-START_TEST(faults_in_placing) {
+START_TEST(errors_in_placing) {
     tr_doc *doc = parse("[network]\nconv1 = relu\nfc1 = relu\n");
     tr_error err = {0};
-    ck_assert_int_eq(set(doc, line_faults[_i].assignment, &err), TR_ECONFIG);
-    ck_assert_str_eq(err.text, line_faults[_i].message);
+    ck_assert_int_eq(set(doc, line_errors[_i].assignment, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, line_errors[_i].message);
     expect_keys(doc, "network", "conv1 fc1 ");
     tr_doc_free(doc);
 }
@@ -575,7 +575,7 @@ END_TEST
 
 static const struct {
     const char *a, *b, *message;
-} include_faults[] = {
+} include_errors[] = {
     {"include = none.ini\n", NULL,
      "a.ini:1: include: none.ini: cannot open: No such file or "
      "directory"},
@@ -591,13 +591,13 @@ static const struct {
      "a.ini:4: a.x: given twice (first on line 3)"},
 };
 
-START_TEST(faults_in_includes) {
+START_TEST(errors_in_includes) {
     tr_doc *doc;
     tr_error err = {0};
-    write_text("a.ini", include_faults[_i].a);
-    if (include_faults[_i].b) write_text("sub/b.ini", include_faults[_i].b);
+    write_text("a.ini", include_errors[_i].a);
+    if (include_errors[_i].b) write_text("sub/b.ini", include_errors[_i].b);
     ck_assert_int_eq(tr_doc_read("a.ini", &doc, &err), TR_ECONFIG);
-    ck_assert_str_eq(err.text, include_faults[_i].message);
+    ck_assert_str_eq(err.text, include_errors[_i].message);
     ck_assert_ptr_null(doc);
 }
 END_TEST
@@ -722,25 +722,25 @@ static Suite *config_suite(void) {
     tcase_add_loop_test(doc, values, 0, N_OF(value_cases));
     tcase_add_test(doc, lines_without_number);
     tcase_add_test(doc, lines_are_placed);
-    tcase_add_loop_test(doc, faults_in_placing, 0, N_OF(line_faults));
+    tcase_add_loop_test(doc, errors_in_placing, 0, N_OF(line_errors));
     tcase_add_test(doc, any_value_survives);
     tcase_add_test(doc, plain_values_stay_plain);
     tcase_add_test(doc, words_and_lines_of_any_length);
     tcase_add_test(doc, many_of_everything);
-    tcase_add_loop_test(doc, faults_in_files, 0, N_OF(file_faults));
+    tcase_add_loop_test(doc, errors_in_files, 0, N_OF(file_errors));
     tcase_add_test(doc, binary_files);
     tcase_add_test(doc, files_that_cannot_be_read);
     tcase_add_test(doc, files_are_read);
     tcase_add_test(doc, sections_are_checked);
     tcase_add_test(doc, values_are_overridden);
-    tcase_add_loop_test(doc, faults_in_assignments, 0, N_OF(set_faults));
-    tcase_add_test(doc, faults_name_their_place);
+    tcase_add_loop_test(doc, errors_in_assignments, 0, N_OF(set_errors));
+    tcase_add_test(doc, errors_name_their_place);
     tcase_add_test(doc, every_allocation_may_fail);
     suite_add_tcase(suite, doc);
     TCase *files = tcase_create("files");
     tcase_add_checked_fixture(files, enter_folder, leave_folder);
     tcase_add_test(files, files_are_included);
-    tcase_add_loop_test(files, faults_in_includes, 0, N_OF(include_faults));
+    tcase_add_loop_test(files, errors_in_includes, 0, N_OF(include_errors));
     tcase_add_test(files, files_within_files_have_an_end);
     suite_add_tcase(suite, files);
     return suite;

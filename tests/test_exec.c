@@ -65,19 +65,6 @@ static uint64_t mix(uint64_t hash, const void *data, size_t bytes) {
     return hash;
 }
 
-static void *sgd_args(const char *arguments) {
-    const tr_optimizer *sgd = tr_optimizers[0];
-    tr_args_words w;
-    tr_arena memory = {0};
-    tr_where where = {"test", 0};
-    tr_error err = {0};
-    void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
-    ck_assert_int_eq(tr_args_split(arguments, where, "sgd", &memory, &w, &err), TR_OK);
-    ck_assert_int_eq(tr_args_parse(&sgd->schema, w.pairs, w.n, where, "sgd", args, &err), TR_OK);
-    tr_arena_free(&memory);
-    return args;
-}
-
 enum { N_STEPS = 4, MOST_BATCH = 128 };
 
 typedef struct run {
@@ -440,7 +427,7 @@ START_TEST(output_is_input) {
 }
 END_TEST
 
-/* ---- what goes wrong, and what is told ---- */
+/* ---- errors, and what is reported ---- */
 
 typedef struct failing {
     tr_graph *graph;
@@ -498,17 +485,17 @@ START_TEST(any_stride_of_the_input) {
     }
     for (int batch = FEWER; batch <= BATCH; batch += BATCH - FEWER) {
         double losses[2];
-        trial t = {.graph = graph,
-                   .options = {.batch = batch,
-                               .training = true,
-                               .kernels = kernels_of("auto"),
-                               .keep_gradients = true,
-                               .input_gradient = true},
-                   .input = {.n = batch, .x = pixels, .stride = own, .labels = labels},
-                   .n_steps = 1,
-                   .gradients = dw[0],
-                   .input_gradient = dx[0],
-                   .losses = &losses[0]};
+        few_steps t = {.graph = graph,
+                       .options = {.batch = batch,
+                                   .training = true,
+                                   .kernels = kernels_of("auto"),
+                                   .keep_gradients = true,
+                                   .input_gradient = true},
+                       .input = {.n = batch, .x = pixels, .stride = own, .labels = labels},
+                       .n_steps = 1,
+                       .gradients = dw[0],
+                       .input_gradient = dx[0],
+                       .losses = &losses[0]};
         tr_graph_init(graph, TR_PHILOX, 6);
         run_on(2, &t);
         t.gradients = dw[1];
@@ -568,8 +555,8 @@ typedef struct profiled {
     run run;
     int n, n_cut;
     tr_profile_row rows[MOST_ROWS];
-    double least_wait; /* of a step, as a share of its rows */
-    double cover;      /* rows of a step, as a share of its wall clock: the most */
+    double least_barrier; /* of a step, as a share of its rows */
+    double cover;         /* rows of a step, as a share of its wall clock: the most */
 } profiled;
 
 static void profile(tr_team *team, void *arg) {
@@ -581,7 +568,7 @@ static void profile(tr_team *team, void *arg) {
     tr_input input = {
         .n = p->run.sizes[0], .x = p->run.x, .stride = p->run.stride, .labels = p->run.labels};
     p->n = tr_exec_profile(exec, p->rows, MOST_ROWS);
-    p->least_wait = 1;
+    p->least_barrier = 1;
     for (int i = 0; i < PROFILED_STEPS; i++) {
         memcpy(before, p->rows, sizeof before);
         double start = tr_now(), sum = 0;
@@ -589,8 +576,8 @@ static void profile(tr_team *team, void *arg) {
         double wall = tr_now() - start;
         tr_exec_profile(exec, p->rows, MOST_ROWS);
         for (int k = 0; k < p->n; k++) sum += p->rows[k].seconds - before[k].seconds;
-        double wait = (p->rows[p->n - 1].seconds - before[p->n - 1].seconds) / sum;
-        p->least_wait = fmin(p->least_wait, wait);
+        double barrier = (p->rows[p->n - 1].seconds - before[p->n - 1].seconds) / sum;
+        p->least_barrier = fmin(p->least_barrier, barrier);
         p->cover = fmax(p->cover, sum / wall);
     }
     tr_profile_row few[3];
@@ -639,9 +626,9 @@ START_TEST(profile_covers_the_step) {
             /* No more than the clock around the step shows, and all but the way to it and back. */
             ck_assert_double_le(p.cover, 1 + 1e-6);
             ck_assert_double_ge(p.cover, 0.8);
-            /* Nothing is counted twice; and a thread that is alone waits for nobody. */
-            ck_assert_double_ge(p.least_wait, -1e-6);
-            if (threads == 1) ck_assert_double_le(p.least_wait, 0.2);
+            /* Nothing is counted twice; and one thread has no others to wait for. */
+            ck_assert_double_ge(p.least_barrier, -1e-6);
+            if (threads == 1) ck_assert_double_le(p.least_barrier, 0.2);
             tr_graph_free(p.run.graph);
         }
     }
@@ -753,7 +740,7 @@ START_TEST(shares_by_measured_time) {
 }
 END_TEST
 
-/* Linear layers cut by rows, whose blocks are short or empty: ten rows in eight blocks of two. */
+/* Split-K linear layers, whose blocks are short or empty: ten rows in eight blocks of two. */
 START_TEST(odd_rows) {
     static const char layers[] = "a = conv2d out_channels=5 kernel_size=11\n"
                                  "b = flatten\n"
@@ -775,7 +762,7 @@ END_TEST
 typedef struct counted {
     tr_graph *graph;
     tr_exec_options options;
-    int64_t told, allocated;
+    int64_t reported, allocated;
     tr_error err;
 } counted;
 
@@ -789,13 +776,13 @@ static void plan_and_allocate(tr_team *team, void *arg) {
     tr_exec_allocate(exec, team, &c->err);
     c->allocated = n_bytes;
     tr_exec_account(exec, &after);
-    c->told = tr_account_total(&before);
-    if (tr_account_total(&after) != c->told) tr_fail(&c->err, TR_ECONFIG, "another sum");
+    c->reported = tr_account_total(&before);
+    if (tr_account_total(&after) != c->reported) tr_fail(&c->err, TR_ECONFIG, "another sum");
     tr_exec_free(exec);
 }
 
 /* To the byte, but for the errors of the threads, which are gone when it returns. */
-START_TEST(what_is_told_is_allocated) {
+START_TEST(what_is_reported_is_allocated) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     for (int i = 0; i < 12; i++) {
         int threads = i % 3 + 1;
@@ -810,16 +797,16 @@ START_TEST(what_is_told_is_allocated) {
                         .keep_gradients = i % 4 == 3}};
         on_team(threads, plan_and_allocate, &c);
         ck_assert_msg(c.err.code == TR_OK, "%s", c.err.text);
-        ck_assert_int_gt(c.told, 0);
+        ck_assert_int_gt(c.reported, 0);
         int64_t errors = tr_alloc_bytes((int64_t)tr_min(threads, 3), sizeof(tr_error));
-        ck_assert_int_eq(c.allocated, c.told + errors);
+        ck_assert_int_eq(c.allocated, c.reported + errors);
         tr_graph_free(c.graph);
     }
     tr_free(args);
 }
 END_TEST
 
-START_TEST(memory_is_told) {
+START_TEST(memory_is_reported) {
     void *args = sgd_args("lr=0.05 momentum=0.9");
     run r = new_run(lenet_layers, image, 128, 0, args);
     bits_of(&r, 2);
@@ -861,8 +848,8 @@ static Suite *exec_suite(void) {
     tcase_add_test(all, moving_partitions);
     tcase_add_test(all, shares_by_measured_time);
     tcase_add_test(all, odd_rows);
-    tcase_add_test(all, memory_is_told);
-    tcase_add_test(all, what_is_told_is_allocated);
+    tcase_add_test(all, memory_is_reported);
+    tcase_add_test(all, what_is_reported_is_allocated);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -7,7 +7,7 @@
 
 static const tr_shape image = {false, 32, 32, 3};
 
-/* ---- faults ---- */
+/* ---- errors ---- */
 
 typedef struct golden {
     const char *text, *message;
@@ -15,7 +15,7 @@ typedef struct golden {
 
 #define LOSS "\n[loss]\ntype = cross_entropy\n"
 #define TAIL "\nflat = flatten\nfc = linear out_features=10" LOSS
-static const golden faults[] = {
+static const golden errors[] = {
     {"[loss]\ntype = cross_entropy\n",
      "net.ini: there is no network: add a section [network] with a line for each layer"},
     {"[network]" LOSS,
@@ -86,14 +86,14 @@ static const golden faults[] = {
      "= 1\n",
      "net.ini:6: loss.smooth: unknown key, there is none"},
 };
-enum { N_FAULTS = sizeof faults / sizeof *faults };
+enum { N_ERRORS = sizeof errors / sizeof *errors };
 
-START_TEST(faults_are_named) {
+START_TEST(errors_are_named) {
     tr_error err = {0};
     tr_graph *graph;
-    ck_assert_int_eq(graph_of_text(faults[_i].text, image, 10, &graph, &err), TR_ECONFIG);
+    ck_assert_int_eq(graph_of_text(errors[_i].text, image, 10, &graph, &err), TR_ECONFIG);
     ck_assert_ptr_null(graph);
-    ck_assert_str_eq(err.text, faults[_i].message);
+    ck_assert_str_eq(err.text, errors[_i].message);
 }
 END_TEST
 
@@ -388,7 +388,7 @@ static Suite *graph_suite(void) {
     Suite *suite = suite_create("graph");
     TCase *all = tcase_create("graph");
     tcase_set_timeout(all, 30);
-    tcase_add_loop_test(all, faults_are_named, 0, N_FAULTS);
+    tcase_add_loop_test(all, errors_are_named, 0, N_ERRORS);
     tcase_add_test(all, output_is_classes);
     tcase_add_test(all, no_memory_is_an_error);
     tcase_add_test(all, lenet);

@@ -1,7 +1,7 @@
 /* Model files that another program wrote, given to `eval` and to train.init_from: prefixes, types
  * and names.
  *
- * A run's own model is taken apart and put together again in other ways.
+ * They are made from the model of a run.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -77,19 +77,19 @@ static void check_norm(const tr_reference_case *c, const setting *s, const tr_ke
     probe.cotangent = cotangent;
     probe.size = out_size;
     for (int i = 0; i < n; i++) {
-        to_inside(x, i, in, data + i * stride);
-        to_inside(dy, i, out, cotangent + i * out_size);
+        to_internal(x, i, in, data + i * stride);
+        to_internal(dy, i, out, cotangent + i * out_size);
     }
-    trial t = {.graph = graph,
-               .options = {.batch = n,
-                           .training = true,
-                           .eval_mode = c->eval,
-                           .shard = s->shard,
-                           .kernels = kernels,
-                           .keep_gradients = true,
-                           .input_gradient = true},
-               .input = {.n = n, .x = data, .stride = stride},
-               .n_steps = 1};
+    few_steps t = {.graph = graph,
+                   .options = {.batch = n,
+                               .training = true,
+                               .eval_mode = c->eval,
+                               .shard = s->shard,
+                               .kernels = kernels,
+                               .keep_gradients = true,
+                               .input_gradient = true},
+                   .input = {.n = n, .x = data, .stride = stride},
+                   .n_steps = 1};
     t.input.labels = tr_alloc((size_t)n, sizeof *t.input.labels, NULL);
     t.gradients = tr_alloc((size_t)tr_graph_count(graph) + 1, sizeof *t.gradients, NULL);
     t.input_gradient = tr_alloc((size_t)(n * size), sizeof *t.input_gradient, NULL);
@@ -186,7 +186,7 @@ START_TEST(large_mean_loses_nothing) {
         probe.seen = tr_alloc(N_VALUES, sizeof *probe.seen, NULL);
         probe.cotangent = nothing;
         probe.size = SIDE * SIDE;
-        trial t = {
+        few_steps t = {
             .graph = graph,
             .options = {.batch = N_LARGE, .training = true, .kernels = kernels_of(tr_isa_name(0))},
             .input = {.n = N_LARGE, .x = x, .stride = stride, .labels = labels},
@@ -240,15 +240,15 @@ static double *state_after(tr_exec_options options, int threads, int64_t *n, dou
     options.training = true;
     options.optimizer = sgd;
     options.optimizer_args = args;
-    trial t = {.graph = graph,
-               .options = options,
-               .input = {.n = BATCH,
-                         .x = samples(BATCH, in, 5),
-                         .stride = stride_of(in),
-                         .labels = labels,
-                         .count = options.effective},
-               .n_steps = STEPS,
-               .lr = 0.1};
+    few_steps t = {.graph = graph,
+                   .options = options,
+                   .input = {.n = BATCH,
+                             .x = samples(BATCH, in, 5),
+                             .stride = stride_of(in),
+                             .labels = labels,
+                             .count = options.effective},
+                   .n_steps = STEPS,
+                   .lr = 0.1};
     size_t bytes = (size_t)graph->n_elements * sizeof(tr_real);
     void *before = memcpy(tr_alloc(1, bytes, NULL), graph->parameters, bytes);
     run_on(threads, &t);
@@ -429,22 +429,22 @@ static tr_real *dropped(const dropping *d) {
     probe.size = SIZE;
     for (int first = 0; first < d->n; first += d->pass) {
         int n = (int)tr_min(d->pass, d->n - first);
-        trial t = {.graph = graph,
-                   .options = {.batch = d->pass,
-                               .effective = d->n,
-                               .training = true,
-                               .eval_mode = d->eval,
-                               .shard = 1,
-                               .kernels = kernels_of("auto"),
-                               .input_gradient = true},
-                   .input = {.n = n,
-                             .first = first,
-                             .count = d->n,
-                             .seed = d->seed,
-                             .x = x + first * stride,
-                             .stride = stride,
-                             .labels = labels},
-                   .n_steps = d->step + 1};
+        few_steps t = {.graph = graph,
+                       .options = {.batch = d->pass,
+                                   .effective = d->n,
+                                   .training = true,
+                                   .eval_mode = d->eval,
+                                   .shard = 1,
+                                   .kernels = kernels_of("auto"),
+                                   .input_gradient = true},
+                       .input = {.n = n,
+                                 .first = first,
+                                 .count = d->n,
+                                 .seed = d->seed,
+                                 .x = x + first * stride,
+                                 .stride = stride,
+                                 .labels = labels},
+                       .n_steps = d->step + 1};
         t.input_gradient = tr_alloc((size_t)n * SIZE, sizeof *t.input_gradient, NULL);
         run_on(d->threads, &t);
         for (int i = 0; i < n * SIZE; i++) { /* of ones: value and gradient are the factor */
@@ -547,7 +547,7 @@ END_TEST
 
 /* ---- arguments ---- */
 
-START_TEST(faults_are_named) {
+START_TEST(errors_are_named) {
     static const struct {
         const char *line, *message;
     } cases[] = {
@@ -612,7 +612,7 @@ static Suite *norm_suite(void) {
     tcase_add_test(all, dropout_is_a_function);
     tcase_add_test(all, dropout_drops_p);
     tcase_add_test(all, dropout_of_none_and_all);
-    tcase_add_test(all, faults_are_named);
+    tcase_add_test(all, errors_are_named);
     tcase_add_test(all, arguments_are_written);
     suite_add_tcase(suite, all);
     return suite;

@@ -74,18 +74,18 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
     probe.cotangent = cotangent;
     probe.size = out_size;
     for (int i = 0; i < batch; i++)
-        to_inside(x, (i + n * batch - s->extra) % n, in, data + i * stride);
-    for (int i = 0; i < n; i++) to_inside(dy, i, out, cotangent + (i + s->extra) * out_size);
+        to_internal(x, (i + n * batch - s->extra) % n, in, data + i * stride);
+    for (int i = 0; i < n; i++) to_internal(dy, i, out, cotangent + (i + s->extra) * out_size);
 
-    trial t = {.graph = graph,
-               .options = {.batch = batch,
-                           .training = true,
-                           .shard = s->shard,
-                           .kernels = kernels,
-                           .keep_gradients = true,
-                           .input_gradient = true},
-               .input = {.n = batch, .x = data, .stride = stride},
-               .n_steps = 2}; /* the second finds the buffers used */
+    few_steps t = {.graph = graph,
+                   .options = {.batch = batch,
+                               .training = true,
+                               .shard = s->shard,
+                               .kernels = kernels,
+                               .keep_gradients = true,
+                               .input_gradient = true},
+                   .input = {.n = batch, .x = data, .stride = stride},
+                   .n_steps = 2}; /* the second finds the buffers used */
     t.input.labels = tr_alloc((size_t)batch, sizeof *t.input.labels, NULL);
     t.gradients = tr_alloc((size_t)tr_graph_count(graph), sizeof *t.gradients, NULL);
     t.input_gradient = tr_alloc((size_t)(batch * in_size), sizeof *t.input_gradient, NULL);
@@ -213,15 +213,15 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
     probe.cotangent = g;
     probe.size = m->out;
     probe.seen = tr_alloc(n_y, sizeof *probe.seen, NULL);
-    trial t = {.graph = graph,
-               .options = {.batch = batch,
-                           .training = true,
-                           .shard = shard,
-                           .kernels = kernels,
-                           .keep_gradients = true,
-                           .input_gradient = true},
-               .input = {.n = batch, .x = x, .stride = stride},
-               .n_steps = 2};
+    few_steps t = {.graph = graph,
+                   .options = {.batch = batch,
+                               .training = true,
+                               .shard = shard,
+                               .kernels = kernels,
+                               .keep_gradients = true,
+                               .input_gradient = true},
+                   .input = {.n = batch, .x = x, .stride = stride},
+                   .n_steps = 2};
     t.input.labels = tr_alloc((size_t)batch, sizeof *t.input.labels, NULL);
     t.gradients = tr_alloc(n_p, sizeof *t.gradients, NULL);
     t.input_gradient = tr_alloc(n_x, sizeof *t.input_gradient, NULL);
@@ -286,19 +286,19 @@ START_TEST(cross_entropy_is_pytorch) {
             tr_real *dx = tr_alloc(logits->n, sizeof *dx, NULL);
             double loss[1];
             for (int s = 0; s < n; s++) {
-                to_inside(logits, s, in, x + s * stride);
+                to_internal(logits, s, in, x + s * stride);
                 label[s] = (int32_t)labels->v[s];
             }
-            trial t = {.graph = graph,
-                       .options = {.batch = n,
-                                   .training = true,
-                                   .shard = 1 + i % 2,
-                                   .kernels = kernels,
-                                   .input_gradient = true},
-                       .input = {.n = n, .x = x, .stride = stride, .labels = label},
-                       .n_steps = 1,
-                       .losses = loss,
-                       .input_gradient = dx};
+            few_steps t = {.graph = graph,
+                           .options = {.batch = n,
+                                       .training = true,
+                                       .shard = 1 + i % 2,
+                                       .kernels = kernels,
+                                       .input_gradient = true},
+                           .input = {.n = n, .x = x, .stride = stride, .labels = label},
+                           .n_steps = 1,
+                           .losses = loss,
+                           .input_gradient = dx};
             run_on(1 + i % 3, &t);
             double wanted = tr_reference_get(c, "loss")->v[0];
             near(c->name, "loss", 0, loss[0], wanted, loss_bound(classes, wanted));
@@ -522,7 +522,7 @@ static const golden messages[] = {
 };
 enum { N_MESSAGES = sizeof messages / sizeof *messages };
 
-START_TEST(faults_are_named) {
+START_TEST(errors_are_named) {
     const golden *g = &messages[_i];
     char text[1024];
     tr_graph *graph;
@@ -534,7 +534,7 @@ START_TEST(faults_are_named) {
 }
 END_TEST
 
-START_TEST(sgd_faults_are_named) {
+START_TEST(sgd_errors_are_named) {
     static const struct {
         const char *text, *message;
     } cases[] = {
@@ -573,8 +573,8 @@ static void add_others(TCase *all) {
     tcase_add_loop_test(all, linear_both_ways, 0, sizeof matrices / sizeof *matrices);
     tcase_add_test(all, cross_entropy_is_pytorch);
     tcase_add_test(all, sgd_is_pytorch);
-    tcase_add_loop_test(all, faults_are_named, 0, N_MESSAGES);
-    tcase_add_test(all, sgd_faults_are_named);
+    tcase_add_loop_test(all, errors_are_named, 0, N_MESSAGES);
+    tcase_add_test(all, sgd_errors_are_named);
 }
 
 static Suite *ops_suite(void) {

@@ -68,7 +68,6 @@ typedef struct passes {
     tr_graph *graph;
     tr_exec_options options;
     int count, step; /* samples in all, and of a pass */
-    double loss;     /* mean */
     tr_real *gradients;
     tr_error err;
 } passes;
@@ -77,18 +76,17 @@ static void run_passes(tr_team *team, void *arg) {
     passes *p = arg;
     tr_exec *exec = NULL;
     tr_result result;
-    if (tr_exec_create(p->graph, &p->options, team, &exec, &p->err)) return;
-    p->loss = 0;
+    int code = tr_exec_create(p->graph, &p->options, team, &exec, &p->err);
     for (int again = 0; again < 2; again++) { /* the second step finds the buffers used */
-        p->loss = 0;
-        for (int first = 0; first < p->count; first += p->step) {
+        for (int first = 0; code == TR_OK && first < p->count; first += p->step) {
             tr_input input = part_of(first, (int)tr_min(p->step, p->count - first), p->count);
-            tr_exec_step(exec, team, &input, 0.1, again, &result);
-            p->loss += result.loss * input.n / p->count;
+            code = tr_exec_step(exec, team, &input, 0.1, again, &result);
         }
     }
-    tr_real *to = p->gradients;
-    for (int r = 0; r < p->graph->n_rows; r++) to += read_gradient(exec, &p->graph->rows[r], to);
+    if (code)
+        tr_fail(&p->err, code, "a step failed");
+    else
+        read_gradients(exec, p->graph, p->gradients);
     tr_exec_free(exec);
 }
 
@@ -166,7 +164,7 @@ END_TEST
 
 /* ---- ranks ---- */
 
-enum { MOST_RANKS = 4, RANK_COUNT = 64 };
+enum { MOST_RANKS = 4 };
 
 typedef struct ranks {
     tr_graph *graph;
@@ -189,12 +187,13 @@ static void run_ranks(tr_team *team, void *arg) {
                                    .kernels = kernels_of("auto")};
         code = tr_exec_create(r->graph, &options, team, &execs[i], &r->err);
         tr_input input = part_of(r->first[i], options.batch, MOST);
-        if (code == TR_OK) tr_exec_step(execs[i], team, &input, 0, 0, &result);
+        if (code == TR_OK) code = tr_exec_step(execs[i], team, &input, 0, 0, &result);
     }
     if (code == TR_OK) code = tr_exec_join(execs, r->n, &r->err);
-    tr_real *to = r->gradients;
-    for (int k = 0; code == TR_OK && k < r->graph->n_rows; k++)
-        to += read_gradient(execs[0], &r->graph->rows[k], to);
+    if (code)
+        tr_fail(&r->err, code, "a step failed");
+    else
+        read_gradients(execs[0], r->graph, r->gradients);
     for (int i = 0; i < r->n; i++) tr_exec_free(execs[i]);
 }
 
@@ -289,19 +288,10 @@ static checked new_checked(tr_graph *graph, int variant) {
                      .wrong_buffer = -1};
 }
 
-static void *sgd_args(void) {
-    const tr_pair lr = {"lr", "0.1", {"test", 0}, NULL};
-    void *args = tr_alloc(1, tr_optimizers[0]->schema.args_bytes, NULL);
-    ck_assert_int_eq(
-        tr_args_parse(&tr_optimizers[0]->schema, &lr, 1, (tr_where){"test", 0}, "sgd", args, NULL),
-        TR_OK);
-    return args;
-}
-
 START_TEST(declarations_are_true) {
     tr_graph *graph =
         graph_of(_i < N_NETWORKS ? networks[_i] : normalised[_i - N_NETWORKS], image, 10);
-    void *args = sgd_args();
+    void *args = sgd_args("lr=0.1");
     for (int v = 0; v < N_VARIANTS; v++) {
         checked c = new_checked(graph, v);
         c.options.optimizer_args = args;
@@ -347,7 +337,7 @@ static void plan_writes_more(const tr_node *node, const tr_request *request, tr_
 START_TEST(wrong_declarations_are_found) {
     static const char *const wanted[] = {"does not depend on what it declares to read",
                                          "writes what it does not declare"};
-    void *args = sgd_args();
+    void *args = sgd_args("lr=0.1");
     for (int sort = 0; sort < 2; sort++) {
         tr_graph *graph = graph_of("a = conv2d out_channels=4 kernel_size=3\nv = flatten\n"
                                    "r = relu\nd = linear out_features=10\n",
@@ -378,26 +368,34 @@ static void run_poisoned(tr_team *team, void *arg) {
         tr_buffer *b = &exec->program->buffers[c->wrong_buffer];
         b->last = exec->program->segments[exec->program->steps[b->last].segment] - 1;
     }
-    for (int i = 0; i < 2; i++) {
-        tr_exec_step(exec, team, &input, 0.1, i, &result);
+    int code = TR_OK;
+    for (int i = 0; i < 2 && code == TR_OK; i++) {
+        code = tr_exec_step(exec, team, &input, 0.1, i, &result);
         c->losses[i] = result.loss;
     }
+    if (code) tr_fail(&c->err, code, "a step failed");
     tr_exec_free(exec);
+}
+
+static void run_poisoned_on(int n_threads, checked *c) {
+    on_team(n_threads, run_poisoned, c);
+    ck_assert_msg(c->err.code == TR_OK, "%s", c->err.text);
 }
 
 /* Nothing is read after its last declared use: buffers that are filled with NaN there do not show.
  * A last use that is forgotten does. */
 START_TEST(nothing_is_read_too_late) {
-    void *args = sgd_args();
+    void *args = sgd_args("lr=0.1");
+    int n_forgotten = 0;
     for (int v = 0; v < N_VARIANTS; v++) {
         tr_graph *graph = graph_of(networks[_i], image, 10); /* NaN stays in what pads weights */
         checked plain = new_checked(graph, v);
         plain.options.poison = false;
         plain.options.optimizer_args = args;
-        on_team(2, run_poisoned, &plain);
+        run_poisoned_on(2, &plain);
         checked poisoned = new_checked(graph, v);
         poisoned.options.optimizer_args = args;
-        on_team(3, run_poisoned, &poisoned);
+        run_poisoned_on(3, &poisoned);
         for (int i = 0; i < 2; i++)
             if (!(plain.losses[i] == poisoned.losses[i]))
                 ck_abort_msg("variant %d, step %d: %g, poisoned %g", v, i, plain.losses[i],
@@ -423,10 +421,14 @@ START_TEST(nothing_is_read_too_late) {
         checked forgotten = new_checked(graph, v);
         forgotten.options.optimizer_args = args;
         forgotten.wrong_buffer = wrong;
-        if (wrong >= 0) on_team(2, run_poisoned, &forgotten);
-        if (wrong >= 0) ck_assert_double_ne(forgotten.losses[1], plain.losses[1]);
+        if (wrong >= 0) {
+            run_poisoned_on(2, &forgotten);
+            ck_assert_double_ne(forgotten.losses[1], plain.losses[1]);
+            n_forgotten++;
+        }
         tr_graph_free(graph);
     }
+    ck_assert_int_gt(n_forgotten, 0);
     tr_free(args);
 }
 END_TEST
@@ -446,11 +448,19 @@ static void run_clipped(tr_team *team, void *arg) {
     tr_result result;
     if (tr_exec_create(c->graph, &c->options, team, &exec, &c->err)) return;
     tr_input input = part_of(0, c->options.batch, c->options.batch);
-    tr_exec_step(exec, team, &input, 1, 0, &result);
-    tr_real *to = c->gradients;
-    for (int r = 0; c->gradients && r < c->graph->n_rows; r++)
-        to += read_gradient(exec, &c->graph->rows[r], to);
+    int code = tr_exec_step(exec, team, &input, 1, 0, &result);
+    if (code)
+        tr_fail(&c->err, code, "a step failed");
+    else
+        read_gradients(exec, c->graph, c->gradients);
     tr_exec_free(exec);
+}
+
+/* All rows in PyTorch's order, one after the other. */
+static void read_rows(const tr_graph *graph, double *to) {
+    for (int r = 0; r < graph->n_rows; to += graph->rows[r++].count)
+        tr_row_read(&graph->rows[r], tr_row_state(&graph->rows[r])->value, 0, graph->rows[r].count,
+                    to);
 }
 
 /* The step of plain SGD with lr = 1 is the clipped gradient. */
@@ -460,7 +470,7 @@ START_TEST(gradients_are_clipped) {
     double *before = tr_alloc((size_t)n, sizeof *before, NULL),
            *after = tr_alloc((size_t)n, sizeof *after, NULL), norm = 0;
     tr_real *g = tr_alloc((size_t)n, sizeof *g, NULL);
-    void *args = sgd_args();
+    void *args = sgd_args("lr=0.1");
     const double norms[] = {0, 0.01, 1e6}, values[] = {0, 0.003};
     for (int k = 0; k < 6; k++) {
         clipped c = {.graph = graph,
@@ -474,28 +484,26 @@ START_TEST(gradients_are_clipped) {
                                  .clip_value = values[k / 3]},
                      .gradients = g};
         tr_graph_init(graph, TR_PHILOX, 5);
-        double *at = before;
-        for (int r = 0; r < graph->n_rows; at += graph->rows[r++].count)
-            tr_row_read(&graph->rows[r], tr_row_state(&graph->rows[r])->value, 0,
-                        graph->rows[r].count, at);
+        read_rows(graph, before);
         on_team(1 + k % 3, run_clipped, &c);
         ck_assert_msg(c.err.code == TR_OK, "%s", c.err.text);
-        at = after;
-        for (int r = 0; r < graph->n_rows; at += graph->rows[r++].count)
-            tr_row_read(&graph->rows[r], tr_row_state(&graph->rows[r])->value, 0,
-                        graph->rows[r].count, at);
+        read_rows(graph, after);
         norm = 0;
         for (int64_t i = 0; i < n; i++) norm += (double)g[i] * (double)g[i];
         norm = sqrt(norm);
         double factor = norms[k % 3] > 0 ? fmin(1, norms[k % 3] / (norm + 1e-6)) : 1;
+        int64_t n_clamped = 0;
         for (int64_t i = 0; i < n; i++) {
             double wanted = (double)g[i] * factor;
+            n_clamped += values[k / 3] > 0 && fabs(wanted) > values[k / 3];
             if (values[k / 3] > 0) wanted = fmax(-values[k / 3], fmin(values[k / 3], wanted));
             /* The weights, below 1, and their step are rounded to 2^-24 of themselves. */
             if (fabs(before[i] - after[i] - wanted) > 4 * 0x1p-24)
                 ck_abort_msg("case %d: step %lld is %.9g, not %.9g", k, (long long)i,
                              before[i] - after[i], wanted);
         }
+        ck_assert(norm > norms[1] && norm < norms[2]);
+        if (k == 3) ck_assert_int_gt(n_clamped, 0);
     }
     tr_free(args);
     tr_free(before);

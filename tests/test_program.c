@@ -1,4 +1,5 @@
-/* The memory planner, and the program: its waits, the lives and the places of its buffers. */
+/* The memory planner, and the program: its barriers, the lifetimes and the offsets of its buffers.
+ */
 #include <math.h>
 #include <stdlib.h>
 
@@ -102,7 +103,7 @@ static const char *const networks[] = {
     "kernel_size=2\nd = conv2d out_channels=64 kernel_size=3\ne = max_pool2d kernel_size=12\nf = "
     "flatten\n"
     "g = linear out_features=10\n",
-    /* an update by rows before one at the end; blocks of rows that are short or empty */
+    /* a split-K update before one at the end; blocks of rows that are short or empty */
     "a = flatten\nb = linear out_features=64\nc = relu\nd = linear out_features=10\n",
     "a = conv2d out_channels=10 kernel_size=32\nb = flatten\nc = linear out_features=600\n"
     "d = linear out_features=10\n",

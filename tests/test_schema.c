@@ -223,7 +223,7 @@ static int parse_args(const tr_schema *schema, const char *line, void *args, tr_
 
 static const struct {
     const char *line, *message;
-} args_faults[] = {
+} args_errors[] = {
     {"conv2d", "a.ini:7: conv1.out_channels: missing, it must be given (Channels of the output)"},
     {"conv2d out_channels=6 kernelsize=5",
      "a.ini:7: conv1.kernelsize: unknown key (did you mean 'kernel_size'?)"},
@@ -307,11 +307,11 @@ static const struct {
      "a.ini:7: conv1: 'conv2d' is not of the form key=value (without white space)"},
 };
 
-START_TEST(faults_in_arguments) {
+START_TEST(errors_in_arguments) {
     conv_args args;
     tr_error err = {0};
-    ck_assert_int_eq(parse_args(&conv_schema, args_faults[_i].line, &args, &err), TR_ECONFIG);
-    ck_assert_str_eq(err.text, args_faults[_i].message);
+    ck_assert_int_eq(parse_args(&conv_schema, args_errors[_i].line, &args, &err), TR_ECONFIG);
+    ck_assert_str_eq(err.text, args_errors[_i].message);
 }
 END_TEST
 
@@ -382,7 +382,7 @@ START_TEST(long_line) {
 }
 END_TEST
 
-START_TEST(faults_in_sections) {
+START_TEST(errors_in_sections) {
     /* Pairs of different lines: a section of a file, with the section's name before the key. */
     static const tr_pair pairs[] = {{"lr", "0.1", {"a.ini", 3}, "optimizer"},
                                     {"lr", "0.2", {"a.ini", 9}, "optimizer"}};
@@ -460,7 +460,7 @@ START_TEST(classes_are_found) {
         tr_pair class;
         int n;
         const char *message;
-    } faults[] = {
+    } errors[] = {
         {{NULL, "conv2", {"a.ini", 7}, "conv1"},
          0,
          "a.ini:7: conv1: unknown layer 'conv2' (did you mean 'conv2d'?)"},
@@ -483,13 +483,13 @@ START_TEST(classes_are_found) {
          2,
          "a.ini:7: part.type: unknown key, there is none"},
     };
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        const tr_places given = {pairs, faults[i].n, heading, "part"};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        const tr_places given = {pairs, errors[i].n, heading, "part"};
         err = (tr_error){0};
-        ck_assert_int_eq(tr_class_parse(&layers, &faults[i].class, &given, &index, &args, &err),
+        ck_assert_int_eq(tr_class_parse(&layers, &errors[i].class, &given, &index, &args, &err),
                          TR_ECONFIG);
         ck_assert_ptr_null(args);
-        ck_assert_str_eq(err.text, faults[i].message);
+        ck_assert_str_eq(err.text, errors[i].message);
     }
 }
 END_TEST
@@ -517,7 +517,7 @@ START_TEST(any_key) {
 }
 END_TEST
 
-START_TEST(faults_at_a_key) {
+START_TEST(errors_at_a_key) {
     const tr_pair pairs[] = {{"a", "1", {"a.ini", 3}, "data"}, {"b", "2", {"--set", 0}, "data"}};
     const tr_places places = {pairs, 2, {"a.ini", 2}, "data"}, bare = {NULL, 0, {NULL, 0}, NULL};
     static const char *const keys[] = {"a", "b", "c"};
@@ -534,7 +534,7 @@ START_TEST(faults_at_a_key) {
 }
 END_TEST
 
-START_TEST(faults_between_keys) {
+START_TEST(errors_between_keys) {
     const tr_pair pairs[] = {{"a", "1", {"a.ini", 3}, "data"},
                              {"b", "2", {"--set", 0}, "data"},
                              {"d", "3", {"a.ini", 9}, "data"}};
@@ -572,12 +572,12 @@ static Suite *schema_suite(void) {
     tcase_add_test(args, splitting);
     tcase_add_test(args, long_line);
     tcase_add_test(args, any_key);
-    tcase_add_loop_test(args, faults_in_arguments, 0, N_OF(args_faults));
-    tcase_add_test(args, faults_in_sections);
+    tcase_add_loop_test(args, errors_in_arguments, 0, N_OF(args_errors));
+    tcase_add_test(args, errors_in_sections);
     tcase_add_test(args, ranges_without_an_end);
     tcase_add_test(args, classes_are_found);
-    tcase_add_test(args, faults_at_a_key);
-    tcase_add_test(args, faults_between_keys);
+    tcase_add_test(args, errors_at_a_key);
+    tcase_add_test(args, errors_between_keys);
     suite_add_tcase(suite, args);
     return suite;
 }

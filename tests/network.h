@@ -133,6 +133,13 @@ static inline tr_real *read_gradients(const tr_exec *exec, const tr_graph *graph
     return to;
 }
 
+/* All rows in PyTorch's order, one after the other. */
+static inline void read_rows(const tr_graph *graph, double *to) {
+    for (int r = 0; r < graph->n_rows; to += graph->rows[r++].count)
+        tr_row_read(&graph->rows[r], tr_row_state(&graph->rows[r])->value, 0, graph->rows[r].count,
+                    to);
+}
+
 /* The arguments of SGD from text, as "lr=0.1"; free with tr_free. */
 static inline void *sgd_args(const char *arguments) {
     const tr_optimizer *sgd = tr_optimizers[0];

@@ -653,7 +653,7 @@ static Suite *api_suite(void) {
     suite_add_tcase(suite, ends);
 
     TCase *memory = tcase_create("memory");
-    tcase_set_timeout(memory, 300); /* several hundred calls, each to its end or nearly so */
+    tcase_set_timeout(memory, 300); /* several hundred calls, most of them nearly complete */
     tcase_add_loop_test(memory, any_allocation_fails, 0, N_HUNGRY);
     suite_add_tcase(suite, memory);
     TCase *values = tcase_create("values");

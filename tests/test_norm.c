@@ -17,7 +17,9 @@ typedef struct setting {
 } setting;
 static const setting settings[] = {{0, 1}, {1, 3}, {2, 2}};
 
-/* Each element within a part of the tensor's largest. */
+/* Each element within a part of the tensor's largest: in float 32 roundings of 2^-24, in double
+ * 1e-8, which is far above rounding (2e-12 with the large means) and far below any other formula's
+ * difference. */
 static void check_tensor(const char *what, const tr_reference_tensor *t, const double *got) {
     double most = 1;
     for (size_t e = 0; e < t->n; e++) most = fmax(most, fabs(t->v[e]));
@@ -49,50 +51,24 @@ static void check_row(const char *what, const tr_reference_case *c, const char *
     tr_free(values);
 }
 
-static void set_rows(const tr_graph *graph, const tr_reference_case *c) {
-    for (int i = 0; i < graph->n_rows; i++) {
-        const tr_row *row = &graph->rows[i];
-        tr_row_write(row, 0, row->count, tr_reference_get(c, row->name)->v);
-    }
-}
-
 static void check_norm(const tr_reference_case *c, const setting *s, const tr_kernels *kernels) {
     const tr_reference_tensor *x = tr_reference_get(c, "input"), *y = tr_reference_get(c, "output"),
                               *dy = tr_reference_get(c, "grad_output");
-    char lines[1024] = "", what[160];
-    for (int i = 0; i < c->n_layers; i++) strcat(strcat(lines, c->layers[i]), "\n");
-    if (y->n_dims == 4) strcat(lines, "probed = flatten\n");
+    char what[160];
     snprintf(what, sizeof what, "%s (%s, shard %d, %d threads)", c->name, kernels->name, s->shard,
              s->threads);
-    tr_shape in = {false, (int)x->dim[2], (int)x->dim[3], (int)x->dim[1]};
-    tr_graph *graph = graph_of(lines, in, 0);
-    graph->nodes[graph->n_nodes - 1].op = &probe_op;
-    set_rows(graph, c);
-    tr_shape out = graph->nodes[graph->output].unfused;
+    tr_graph *graph = probed_case(c);
+    tr_shape in = graph->nodes[0].unfused, out = graph->nodes[graph->output].unfused;
     int n = (int)x->dim[0];
-    int64_t size = tr_shape_size(in), out_size = tr_shape_size(out), stride = stride_of(in);
-    tr_real *data = tr_alloc((size_t)(n * stride), sizeof *data, NULL),
-            *cotangent = tr_alloc((size_t)(n * out_size), sizeof *cotangent, NULL);
-    probe.seen = tr_alloc((size_t)(n * out_size), sizeof *probe.seen, NULL);
-    probe.cotangent = cotangent;
-    probe.size = out_size;
+    tr_real *data;
+    few_steps t = probe_create(
+        graph,
+        (tr_exec_options){.batch = n, .eval_mode = c->eval, .shard = s->shard, .kernels = kernels},
+        1, &data);
     for (int i = 0; i < n; i++) {
-        to_internal(x, i, in, data + i * stride);
-        to_internal(dy, i, out, cotangent + i * out_size);
+        to_internal(x, i, in, data + i * t.input.stride);
+        to_internal(dy, i, out, probe.cotangent + i * probe.size);
     }
-    few_steps t = {.graph = graph,
-                   .options = {.batch = n,
-                               .training = true,
-                               .eval_mode = c->eval,
-                               .shard = s->shard,
-                               .kernels = kernels,
-                               .keep_gradients = true,
-                               .input_gradient = true},
-                   .input = {.n = n, .x = data, .stride = stride},
-                   .n_steps = 1};
-    t.input.labels = tr_alloc((size_t)n, sizeof *t.input.labels, NULL);
-    t.gradients = tr_alloc((size_t)tr_graph_count(graph) + 1, sizeof *t.gradients, NULL);
-    t.input_gradient = tr_alloc((size_t)(n * size), sizeof *t.input_gradient, NULL);
     run_on(s->threads, &t);
 
     check_images(what, y, out, probe.seen);
@@ -115,13 +91,7 @@ static void check_norm(const tr_reference_case *c, const setting *s, const tr_ke
         check_tensor(what, wanted, values);
         tr_free(values);
     }
-    tr_free(data);
-    tr_free(cotangent);
-    tr_free(probe.seen);
-    tr_free((void *)t.input.labels);
-    tr_free(t.gradients);
-    tr_free(t.input_gradient);
-    tr_graph_free(graph);
+    probe_free(&t);
 }
 
 START_TEST(batch_norm_is_pytorch) {
@@ -169,28 +139,19 @@ START_TEST(large_mean_loses_nothing) {
         tr_graph *graph = graph_of("n = batch_norm2d momentum=1\nf = flatten\n", in, 0);
         graph->nodes[graph->n_nodes - 1].op = &probe_op;
         tr_graph_init(graph, TR_PHILOX, 1);
-        int64_t stride = stride_of(in);
-        tr_real *x = tr_alloc((size_t)(N_LARGE * stride), sizeof *x, NULL),
-                *packed = tr_alloc(N_VALUES, sizeof *x, NULL),
-                *nothing = tr_alloc(N_VALUES, sizeof *x, NULL);
+        tr_real *x, *packed = tr_alloc(N_VALUES, sizeof *x, NULL);
+        few_steps t = probe_create(
+            graph, (tr_exec_options){.batch = N_LARGE, .kernels = kernels_of(tr_isa_name(0))}, 1,
+            &x);
         double *y = tr_alloc(2 * N_VALUES, sizeof *y, NULL), ours = 0, torchs = 0;
         uint32_t seed = (uint32_t)k;
         for (int i = 0; i < N_VALUES; i++) {
             double normal = 0; /* of twelve */
             for (int j = 0; j < 12; j++) normal += draw(&seed, 500, 1e-3);
             packed[i] = (tr_real)(float)(cases[k].mean + cases[k].deviation * normal);
-            x[i / (SIDE * SIDE) * stride + i % (SIDE * SIDE)] = packed[i];
+            x[i / (SIDE * SIDE) * t.input.stride + i % (SIDE * SIDE)] = packed[i];
         }
         normalise(packed, y, y + N_VALUES);
-        int32_t labels[N_LARGE] = {0};
-        probe.seen = tr_alloc(N_VALUES, sizeof *probe.seen, NULL);
-        probe.cotangent = nothing;
-        probe.size = SIDE * SIDE;
-        few_steps t = {
-            .graph = graph,
-            .options = {.batch = N_LARGE, .training = true, .kernels = kernels_of(tr_isa_name(0))},
-            .input = {.n = N_LARGE, .x = x, .stride = stride, .labels = labels},
-            .n_steps = 1};
         run_on(2, &t);
         for (int i = 0; i < N_VALUES; i++) {
             ours = fmax(ours, fabs((double)probe.seen[i] - y[i]));
@@ -199,12 +160,9 @@ START_TEST(large_mean_loses_nothing) {
         ck_assert_msg(ours <= bound && (is_double || ours <= torchs),
                       "mean %g, deviation %g: off by %g, PyTorch's way by %g", cases[k].mean,
                       cases[k].deviation, ours, torchs);
-        tr_graph_free(graph);
-        tr_free(x);
         tr_free(packed);
-        tr_free(nothing);
         tr_free(y);
-        tr_free(probe.seen);
+        probe_free(&t);
     }
 }
 END_TEST
@@ -231,14 +189,10 @@ static double *state_after(tr_exec_options options, int threads, int64_t *n, dou
     tr_graph_init(graph, TR_PHILOX, 3);
     int32_t labels[BATCH];
     for (int i = 0; i < BATCH; i++) labels[i] = i % 4;
-    const tr_optimizer *sgd = tr_optimizers[0];
-    void *args = tr_alloc(1, sgd->schema.args_bytes, NULL);
-    const tr_pair lr = {.key = "lr", .value = "0.1"};
-    ck_assert_int_eq(tr_args_parse(&sgd->schema, &lr, 1, (tr_where){0}, "optimizer", args, NULL),
-                     TR_OK);
+    void *args = sgd_args("lr=0.1");
     options.batch = BATCH;
     options.training = true;
-    options.optimizer = sgd;
+    options.optimizer = tr_optimizers[0];
     options.optimizer_args = args;
     few_steps t = {.graph = graph,
                    .options = options,
@@ -256,10 +210,8 @@ static double *state_after(tr_exec_options options, int threads, int64_t *n, dou
     tr_free(before);
     *n = 0;
     for (int i = 0; i < graph->n_rows; i++) *n += graph->rows[i].count;
-    double *values = tr_alloc((size_t)*n, sizeof *values, NULL), *to = values;
-    for (int i = 0; i < graph->n_rows; to += graph->rows[i++].count)
-        tr_row_read(&graph->rows[i], tr_row_state(&graph->rows[i])->value, 0, graph->rows[i].count,
-                    to);
+    double *values = tr_alloc((size_t)*n, sizeof *values, NULL);
+    read_rows(graph, values);
     const tr_row *count = row_of(graph, "o.num_batches_tracked");
     tr_row_read(count, tr_row_state(count)->value, 0, 1, batches);
     tr_free((void *)t.input.x);
@@ -352,6 +304,8 @@ static void check_leaf(const char *lines, const char *name, const tr_kernels *ke
         w.first = CUT;
         w.origin[0] = CUT;
         sum->add_leaf(&w, 0, sum->size, false, parts);
+        ck_assert_msg(whole[0] != 0 || memcmp(whole, whole + 1, bytes - 1) != 0, "%s: %s: zero",
+                      kernels->name, sum->label);
         ck_assert_msg(memcmp(whole, parts, bytes) == 0, "%s: %s", kernels->name, sum->label);
         tr_free(whole);
         n_sums++;

@@ -3,9 +3,7 @@
  * The values in tests/reference are sums of small multiples of 1/8 (tools/torch_reference.py),
  * exact in float32 in whatever order they are added up: layers are compared with ==. Those of
  * layers that divide were made in float64, and have a bound in `files`. The build in double runs
- * the layers only and agrees to 1e-8 with all of them. In place of
- * the loss stands an op of this file, which takes the network's output and passes the file's
- * gradient of it back.
+ * the layers only and agrees to 1e-8 with all of them. The probe (probe.h) is in place of the loss.
  */
 #include <float.h>
 #include <math.h>
@@ -21,16 +19,6 @@ typedef struct setting {
 } setting;
 
 static const setting settings[] = {{0, 0, 1}, {0, 1, 3}, {1, 2, 2}, {9, 3, 2}, {9, 8, 1}};
-
-static void set_parameters(const tr_graph *graph, const tr_reference_case *c) {
-    for (int i = 0; i < graph->n_rows; i++) {
-        const tr_row *row = &graph->rows[i];
-        const tr_reference_tensor *t = tr_reference_get(c, row->name);
-        ck_assert_int_eq(t->n_dims, tr_row_state(row)->n_dims);
-        for (int d = 0; d < t->n_dims; d++) ck_assert_int_eq(t->dim[d], tr_row_state(row)->dim[d]);
-        tr_row_write(row, 0, row->count, t->v);
-    }
-}
 
 /* How far a layer's results may be from PyTorch's. */
 static double tolerance;
@@ -53,42 +41,25 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
     const tr_reference_tensor *x = tr_reference_get(c, "input"), *y = tr_reference_get(c, "output"),
                               *dy = tr_reference_get(c, "grad_output"),
                               *dx = tr_reference_get(c, "grad_input");
-    char lines[2048] = "", what[160];
-    for (int i = 0; i < c->n_layers; i++) strcat(strcat(lines, c->layers[i]), "\n");
-    if (y->n_dims == 4) strcat(lines, "probed = flatten\n");
+    char what[160];
     snprintf(what, sizeof what, "%s (%s, %d more samples, shard %d, %d threads)", c->name,
              kernels->name, s->extra, s->shard, s->threads);
 
-    tr_shape in = {false, (int)x->dim[2], (int)x->dim[3], (int)x->dim[1]};
-    tr_graph *graph = graph_of(lines, in, 0);
-    graph->nodes[graph->n_nodes - 1].op = &probe_op;
-    set_parameters(graph, c);
-    tr_shape out = graph->nodes[graph->output].unfused;
+    tr_graph *graph = probed_case(c);
+    tr_shape in = graph->nodes[0].unfused, out = graph->nodes[graph->output].unfused;
     ck_assert_int_eq(tr_shape_size(out) * y->dim[0], (int64_t)y->n);
 
     int n = (int)x->dim[0], batch = n + 2 * s->extra;
-    int64_t in_size = tr_shape_size(in), out_size = tr_shape_size(out), stride = stride_of(in);
-    tr_real *data = tr_alloc((size_t)(batch * stride), sizeof *data, NULL);
-    tr_real *cotangent = tr_alloc((size_t)(batch * out_size), sizeof *cotangent, NULL);
-    probe.seen = tr_alloc((size_t)(batch * out_size), sizeof *probe.seen, NULL);
-    probe.cotangent = cotangent;
-    probe.size = out_size;
+    int64_t in_size = tr_shape_size(in), out_size = tr_shape_size(out);
+    tr_real *data;
+    few_steps t = probe_create(
+        graph, (tr_exec_options){.batch = batch, .shard = s->shard, .kernels = kernels},
+        2, /* the second finds the buffers used */
+        &data);
     for (int i = 0; i < batch; i++)
-        to_internal(x, (i + n * batch - s->extra) % n, in, data + i * stride);
-    for (int i = 0; i < n; i++) to_internal(dy, i, out, cotangent + (i + s->extra) * out_size);
-
-    few_steps t = {.graph = graph,
-                   .options = {.batch = batch,
-                               .training = true,
-                               .shard = s->shard,
-                               .kernels = kernels,
-                               .keep_gradients = true,
-                               .input_gradient = true},
-                   .input = {.n = batch, .x = data, .stride = stride},
-                   .n_steps = 2}; /* the second finds the buffers used */
-    t.input.labels = tr_alloc((size_t)batch, sizeof *t.input.labels, NULL);
-    t.gradients = tr_alloc((size_t)tr_graph_count(graph), sizeof *t.gradients, NULL);
-    t.input_gradient = tr_alloc((size_t)(batch * in_size), sizeof *t.input_gradient, NULL);
+        to_internal(x, (i + n * batch - s->extra) % n, in, data + i * t.input.stride);
+    for (int i = 0; i < n; i++)
+        to_internal(dy, i, out, probe.cotangent + (i + s->extra) * out_size);
     run_on(s->threads, &t);
 
     for (int i = 0; i < batch; i++) {
@@ -102,13 +73,7 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
                  ours ? dx->v[from * in_size + j] : 0, i * in_size + j);
     }
     check_gradients(graph, c, t.gradients);
-    tr_free(data);
-    tr_free(cotangent);
-    tr_free(probe.seen);
-    tr_free((void *)t.input.labels);
-    tr_free(t.gradients);
-    tr_free(t.input_gradient);
-    tr_graph_free(graph);
+    probe_free(&t);
 }
 
 /* Averages: sums of at most 30 numbers below 4 are exact, a division is rounded, and the gradients
@@ -180,14 +145,16 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
     graph->nodes[graph->n_nodes - 1].op = &probe_op;
 
     uint32_t seed = (uint32_t)(m->in * 7 + batch);
-    int64_t stride = stride_of(in);
     size_t n_w = (size_t)m->in * (size_t)m->out, n_x = (size_t)batch * (size_t)m->in,
            n_y = (size_t)batch * (size_t)m->out, n_p = n_w + (size_t)m->out;
     float *w = tr_alloc(n_p, sizeof *w, NULL), *bias = w + n_w;
     double *y = tr_alloc(n_y, sizeof *y, NULL), *dx = tr_alloc(n_x, sizeof *dx, NULL),
            *dw = tr_alloc(n_p, sizeof *dw, NULL);
-    tr_real *x = tr_alloc((size_t)(batch * stride), sizeof *x, NULL),
-            *g = tr_alloc(n_y, sizeof *g, NULL);
+    tr_real *x, *g;
+    few_steps t = probe_create(
+        graph, (tr_exec_options){.batch = batch, .shard = shard, .kernels = kernels}, 2, &x);
+    int64_t stride = t.input.stride;
+    g = probe.cotangent;
     for (size_t i = 0; i < n_p; i++) w[i] = (float)draw(&seed, 4, 0.25);
     for (size_t i = 0; i < n_y; i++) g[i] = (tr_real)draw(&seed, 4, 0.25);
     for (int i = 0; i < batch; i++) {
@@ -210,21 +177,6 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
         }
     }
 
-    probe.cotangent = g;
-    probe.size = m->out;
-    probe.seen = tr_alloc(n_y, sizeof *probe.seen, NULL);
-    few_steps t = {.graph = graph,
-                   .options = {.batch = batch,
-                               .training = true,
-                               .shard = shard,
-                               .kernels = kernels,
-                               .keep_gradients = true,
-                               .input_gradient = true},
-                   .input = {.n = batch, .x = x, .stride = stride},
-                   .n_steps = 2};
-    t.input.labels = tr_alloc((size_t)batch, sizeof *t.input.labels, NULL);
-    t.gradients = tr_alloc(n_p, sizeof *t.gradients, NULL);
-    t.input_gradient = tr_alloc(n_x, sizeof *t.input_gradient, NULL);
     run_on(threads, &t);
     for (size_t i = 0; i < n_y; i++) same(lines, "output", (double)probe.seen[i], y[i], (int64_t)i);
     for (size_t i = 0; i < n_x; i++)
@@ -235,13 +187,7 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
     tr_free(y);
     tr_free(dx);
     tr_free(dw);
-    tr_free(x);
-    tr_free(g);
-    tr_free(probe.seen);
-    tr_free((void *)t.input.labels);
-    tr_free(t.gradients);
-    tr_free(t.input_gradient);
-    tr_graph_free(graph);
+    probe_free(&t);
 }
 
 START_TEST(linear_both_ways) {

@@ -456,13 +456,6 @@ static void run_clipped(tr_team *team, void *arg) {
     tr_exec_free(exec);
 }
 
-/* All rows in PyTorch's order, one after the other. */
-static void read_rows(const tr_graph *graph, double *to) {
-    for (int r = 0; r < graph->n_rows; to += graph->rows[r++].count)
-        tr_row_read(&graph->rows[r], tr_row_state(&graph->rows[r])->value, 0, graph->rows[r].count,
-                    to);
-}
-
 /* The step of plain SGD with lr = 1 is the clipped gradient. */
 START_TEST(gradients_are_clipped) {
     tr_graph *graph = graph_of(networks[_i], image, 10);

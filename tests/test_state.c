@@ -167,6 +167,8 @@ START_TEST(files_hold_every_type) {
         ck_assert_int_eq(tr_session_sha256(&s, again, &err), TR_OK);
         ck_assert_str_ne(sha, again);
     }
+    tr_graph_init(s.graph, TR_PHILOX, 1);
+    for (int r = 0; r < ROWS; r++) ck_assert(!is_filled(s.graph, r));
     ck_assert_msg(!tr_session_load(&s, path, &err), "%s", err.text);
     for (int r = 0; r < ROWS; r++) ck_assert(is_filled(s.graph, r));
     tr_graph_free(s.graph);

@@ -13,7 +13,7 @@ static char folder[256];
 
 static void make_scratch(void) {
     const char *top = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/trainer-base-XXXXXX", top && *top ? top : "/tmp");
+    snprintf(folder, sizeof folder, "%s/trainer-test-XXXXXX", top && *top ? top : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(chmod(folder, 0755), 0); /* the tests look inside as another user, too */
 }

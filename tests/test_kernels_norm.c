@@ -1,0 +1,125 @@
+/* Kernels of normalisation and dropout against the reference (kernel_check.h). */
+#include "kernel_check.h"
+
+/* ---- normalisation ---- */
+
+/* n rows of c numbers, `step` elements apart; what is between them is NaN: it may be read, not
+ * used.
+ */
+static float *rows(int n, int c, int step, kind k) {
+    float *x = input((int64_t)n * step, k);
+    for (int r = 0; r < n; r++) {
+        for (int i = c; i < step; i++) x[r * step + i] = NAN;
+    }
+    return x;
+}
+
+static double *wide_input(int64_t n, kind k) {
+    double *x = make((size_t)n, sizeof *x, 0xff);
+    for (int64_t i = 0; i < n; i++) x[i] = (double)number(k) + (double)number(k) * 0x1p-30;
+    return x;
+}
+
+/* Elements between the rows of an output may hold anything. */
+static void compare_rows(outputs o, int n, int c, int step, const char *what) {
+    for (int r = 0; r < n; r++)
+        memcpy((float *)o.b + r * step + c, (float *)o.a + r * step + c,
+               (size_t)(step - c) * sizeof(float));
+    compare(o, what);
+}
+
+START_TEST(normalisation) {
+    const tr_kernels *t = tables[_i];
+    state = 9;
+    for (int i = 0; i < 40 * 60; i++) {
+        int c = 1 + i % 40, n = below(8) ? below(9) : 60 + below(80);
+        int c8 = (int)tr_round_up(c, 8);
+        int x_step = c + (below(2) ? 0 : below(20)), dy_step = c + (below(2) ? 0 : below(20));
+        kind k = (kind)below(N_KINDS);
+        snprintf(label, sizeof label, "%s: %d rows of %d, steps %d and %d, data %d", t->name, n, c,
+                 x_step, dy_step, (int)k);
+        float *x = rows(n, c, x_step, k), *dy = rows(n, c, dy_step, k), *shift = input(c8, k),
+              *scale = input(c8, k), *offset = input(c8, k), *by = input(c8, k);
+        double *wide = wide_input(c8, k), *start = wide_input(2 * c8, k);
+        outputs sum = output(2 * c8, sizeof *start), products = output(2 * c8, sizeof *start);
+        for (int e = 0; e < 2; e++) {
+            memcpy(e ? sum.a : sum.b, start, 2 * (size_t)c8 * sizeof *start);
+            memcpy(e ? products.a : products.b, start, 2 * (size_t)c8 * sizeof *start);
+        }
+        scalar->moments(n, c, x, x_step, wide, sum.a);
+        t->moments(n, c, x, x_step, wide, sum.b);
+        compare(sum, "moments");
+        scalar->normal_sums(n, c, x, dy, x_step, dy_step, shift, scale, offset, products.a);
+        t->normal_sums(n, c, x, dy, x_step, dy_step, shift, scale, offset, products.b);
+        compare(products, "normal_sums");
+        outputs y = output((int64_t)n * dy_step, sizeof *x),
+                dx = output((int64_t)n * x_step, sizeof *x);
+        scalar->affine(n, c, x, x_step, shift, scale, offset, y.a, dy_step);
+        t->affine(n, c, x, x_step, shift, scale, offset, y.b, dy_step);
+        compare_rows(y, n, c, dy_step, "affine");
+        scalar->affine_dx(n, c, x, x_step, shift, scale, offset, dy, dy_step, by, dx.a, x_step);
+        t->affine_dx(n, c, x, x_step, shift, scale, offset, dy, dy_step, by, dx.b, x_step);
+        compare_rows(dx, n, c, x_step, "affine_dx");
+        release();
+    }
+}
+END_TEST
+
+/* What is behind the channels of a sum stays: it becomes the padding of a gradient. */
+START_TEST(padding_of_sums_stays) {
+    for (int i = 0; i <= n_tables; i++) {
+        const tr_kernels *t = i == n_tables ? scalar : tables[i];
+        float x[64], zero[16] = {0}, one[16];
+        double sum[32], shift[16] = {0};
+        for (int j = 0; j < 64; j++) x[j] = 1;
+        for (int j = 0; j < 16; j++) one[j] = 1;
+        for (int j = 0; j < 32; j++) sum[j] = 5;
+        t->moments(2, 11, x, 11, shift, sum);
+        t->normal_sums(2, 11, x, x, 11, 11, zero, one, zero, sum);
+        for (int j = 0; j < 32; j++) ck_assert_double_eq(sum[j], j % 16 < 11 ? 9 : 5);
+    }
+}
+END_TEST
+
+/* ---- dropout ---- */
+
+/* The factors are Philox's own numbers. */
+START_TEST(dropout) {
+    const tr_kernels *t = _i < n_tables ? tables[_i] : scalar;
+    state = 10;
+    for (int i = 0; i < 200; i++) {
+        int c = 1 + below(40), area = 1 + below(50), n = c * area;
+        uint64_t key = (uint64_t)bits32() << 32 | bits32(), place = (uint64_t)bits32() << below(9);
+        uint32_t kept = below(5) ? bits32() >> 1 : below(2) ? 0 : 1u << 31;
+        snprintf(label, sizeof label, "%s: dropout of %d x %d", t->name, c, area);
+        outputs factor = output(tr_round_up(n, TR_DROPOUT_STEP), sizeof(float)),
+                y = output(n, sizeof(float));
+        t->dropout(n, key, place, kept, 1.5f, factor.b);
+        float *factors = factor.b, *x = input(n, REAL);
+        for (int e = 0; e < n; e++) {
+            const uint32_t counter[4] = {(uint32_t)e / 4, (uint32_t)place, (uint32_t)(place >> 32),
+                                         0},
+                           keys[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+            uint32_t bits[4];
+            tr_philox(counter, keys, bits);
+            if (factors[e] != (bits[e % 4] >> 1 < kept ? 1.5f : 0))
+                ck_abort_msg("%s: element %d", label, e);
+            ((float *)y.a)[e % area * c + e / area] = x[e % area * c + e / area] * factors[e];
+        }
+        check_guard(factor.b, factor.n, factor.size, "factors");
+        t->multiply_planar(c, area, x, factors, y.b);
+        compare(y, "multiply_planar");
+        release();
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("kernels_norm");
+    TCase *all = kernel_tests("kernels_norm");
+    tcase_add_loop_test(all, normalisation, 0, n_tables);
+    tcase_add_test(all, padding_of_sums_stays);
+    tcase_add_loop_test(all, dropout, 0, n_tables + 1);
+    suite_add_tcase(suite, all);
+    return tr_check_run(suite);
+}

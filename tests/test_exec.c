@@ -1,200 +1,11 @@
 /* The executor: the same bits on any number of threads and any instruction set, and nothing but
- * arithmetic in a step.
- *
- * Linked so that calloc, malloc, realloc and free of this program and of the library go through the
- * counters below (tests/meson.build): what is allocated in a step is seen, and what a failed
- * creation leaves behind.
- */
-#include <math.h>
-#include <stdatomic.h>
-#include <stdlib.h>
+ * arithmetic in a step (exec_run.h). */
 #include <time.h>
 
-#include "exec/run.h"
-#include "network.h"
-
-/* ---- counted memory ---- */
-
-void *__real_calloc(size_t n, size_t size);
-void *__real_malloc(size_t size);
-void *__real_realloc(void *old, size_t size);
-void __real_free(void *memory);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void __wrap_free(void *memory);
-
-static atomic_long n_live, n_calls;
-static _Atomic int64_t n_bytes; /* asked for zeroed */
-
-void *__wrap_calloc(size_t n, size_t size) {
-    void *p = __real_calloc(n, size);
-    n_calls++;
-    n_bytes += (int64_t)(n * size);
-    n_live += p != NULL;
-    return p;
-}
-void *__wrap_malloc(size_t size) {
-    void *p = __real_malloc(size);
-    n_calls++;
-    n_live += p != NULL;
-    return p;
-}
-void *__wrap_realloc(void *old, size_t size) {
-    void *p = __real_realloc(old, size);
-    n_calls++;
-    n_live += old == NULL && p != NULL;
-    return p;
-}
-void __wrap_free(void *memory) {
-    n_calls++;
-    n_live -= memory != NULL;
-    __real_free(memory);
-}
-
-/* ---- one training run, as a fingerprint of all its bits ---- */
-
-static uint64_t mix(uint64_t hash, const void *data, size_t bytes) {
-    const char *p = data;
-    for (size_t i = 0; i < bytes; i += 4) { /* all that is hashed is made of words */
-        uint32_t word;
-        memcpy(&word, p + i, sizeof word);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
-enum { N_STEPS = 4, MOST_BATCH = 128 };
-
-typedef struct run {
-    /* what to do */
-    tr_graph *graph;
-    tr_exec_options options;
-    int n_steps;        /* N_STEPS at most */
-    int sizes[N_STEPS]; /* samples of each step */
-    const tr_real *x;
-    int64_t stride;
-    const int32_t *labels;
-    int (*load)(void *arg, int n0, int n1, tr_real *x, int64_t stride);
-    bool uneven; /* make it believe that thread 0 is slower, then faster, in turns */
-    int n_moves; /* out: how often the shards were partitioned anew for that */
-    /* what came out */
-    uint64_t bits; /* of losses, predictions, outputs, gradients and parameters */
-    long n_calls;  /* for memory, in the steps */
-    tr_exec_partition shape;
-    tr_account account;
-    int code; /* of the steps */
-    tr_error err;
-} run;
-
-static void run_steps(tr_team *team, void *arg) {
-    run *r = arg;
-    tr_exec *exec = NULL;
-    if (tr_exec_create(r->graph, &r->options, team, &exec, &r->err)) return;
-    uint64_t hash = 1;
-    size_t out = (size_t)tr_shape_size(r->graph->nodes[r->graph->output].unfused) * sizeof(tr_real);
-    r->n_calls = 0;
-    for (int i = 0; i < r->n_steps && r->code == TR_OK; i++) {
-        tr_input input = {.n = r->sizes[i],
-                          .x = r->x,
-                          .stride = r->stride,
-                          .labels = r->labels,
-                          .load = r->load,
-                          .arg = r};
-        tr_result result;
-        int64_t partition = exec->partition[1];
-        for (int w = 0; r->uneven && w < exec->n_threads; w++)
-            exec->workers[w].busy_ns = (uint64_t)(w == 0 && i % 4 < 2 ? 9000 : 3000);
-        if (r->uneven) exec->n_measured = 1000;
-        tr_alloc_fail_after(0); /* a step that asked tr_alloc would crash */
-        long before = n_calls;
-        r->code = tr_exec_step(exec, team, &input, 0.05, i, &result);
-        r->n_calls += n_calls - before;
-        tr_alloc_fail_after(-1);
-        if (r->code) break;
-        r->n_moves += exec->partition[1] != partition &&
-                      (input.n < r->options.batch || exec->step_partition[1] == exec->partition[1]);
-        hash = mix(hash, &result.loss, sizeof result.loss);
-        hash = mix(hash, &result.n_correct, sizeof result.n_correct);
-        hash = mix(hash, result.best, (size_t)input.n * sizeof *result.best);
-        for (int s = 0; s < input.n; s++) hash = mix(hash, tr_exec_output(exec, s), out);
-        for (int n = 0; r->options.keep_gradients && n < r->graph->n_rows; n++) {
-            static tr_real gradient[1 << 16];
-            int64_t count = read_gradient(exec, &r->graph->rows[n], gradient);
-            hash = mix(hash, gradient, (size_t)count * sizeof *gradient);
-        }
-    }
-    tr_exec_get_partition(exec, &r->shape);
-    r->account = (tr_account){0};
-    tr_exec_account(exec, &r->account);
-    r->bits = mix(hash, r->graph->parameters, (size_t)r->graph->n_elements * sizeof(tr_real));
-    tr_exec_free(exec);
-}
-
-/* The run of one network from the same start, on n threads. */
-static uint64_t bits_of(run *r, int n_threads) {
-    tr_graph_init(r->graph, TR_PHILOX, 5);
-    r->code = TR_OK;
-    r->err = (tr_error){0};
-    on_team(n_threads, run_steps, r);
-    if (r->err.code || r->code) ck_abort_msg("%d: %s", r->code, r->err.text);
-    return r->bits;
-}
-
-/* Everything at once: fan-out, fan-in, dense and gathered convolutions, both ways of linear. */
-static const char dag_layers[] = "a = conv2d out_channels=8 kernel_size=3 padding=1\n"
-                                 "b = relu\n"
-                                 "c = conv2d out_channels=8 kernel_size=3 padding=1 from=b\n"
-                                 "d = conv2d out_channels=8 kernel_size=1 from=b\n"
-                                 "e = add from=b,c,d\n"
-                                 "f = relu\n"
-                                 "g = conv2d out_channels=9 kernel_size=3 padding=1\n"
-                                 "h = relu\n"
-                                 "i = max_pool2d kernel_size=2\n"
-                                 "j = max_pool2d kernel_size=3 stride=1\n"
-                                 "k = flatten\n"
-                                 "l = linear out_features=48\n"
-                                 "m = relu\n"
-                                 "n = linear out_features=48 from=k\n"
-                                 "o = add from=m,n\n"
-                                 "p = linear out_features=10\n";
+#include "exec_run.h"
 
 static const int batches[] = {1, 3, 4, 5, 16, 17, 128};
 enum { N_BATCHES = sizeof batches / sizeof *batches };
-
-static tr_real *pixels;
-static int32_t *labels;
-static const tr_shape image = {false, 32, 32, 3}, small_image = {false, 12, 11, 3};
-
-static void make_data(void) {
-    uint32_t seed = 9;
-    pixels = samples(MOST_BATCH, image, 3); /* the small network's samples begin in them, too */
-    labels = tr_alloc(MOST_BATCH, sizeof *labels, NULL);
-    for (int i = 0; i < MOST_BATCH; i++) labels[i] = (int32_t)fabs(draw(&seed, 9, 1));
-}
-static void free_data(void) {
-    tr_free(pixels);
-    tr_free(labels);
-}
-
-static run new_run(const char *layers, tr_shape input, int batch, int shard, void *args) {
-    run r = {.graph = graph_of(layers, input, 10),
-             .options = {.batch = batch,
-                         .training = true,
-                         .shard = shard,
-                         .kernels = kernels_of("auto"),
-                         .optimizer = tr_optimizers[0],
-                         .optimizer_args = args,
-                         .keep_gradients = true},
-             .n_steps = N_STEPS,
-             /* Last batches are short. */
-             .sizes = {batch, (batch * 2 + 2) / 3, batch, 1},
-             .x = pixels,
-             .stride = stride_of(input),
-             .labels = labels};
-    return r;
-}
 
 static void same_bits(const char *layers, tr_shape input, int batch, bool with_scalar) {
     static const int threads[] = {2, 3, 5, 8};
@@ -427,7 +238,7 @@ START_TEST(output_is_input) {
 }
 END_TEST
 
-/* ---- errors, and what is reported ---- */
+/* ---- errors ---- */
 
 typedef struct failing {
     tr_graph *graph;
@@ -545,92 +356,6 @@ START_TEST(creation_without_memory) {
                       f.err.text);
         ck_assert_int_gt(f.n, 25 + 6 * threads);
         tr_graph_free(f.graph);
-    }
-    tr_free(args);
-}
-END_TEST
-
-enum { MOST_ROWS = 200, PROFILED_STEPS = 200 };
-typedef struct profiled {
-    run run;
-    int n, n_cut;
-    tr_profile_row rows[MOST_ROWS];
-    double least_barrier; /* of a step, as a share of its rows */
-    double cover;         /* rows of a step, as a share of its wall clock: the most */
-} profiled;
-
-static void profile(tr_team *team, void *arg) {
-    static tr_profile_row before[MOST_ROWS];
-    profiled *p = arg;
-    tr_exec *exec;
-    tr_result result;
-    if (tr_exec_create(p->run.graph, &p->run.options, team, &exec, &p->run.err)) return;
-    tr_input input = {
-        .n = p->run.sizes[0], .x = p->run.x, .stride = p->run.stride, .labels = p->run.labels};
-    p->n = tr_exec_profile(exec, p->rows, MOST_ROWS);
-    p->least_barrier = 1;
-    for (int i = 0; i < PROFILED_STEPS; i++) {
-        memcpy(before, p->rows, sizeof before);
-        double start = tr_now(), sum = 0;
-        tr_exec_step(exec, team, &input, 0.01, i, &result);
-        double wall = tr_now() - start;
-        tr_exec_profile(exec, p->rows, MOST_ROWS);
-        for (int k = 0; k < p->n; k++) sum += p->rows[k].seconds - before[k].seconds;
-        double barrier = (p->rows[p->n - 1].seconds - before[p->n - 1].seconds) / sum;
-        p->least_barrier = fmin(p->least_barrier, barrier);
-        p->cover = fmax(p->cover, sum / wall);
-    }
-    tr_profile_row few[3];
-    p->n_cut = tr_exec_profile(exec, few, 3);
-    tr_exec_free(exec);
-}
-
-static int count_rows(const profiled *p, const char *node, const char *phase) {
-    int n = 0;
-    for (int i = 0; i < p->n; i++)
-        n += strcmp(p->rows[i].node, node) == 0 && strcmp(p->rows[i].phase, phase) == 0;
-    return n;
-}
-
-/* Each phase has one row, and the rows are what a clock around the step shows. Timing is what it
- * is: of many steps the one that was disturbed least counts. */
-START_TEST(profile_covers_the_step) {
-    static profiled p;
-    static const char *const layers[] = {"conv1", "conv2", "fc1", "fc2", "fc3"};
-    void *args = sgd_args("lr=0.01");
-    for (int batch = 4; batch <= 32; batch += 28) {
-        for (int threads = 1; threads <= 2; threads++) {
-            p = (profiled){.run = new_run(lenet_layers, image, batch, 1, args)};
-            p.run.options.profile = true;
-            on_team(threads, profile, &p);
-            ck_assert_msg(p.run.err.code == TR_OK, "%s", p.run.err.text);
-            ck_assert_int_lt(p.n, MOST_ROWS);
-            ck_assert_int_eq(p.n_cut, 3);
-            for (int i = 0; i < 5; i++) {
-                ck_assert_int_eq(count_rows(&p, layers[i], "forward"), 1);
-                ck_assert_int_eq(count_rows(&p, layers[i], "weight gradient") +
-                                     count_rows(&p, layers[i], "input gradient and update"),
-                                 1);
-            }
-            ck_assert_int_eq(count_rows(&p, "loss", "loss"), 1);
-            ck_assert_str_eq(p.rows[p.n - 1].phase, "barrier");
-            for (int i = 0; i < p.n; i++) {
-                const tr_profile_row *row = &p.rows[i];
-                ck_assert_msg(count_rows(&p, row->node, row->phase) == 1, "%s %s", row->node,
-                              row->phase);
-                bool barrier = i == p.n - 1;
-                ck_assert_msg(barrier || row->seconds > 0, "%s %s", row->node, row->phase);
-                ck_assert(!barrier || row->overhead);
-                if (strstr(row->phase, "update") == row->phase) ck_assert(row->overhead);
-            }
-            /* No more than the clock around the step shows, and all but the way to it and back. */
-            ck_assert_double_le(p.cover, 1 + 1e-6);
-            ck_assert_double_ge(p.cover, 0.8);
-            /* Nothing is counted twice; and one thread has no others to wait for. */
-            ck_assert_double_ge(p.least_barrier, -1e-6);
-            if (threads == 1) ck_assert_double_le(p.least_barrier, 0.2);
-            tr_graph_free(p.run.graph);
-        }
     }
     tr_free(args);
 }
@@ -759,74 +484,6 @@ START_TEST(odd_rows) {
 }
 END_TEST
 
-typedef struct counted {
-    tr_graph *graph;
-    tr_exec_options options;
-    int64_t reported, allocated;
-    tr_error err;
-} counted;
-
-static void plan_and_allocate(tr_team *team, void *arg) {
-    counted *c = arg;
-    tr_exec *exec;
-    tr_account before = {0}, after = {0};
-    if (tr_exec_plan(c->graph, &c->options, tr_team_size(team), &exec, &c->err)) return;
-    tr_exec_account(exec, &before);
-    n_bytes = 0;
-    tr_exec_allocate(exec, team, &c->err);
-    c->allocated = n_bytes;
-    tr_exec_account(exec, &after);
-    c->reported = tr_account_total(&before);
-    if (tr_account_total(&after) != c->reported) tr_fail(&c->err, TR_ECONFIG, "another sum");
-    tr_exec_free(exec);
-}
-
-/* To the byte, but for the errors of the threads, which are gone when it returns. */
-START_TEST(what_is_reported_is_allocated) {
-    void *args = sgd_args("lr=0.05 momentum=0.9");
-    for (int i = 0; i < 12; i++) {
-        int threads = i % 3 + 1;
-        counted c = {
-            .graph = graph_of(i < 6 ? dag_layers : lenet_layers, i < 6 ? small_image : image, 10),
-            .options = {.batch = i % 2 ? 3 : 100,
-                        .training = i % 4 != 0,
-                        .loads = i % 4 == 1,
-                        .kernels = kernels_of("auto"),
-                        .optimizer = i % 4 != 0 ? tr_optimizers[0] : NULL,
-                        .optimizer_args = args,
-                        .keep_gradients = i % 4 == 3}};
-        on_team(threads, plan_and_allocate, &c);
-        ck_assert_msg(c.err.code == TR_OK, "%s", c.err.text);
-        ck_assert_int_gt(c.reported, 0);
-        int64_t errors = tr_alloc_bytes((int64_t)tr_min(threads, 3), sizeof(tr_error));
-        ck_assert_int_eq(c.allocated, c.reported + errors);
-        tr_graph_free(c.graph);
-    }
-    tr_free(args);
-}
-END_TEST
-
-START_TEST(memory_is_reported) {
-    void *args = sgd_args("lr=0.05 momentum=0.9");
-    run r = new_run(lenet_layers, image, 128, 0, args);
-    bits_of(&r, 2);
-    ck_assert_int_eq(r.shape.shard, 2); /* 128 over 64 */
-    ck_assert_int_eq(r.shape.n_shards, 64);
-    ck_assert_int_eq(r.shape.n_barriers, 1); /* before the update */
-    ck_assert_int_eq(r.shape.chunk % r.shape.shard, 0);
-    ck_assert_int_ge(r.account.bytes[TR_MEMORY_OPTIMIZER], 62006 * 4);
-    ck_assert_int_gt(r.account.bytes[TR_MEMORY_THREADS], 0);
-    ck_assert_int_gt(r.account.bytes[TR_MEMORY_BATCH], 0);
-    tr_graph_free(r.graph);
-    r = new_run(lenet_layers, image, 5, 2, args);
-    bits_of(&r, 2);
-    ck_assert_int_eq(r.shape.shard, 2);
-    ck_assert_int_eq(r.shape.n_shards, 3);
-    tr_graph_free(r.graph);
-    tr_free(args);
-}
-END_TEST
-
 static Suite *exec_suite(void) {
     Suite *suite = suite_create("exec");
     TCase *all = tcase_create("exec");
@@ -843,13 +500,10 @@ static Suite *exec_suite(void) {
     tcase_add_loop_test(all, any_stride_of_the_input, 0,
                         (int)(sizeof first_layers / sizeof *first_layers));
     tcase_add_test(all, creation_without_memory);
-    tcase_add_test(all, profile_covers_the_step);
     tcase_add_test(all, uneven_partitions);
     tcase_add_test(all, moving_partitions);
     tcase_add_test(all, shares_by_measured_time);
     tcase_add_test(all, odd_rows);
-    tcase_add_test(all, memory_is_reported);
-    tcase_add_test(all, what_is_reported_is_allocated);
     suite_add_tcase(suite, all);
     return suite;
 }

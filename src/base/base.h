@@ -369,6 +369,18 @@ typedef struct tr_registry {
     const tr_schema *const *schemas;
     int n;
 } tr_registry;
+/* Define the registry of a kind of class and, under the same numbers, the table of its classes:
+ * TYPE_NAME for each X(TYPE, NAME) of LIST(X), which Meson makes from a module's meson.build. The
+ * classes have the type TYPE, which begins with a tr_schema `schema`. */
+#define TR_REGISTRY(LIST, TYPE, TABLE, REGISTRY, KIND)                                             \
+    LIST(TR_REGISTRY_DECLARE)                                                                      \
+    const TYPE *const TABLE[] = {LIST(TR_REGISTRY_CLASS)};                                         \
+    static const tr_schema *const REGISTRY##_schemas[] = {LIST(TR_REGISTRY_SCHEMA)};               \
+    const tr_registry REGISTRY = {KIND, REGISTRY##_schemas,                                        \
+                                  sizeof REGISTRY##_schemas / sizeof *REGISTRY##_schemas}
+#define TR_REGISTRY_DECLARE(TYPE, NAME) extern const TYPE TYPE##_##NAME;
+#define TR_REGISTRY_CLASS(TYPE, NAME)   &TYPE##_##NAME,
+#define TR_REGISTRY_SCHEMA(TYPE, NAME)  &TYPE##_##NAME.schema,
 /* The number of a class, or -1. */
 int tr_registry_find(const tr_registry *registry, const char *name);
 /* A class and its arguments: class->value names it (NULL: nothing does), the pairs of `given`

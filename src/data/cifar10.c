@@ -214,7 +214,7 @@ static const tr_key keys[] = {
      "folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin"},
 };
 
-const tr_dataset_class tr_dataset_cifar10 = {
+const tr_dataset_class tr_dataset_class_cifar10 = {
     .schema =
         {
             .name = "cifar10",

@@ -45,7 +45,7 @@ static const tr_key keys[] = {
      "standard deviation, more than 0: one number, or one for each channel"},
 };
 
-const tr_transform_class tr_transform_normalize = {
+const tr_transform_class tr_transform_class_normalize = {
     .schema =
         {
             .name = "normalize",

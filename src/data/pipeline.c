@@ -7,32 +7,11 @@
 #include <string.h>
 
 #include "data/data.h"
-#include "data_registry.h"
+#include "data_registry.h" /* made by Meson from this folder's meson.build */
 
-#define X(name) extern const tr_dataset_class tr_dataset_##name;
-TR_DATASETS(X)
-#undef X
-#define X(name) extern const tr_transform_class tr_transform_##name;
-TR_TRANSFORMS(X)
-#undef X
-
-#define X(name) &tr_dataset_##name,
-const tr_dataset_class *const tr_dataset_classes[] = {TR_DATASETS(X)};
-#undef X
-#define X(name) &tr_transform_##name,
-const tr_transform_class *const tr_transform_classes[] = {TR_TRANSFORMS(X)};
-#undef X
-
-#define X(name) &tr_dataset_##name.schema,
-static const tr_schema *const dataset_schemas[] = {TR_DATASETS(X)};
-#undef X
-#define X(name) &tr_transform_##name.schema,
-static const tr_schema *const transform_schemas[] = {TR_TRANSFORMS(X)};
-#undef X
-const tr_registry tr_dataset_registry = {"data set", dataset_schemas,
-                                         sizeof dataset_schemas / sizeof *dataset_schemas};
-const tr_registry tr_transform_registry = {"transform", transform_schemas,
-                                           sizeof transform_schemas / sizeof *transform_schemas};
+TR_REGISTRY(TR_DATASETS, tr_dataset_class, tr_dataset_classes, tr_dataset_registry, "data set");
+TR_REGISTRY(TR_TRANSFORMS, tr_transform_class, tr_transform_classes, tr_transform_registry,
+            "transform");
 
 /* A line of [transforms] with its arguments. */
 typedef struct line_args {

@@ -200,7 +200,7 @@ static const tr_key keys[] = {
      "standard deviation of the noise, where 1 is the whole range of brightness"},
 };
 
-const tr_dataset_class tr_dataset_synthetic = {
+const tr_dataset_class tr_dataset_class_synthetic = {
     .schema =
         {
             .name = "synthetic",

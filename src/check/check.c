@@ -7,6 +7,7 @@
  */
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "check/check.h"
 
@@ -33,10 +34,9 @@ typedef struct result { /* a row before it is shown */
 typedef struct checking {
     tr_session session;
     tr_reference reference;
-    tr_named_list tensors;
     const char *path;
-    double tolerance; /* of all; 0: each kind's own */
-    tr_real *x, *gradient, **before;
+    double tolerance;     /* of all; 0: each kind's own */
+    tr_real *x, **before; /* before: [rows of the graph] */
     int32_t *labels;
     int64_t stride;
     result *results;
@@ -52,13 +52,17 @@ typedef struct source {
     const void *from;
 } source;
 
-static void get_named(const void *from, int64_t first, int64_t n, double *out) {
-    tr_named_get(from, first, n, out);
-}
+typedef struct row_values { /* a row's state or gradient */
+    const tr_row *row;
+    const void *memory; /* NULL: zero */
+} row_values;
 
-static void get_reals(const void *from, int64_t first, int64_t n, double *out) {
-    const tr_real *values = from;
-    for (int64_t i = 0; i < n; i++) out[i] = (double)values[first + i];
+static void get_row(const void *from, int64_t first, int64_t n, double *out) {
+    const row_values *values = from;
+    if (values->memory)
+        tr_row_read(values->row, values->memory, first, n, out);
+    else
+        memset(out, 0, (size_t)n * sizeof *out);
 }
 
 static void get_number(const void *from, int64_t first, int64_t n, double *out) {
@@ -81,15 +85,15 @@ static void get_samples(const void *from, int64_t first, int64_t n, double *out)
     }
 }
 
-/* Whose small elements are left out, or {NULL}. */
-typedef struct gradient_of {
-    const tr_real *values;
+/* Elements below `least` are left out; row NULL: none are. */
+typedef struct small_gradient {
+    row_values values;
     double least;
-} gradient_of;
+} small_gradient;
 
-/* A tensor of the file against ours; `before` and `gradient` as tr_difference_add. */
+/* A tensor of the file against ours; `before` and `small` as tr_difference_add. */
 static int compare(checking *c, int kind_, int tensor, source ours, const tr_real *before,
-                   gradient_of gradient) {
+                   const small_gradient *small) {
     double a[PART], b[PART], was[PART], g[PART];
     const tr_stored *stored = &c->reference.file.tensors[tensor];
     result *r = &c->results[c->n_results++];
@@ -99,61 +103,68 @@ static int compare(checking *c, int kind_, int tensor, source ours, const tr_rea
         int code = tr_safetensors_read(&c->reference.file, tensor, TR_FLOAT64, at, n, b, c->err);
         if (code) return code;
         ours.get(ours.from, at, n, a);
-        if (before) get_reals(before, at, n, was);
-        if (gradient.values) get_reals(gradient.values, at, n, g);
-        tr_difference_add(&r->difference, n, a, b, before ? was : NULL, gradient.values ? g : NULL,
-                          gradient.least);
+        for (int64_t i = 0; before && i < n; i++) was[i] = (double)before[at + i];
+        if (small) get_row(&small->values, at, n, g);
+        tr_difference_add(&r->difference, n, a, b, before ? was : NULL, small ? g : NULL,
+                          small ? small->least : 0);
     }
     return TR_OK;
 }
 
-static gradient_of small_gradients(checking *c, const tr_exec *exec, int i) {
-    const tr_named *t = &c->tensors.v[i];
-    gradient_of g = {NULL, 0};
-    if (!c->session.experiment.optimizer->adaptive || t->buffer) return g;
-    tr_named_gradient(exec, t, c->gradient);
-    g.values = c->gradient;
-    for (int64_t k = 0; k < t->n; k++) g.least = fmax(g.least, fabs((double)c->gradient[k]));
-    g.least *= least_gradient;
-    return g;
+static bool has_small_gradients(const checking *c, const tr_row *row) {
+    return c->session.experiment.optimizer->adaptive && tr_row_state(row)->kind == TR_PARAMETER;
 }
 
-static int compare_named(checking *c, const tr_exec *exec, int group, int kind_) {
-    int code = TR_OK;
-    for (int i = 0; code == TR_OK && i < c->tensors.n; i++) {
-        const tr_named *t = &c->tensors.v[i];
-        int at = c->reference.match[group][i];
-        source ours = {get_named, t};
-        if (at < 0) continue;
-        if (group == TR_GROUP_GRAD) {
-            tr_named_gradient(exec, t, c->gradient);
-            ours = (source){get_reals, c->gradient};
-            code = compare(c, kind_, at, ours, NULL, (gradient_of){NULL, 0});
-        } else { /* a step of a counter is 1: other buffers are not to be measured by that */
-            int of = c->reference.file.tensors[at].parameter ? kind_ : COUNTERS;
-            code = compare(c, of, at, ours, c->before[i], small_gradients(c, exec, i));
-        }
+static small_gradient small_gradient_of(row_values gradient) {
+    small_gradient small = {gradient, 0};
+    double values[PART];
+    for (int64_t at = 0; at < gradient.row->count; at += PART) {
+        int64_t n = tr_min(PART, gradient.row->count - at);
+        get_row(&gradient, at, n, values);
+        for (int64_t i = 0; i < n; i++) small.least = fmax(small.least, fabs(values[i]));
     }
+    small.least *= least_gradient;
+    return small;
+}
+
+static int compare_row(checking *c, const tr_exec *exec, int i, int tensor, int kind_) {
+    const tr_row *row = &c->session.graph->rows[i];
+    row_values value = {row, tr_row_state(row)->value};
+    row_values gradient = {row, tr_exec_gradient(exec, row)}; /* NULL: it is not trained */
+    if (kind_ == GRADIENTS)
+        return compare(c, kind_, tensor, (source){get_row, &gradient}, NULL, NULL);
+    /* A step of a counter is 1: other buffers are not to be measured by that. */
+    if (!c->reference.file.tensors[tensor].parameter) kind_ = COUNTERS;
+    source ours = {get_row, &value};
+    if (!has_small_gradients(c, row)) return compare(c, kind_, tensor, ours, c->before[i], NULL);
+    small_gradient small = small_gradient_of(gradient);
+    return compare(c, kind_, tensor, ours, c->before[i], &small);
+}
+
+static int compare_group(checking *c, const tr_exec *exec, int group, int kind_) {
+    const int *match = c->reference.match[group];
+    int code = TR_OK;
+    for (int i = 0; code == TR_OK && i < c->session.graph->n_rows; i++)
+        if (match[i] >= 0) code = compare_row(c, exec, i, match[i], kind_);
     return code;
 }
 
 static int compare_all(checking *c, const tr_exec *exec, double loss) {
     const tr_reference *r = &c->reference;
     const tr_graph *g = c->session.graph;
-    const gradient_of none = {NULL, 0};
     samples logits = {exec, tr_exec_output, g->nodes[g->output].unfused},
             input = {exec, tr_exec_input_gradient, r->input_shape};
     int code = TR_OK;
     if (r->logits >= 0)
-        code = compare(c, OUTPUTS, r->logits, (source){get_samples, &logits}, NULL, none);
+        code = compare(c, OUTPUTS, r->logits, (source){get_samples, &logits}, NULL, NULL);
     if (code == TR_OK && r->loss >= 0)
-        code = compare(c, OUTPUTS, r->loss, (source){get_number, &loss}, NULL, none);
-    if (code == TR_OK) code = compare_named(c, exec, TR_GROUP_GRAD, GRADIENTS);
+        code = compare(c, OUTPUTS, r->loss, (source){get_number, &loss}, NULL, NULL);
+    if (code == TR_OK) code = compare_group(c, exec, TR_GROUP_GRAD, GRADIENTS);
     if (code == TR_OK && r->input_gradient >= 0)
         code = compare(c, INPUT_GRADIENT, r->input_gradient, (source){get_samples, &input}, NULL,
-                       none);
-    if (code == TR_OK) code = compare_named(c, exec, TR_GROUP_PARAM_AFTER, PARAMETERS);
-    if (code == TR_OK) code = compare_named(c, exec, TR_GROUP_BUFFER_AFTER, BUFFERS);
+                       NULL);
+    if (code == TR_OK) code = compare_group(c, exec, TR_GROUP_PARAM_AFTER, PARAMETERS);
+    if (code == TR_OK) code = compare_group(c, exec, TR_GROUP_BUFFER_AFTER, BUFFERS);
     return code;
 }
 
@@ -162,18 +173,19 @@ static int compare_all(checking *c, const tr_exec *exec, double loss) {
 /* Parameters and buffers from the file, where it has them; a copy of all. */
 static int set_state(checking *c) {
     double values[PART];
-    for (int i = 0; i < c->tensors.n; i++) {
-        const tr_named *t = &c->tensors.v[i];
-        int at = c->reference.match[t->buffer ? TR_GROUP_BUFFER : TR_GROUP_PARAM][i];
-        for (int64_t first = 0; first < t->n; first += PART) {
-            int64_t n = tr_min(PART, t->n - first);
+    for (int i = 0; i < c->session.graph->n_rows; i++) {
+        const tr_row *row = &c->session.graph->rows[i];
+        const tr_state *state = tr_row_state(row);
+        int at = c->reference.match[state->kind == TR_BUFFER ? TR_GROUP_BUFFER : TR_GROUP_PARAM][i];
+        for (int64_t first = 0; first < row->count; first += PART) {
+            int64_t n = tr_min(PART, row->count - first);
             if (at >= 0) {
                 int code = tr_safetensors_read(&c->reference.file, at, TR_FLOAT64, first, n, values,
                                                c->err);
                 if (code) return code;
-                tr_named_set(t, first, n, values);
+                tr_row_write(row, first, n, values);
             }
-            tr_named_get(t, first, n, values);
+            tr_row_read(row, state->value, first, n, values);
             for (int64_t k = 0; k < n; k++) c->before[i][first + k] = (tr_real)values[k];
         }
     }
@@ -181,28 +193,26 @@ static int set_state(checking *c) {
 }
 
 static int allocate(checking *c) {
-    int64_t most = 0;
-    size_t n = (size_t)c->tensors.n, all = (size_t)c->reference.file.n;
+    const tr_graph *g = c->session.graph;
     c->x = tr_alloc((size_t)c->reference.n, (size_t)c->stride * sizeof *c->x, c->err);
     c->labels = tr_alloc((size_t)c->reference.n, sizeof *c->labels, c->err);
-    c->results = tr_alloc(all, sizeof *c->results, c->err);
-    c->before = tr_alloc(n, sizeof *c->before, c->err);
+    c->results = tr_alloc((size_t)c->reference.file.n, sizeof *c->results, c->err);
+    c->before = tr_alloc((size_t)g->n_rows, sizeof *c->before, c->err);
     if (!c->x || !c->labels || !c->results || !c->before) return TR_ENOMEM;
-    for (int i = 0; i < c->tensors.n; i++) {
-        most = tr_max(most, c->tensors.v[i].n);
-        c->before[i] = tr_alloc((size_t)c->tensors.v[i].n, sizeof *c->before[i], c->err);
+    for (int i = 0; i < g->n_rows; i++) {
+        c->before[i] = tr_alloc((size_t)g->rows[i].count, sizeof *c->before[i], c->err);
         if (c->before[i] == NULL) return TR_ENOMEM;
     }
-    c->gradient = tr_alloc((size_t)most, sizeof *c->gradient, c->err);
-    return c->gradient ? TR_OK : TR_ENOMEM;
+    return TR_OK;
 }
 
-/* Twice the parameters (what they were, a gradient), and the batch. */
+/* What the parameters and buffers were, and the batch. */
 static void account(const checking *c, const tr_exec *exec, tr_account *out) {
+    const tr_graph *g = c->session.graph;
     tr_session_account(&c->session, out);
     tr_exec_account(exec, out);
-    for (int i = 0; i < c->tensors.n; i++)
-        tr_account_add(out, TR_MEMORY_TEST, 2 * tr_alloc_bytes(c->tensors.v[i].n, sizeof(tr_real)));
+    for (int i = 0; i < g->n_rows; i++)
+        tr_account_add(out, TR_MEMORY_TEST, tr_alloc_bytes(g->rows[i].count, sizeof(tr_real)));
     tr_account_add(out, TR_MEMORY_TEST,
                    tr_alloc_bytes(c->reference.n, c->stride * (int64_t)sizeof(tr_real)));
 }
@@ -304,10 +314,7 @@ static int check(checking *c, tr_config *config) {
     code = tr_session_open_network(config->doc, c->reference.input_shape, &c->session, c->err);
     tr_config_keep_notes(config, &c->session.notes);
     if (code) return code;
-    const tr_graph *g = c->session.graph;
-    if ((code = tr_named_create(c->session.graph, &c->tensors, c->err))) return code;
-    code = tr_reference_match(&c->reference, &c->tensors,
-                              tr_shape_size(g->nodes[g->output].unfused), c->err);
+    code = tr_reference_match(&c->reference, c->session.graph, c->err);
     if (code == TR_OK) code = tr_team_run(&c->session.placement, run, c, c->err);
     if (code == TR_OK) code = c->code;
     return code ? code : make_rows(c);
@@ -318,7 +325,7 @@ typedef struct check_call {
     tr_config *config;
 } check_call;
 
-static int check_on_own_thread(tr_call *call, void *arg) {
+static int check_on_thread(tr_call *call, void *arg) {
     const check_call *c = arg;
     (void)call;
     return check(c->checking, c->config);
@@ -326,14 +333,12 @@ static int check_on_own_thread(tr_call *call, void *arg) {
 
 static void free_all(checking *c) {
     for (int i = 0; c->rows && i < c->n_results; i++) tr_free((int64_t *)c->rows[i].index);
-    for (int i = 0; c->before && i < c->tensors.n; i++) tr_free(c->before[i]);
+    for (int i = 0; c->before && i < c->session.graph->n_rows; i++) tr_free(c->before[i]);
     tr_free(c->rows);
     tr_free(c->results);
     tr_free(c->before);
-    tr_free(c->gradient);
     tr_free(c->labels);
     tr_free(c->x);
-    tr_named_free(&c->tensors);
     tr_session_close(&c->session);
     tr_reference_close(&c->reference);
 }
@@ -348,7 +353,7 @@ int tr_check(tr_config *config, const char *reference, double tolerance,
         return tr_fail(err, TR_ECONFIG, "check: the configuration or the reference is NULL");
     if (!(tolerance >= 0 && tr_is_finite(tolerance)))
         return tr_fail(err, TR_ECONFIG, "check: the tolerance is negative or not a finite number");
-    int code = tr_call_run(check_on_own_thread, &(check_call){&c, config}, c.err);
+    int code = tr_call_run(check_on_thread, &(check_call){&c, config}, c.err);
     for (int i = 0; code == TR_OK && i < c.n_results; i++) {
         if (n_past) *n_past += c.rows[i].past;
         if (row) row(&c.rows[i], arg);

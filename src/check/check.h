@@ -1,38 +1,13 @@
 /* The module `check`: one batch and one step of a network, held against what PyTorch computed.
  *
- * What others see of it is tr_check in trainer/trainer.h; here is what its files share. The network
- * is a list of named tensors (tensors.c), the file another (reference.c), and numbers are compared
- * without either (compare.c).
+ * What others see of it is tr_check in trainer/trainer.h; here is what its files share. The rows of
+ * the network's state are matched with the tensors of a file (reference.c), and numbers are
+ * compared without either (compare.c).
  */
 #ifndef TR_CHECK_H
 #define TR_CHECK_H
 
 #include "setup/setup.h"
-
-/* ---- the network's tensors by name (tensors.c) ---- */
-
-typedef struct tr_named { /* a parameter or a buffer */
-    const char *name;     /* PyTorch's: "conv1.weight" */
-    bool buffer, frozen;
-    int n_dims;
-    const int64_t *dim;
-    int64_t n; /* elements */
-    const tr_row *row;
-} tr_named;
-typedef struct tr_named_list {
-    int n;
-    tr_named *v;
-} tr_named_list;
-/* Of a graph, which must outlive them, in PyTorch's order. */
-int tr_named_create(tr_graph *graph, tr_named_list *out, tr_error *err);
-void tr_named_free(tr_named_list *list);
-/* Elements first ... first + n - 1 in PyTorch's order. */
-void tr_named_get(const tr_named *tensor, int64_t first, int64_t n, double *out);
-void tr_named_set(const tr_named *tensor, int64_t first, int64_t n, const double *in);
-/* The whole gradient of a parameter after a step; zero where it is not trained. */
-void tr_named_gradient(const tr_exec *exec, const tr_named *tensor, tr_real *out);
-/* Where element i of PyTorch's order of a sample is in the executor's buffers. */
-int64_t tr_inner_place(tr_shape shape, int64_t i);
 
 /* ---- the file (reference.c) ---- */
 
@@ -55,15 +30,17 @@ typedef struct tr_reference {
     tr_shape input_shape;
     int input, target, logits, loss, input_gradient; /* tensors of the file, or TR_ABSENT */
     bool has[TR_N_GROUPS];
-    int *match[TR_N_GROUPS]; /* [network's tensors]: the file's tensor, or TR_ABSENT */
+    int *match[TR_N_GROUPS]; /* [rows of the graph]: the file's tensor, or TR_ABSENT */
 } tr_reference;
 /* Opens the file; checks what needs no network. */
 int tr_reference_open(const char *path, tr_reference *out, tr_error *err);
-/* Finds the network's tensors in it. A group of which one tensor is there must be complete (frozen
- * parameters need no gradient); shapes must be the network's, and no tensor may be left over. */
-int tr_reference_match(tr_reference *reference, const tr_named_list *tensors, int64_t n_classes,
-                       tr_error *err);
+/* Finds the network's parameters and buffers in it. A group of which one tensor is there must be
+ * complete (frozen parameters need no gradient); shapes must be the network's, and no tensor may be
+ * left over. */
+int tr_reference_match(tr_reference *reference, const tr_graph *graph, tr_error *err);
 void tr_reference_close(tr_reference *reference);
+/* Where element i of PyTorch's order of a sample is in the executor's buffers. */
+int64_t tr_inner_place(tr_shape shape, int64_t i);
 /* The batch as the executor wants it: x[n][stride], labels[n], which are below n_classes. */
 int tr_reference_batch(const tr_reference *reference, int64_t n_classes, int64_t stride, tr_real *x,
                        int32_t *labels, tr_error *err);

@@ -97,30 +97,30 @@ void tr_reference_close(tr_reference *r) {
 
 /* ---- matching ---- */
 
-/* Names of a kind of fault, for one line. */
-typedef struct fault {
+typedef struct names { /* for one line */
     int n;
-    tr_text names;
-} fault;
+    tr_text text;
+} names;
 
-static void add_name(fault *f, const char *prefix_, const char *name) {
-    tr_text_print(&f->names, "%s%s%s", f->n ? ", " : "", prefix_, name);
-    f->n++;
+static void add_name(names *list, const char *prefix_, const char *name) {
+    tr_text_print(&list->text, "%s%s%s", list->n ? ", " : "", prefix_, name);
+    list->n++;
 }
 
-static void match_group(tr_reference *r, int group, const tr_named_list *tensors, bool *taken,
-                        fault *missing) {
+static void match_group(tr_reference *r, int group, const tr_graph *graph, bool *taken,
+                        names *missing) {
     for (int pass = 0; pass < 2; pass++) { /* is one there; then: which are not */
-        for (int i = 0; i < tensors->n; i++) {
-            const tr_named *t = &tensors->v[i];
-            if (t->buffer != is_of_buffers(group)) continue;
+        for (int i = 0; i < graph->n_rows; i++) {
+            const tr_row *row = &graph->rows[i];
+            const tr_state *state = tr_row_state(row);
+            if ((state->kind == TR_BUFFER) != is_of_buffers(group)) continue;
             int at = r->match[group][i];
             if (pass == 0) {
-                at = r->match[group][i] = find(&r->file, prefix[group], t->name);
+                at = r->match[group][i] = find(&r->file, prefix[group], row->name);
                 r->has[group] |= at >= 0;
                 if (at >= 0) taken[at] = true;
-            } else if (at < 0 && !(group == TR_GROUP_GRAD && t->frozen)) {
-                add_name(missing, prefix[group], t->name);
+            } else if (at < 0 && !(group == TR_GROUP_GRAD && state->frozen)) {
+                add_name(missing, prefix[group], row->name);
             }
         }
         if (!r->has[group]) return;
@@ -139,29 +139,29 @@ static int check_shape(const tr_reference *r, int tensor, int n_dims, const int6
                    has->name, tr_tensor_extents(has, a), tr_tensor_extents(&wants, b));
 }
 
-static int check_shapes(const tr_reference *r, const tr_named_list *tensors, int64_t n_classes,
-                        tr_error *err) {
-    int64_t logits[] = {r->n, n_classes};
+static int check_shapes(const tr_reference *r, const tr_graph *graph, tr_error *err) {
+    int64_t logits[] = {r->n, tr_shape_size(graph->nodes[graph->output].unfused)};
     int code = r->logits < 0 ? TR_OK : check_shape(r, r->logits, 2, logits, err);
     if (code == TR_OK && r->loss >= 0) code = check_shape(r, r->loss, 0, NULL, err);
     if (code == TR_OK && r->input_gradient >= 0)
         code = check_shape(r, r->input_gradient, 4, r->file.tensors[r->input].tensor.dim, err);
     for (int g = 0; g < TR_N_GROUPS; g++) {
-        for (int i = 0; code == TR_OK && i < tensors->n; i++) {
-            const tr_named *t = &tensors->v[i];
-            if (r->match[g][i] >= 0) code = check_shape(r, r->match[g][i], t->n_dims, t->dim, err);
+        for (int i = 0; code == TR_OK && i < graph->n_rows; i++) {
+            const tr_state *state = tr_row_state(&graph->rows[i]);
+            if (r->match[g][i] >= 0)
+                code = check_shape(r, r->match[g][i], state->n_dims, state->dim, err);
         }
     }
     return code;
 }
 
-static int names_failure(const tr_reference *r, const fault *missing, const fault *left,
+static int names_failure(const tr_reference *r, const names *missing, const names *left,
                          tr_error *err) {
     return tr_fail(err, TR_EDATA, "%s: %s%s%s%s%s", r->file.file.path,
                    missing->n ? "the network needs, and the file does not have: " : "",
-                   missing->n ? missing->names.at : "", missing->n && left->n ? "; " : "",
+                   missing->n ? missing->text.at : "", missing->n && left->n ? "; " : "",
                    left->n ? "the file has, and the network does not: " : "",
-                   left->n ? left->names.at : "");
+                   left->n ? left->text.at : "");
 }
 
 static bool has_results(const tr_reference *r) {
@@ -169,35 +169,34 @@ static bool has_results(const tr_reference *r) {
            r->has[TR_GROUP_PARAM_AFTER] || r->has[TR_GROUP_BUFFER_AFTER];
 }
 
-static int match_names(tr_reference *r, const tr_named_list *tensors, bool *taken, tr_error *err) {
-    const int own[] = {r->input, r->target, r->logits, r->loss, r->input_gradient};
-    fault missing = {0}, left = {0};
+static int match_names(tr_reference *r, const tr_graph *graph, bool *taken, tr_error *err) {
+    const int singles[] = {r->input, r->target, r->logits, r->loss, r->input_gradient};
+    names missing = {0}, left = {0};
     int code = TR_OK;
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (own[i] >= 0) taken[own[i]] = true;
-    for (int g = 0; g < TR_N_GROUPS; g++) match_group(r, g, tensors, taken, &missing);
+    for (size_t i = 0; i < sizeof singles / sizeof *singles; i++)
+        if (singles[i] >= 0) taken[singles[i]] = true;
+    for (int g = 0; g < TR_N_GROUPS; g++) match_group(r, g, graph, taken, &missing);
     for (int i = 0; i < r->file.n; i++)
         if (!taken[i]) add_name(&left, "", r->file.tensors[i].tensor.name);
-    if (missing.names.failed || left.names.failed)
+    if (missing.text.failed || left.text.failed)
         code = tr_fail(err, TR_ENOMEM, "%s: no memory for its names", r->file.file.path);
     else if (missing.n || left.n)
         code = names_failure(r, &missing, &left, err);
-    tr_text_free(&missing.names);
-    tr_text_free(&left.names);
+    tr_text_free(&missing.text);
+    tr_text_free(&left.text);
     return code;
 }
 
-int tr_reference_match(tr_reference *r, const tr_named_list *tensors, int64_t n_classes,
-                       tr_error *err) {
+int tr_reference_match(tr_reference *r, const tr_graph *graph, tr_error *err) {
     bool *taken = tr_alloc((size_t)r->file.n, sizeof *taken, err);
     int code = taken ? TR_OK : TR_ENOMEM;
     for (int g = 0; code == TR_OK && g < TR_N_GROUPS; g++) {
-        r->match[g] = tr_alloc((size_t)tensors->n, sizeof *r->match[g], err);
+        r->match[g] = tr_alloc((size_t)graph->n_rows, sizeof *r->match[g], err);
         if (r->match[g] == NULL) code = TR_ENOMEM;
-        for (int i = 0; code == TR_OK && i < tensors->n; i++) r->match[g][i] = TR_ABSENT;
+        for (int i = 0; code == TR_OK && i < graph->n_rows; i++) r->match[g][i] = TR_ABSENT;
     }
-    if (code == TR_OK) code = match_names(r, tensors, taken, err);
-    if (code == TR_OK) code = check_shapes(r, tensors, n_classes, err);
+    if (code == TR_OK) code = match_names(r, graph, taken, err);
+    if (code == TR_OK) code = check_shapes(r, graph, err);
     if (code == TR_OK && !has_results(r))
         code = tr_fail(err, TR_EDATA,
                        "%s: holds nothing to compare with: logits, loss, grad.NAME, grad.input, "
@@ -208,6 +207,11 @@ int tr_reference_match(tr_reference *r, const tr_named_list *tensors, int64_t n_
 }
 
 /* ---- the batch ---- */
+
+int64_t tr_inner_place(tr_shape s, int64_t i) {
+    int64_t area = (int64_t)s.h * s.w;
+    return i % area * s.c + i / area;
+}
 
 int tr_reference_batch(const tr_reference *r, int64_t n_classes, int64_t stride, tr_real *x,
                        int32_t *labels, tr_error *err) {

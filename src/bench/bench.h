@@ -57,6 +57,7 @@ int tr_windows_add(tr_windows *windows, tr_loop *loop, tr_team *team, tr_error *
 tr_timed tr_windows_fastest(const tr_windows *windows, int of, void (*chosen)(int i, void *arg),
                             void *arg);
 
+void tr_bench_sort(double *values, int n); /* in rising order */
 /* Floating-point operations of training on one image: forward, and both ways of backward. */
 double tr_bench_flops(const tr_session *session);
 /* The peak: GFLOP/s of multiply-adds on the first n threads, the best of so many runs. */

@@ -1,5 +1,4 @@
 /* `bench loader`: the loader alone against what training consumes, alternately. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
@@ -9,13 +8,8 @@ enum {
     FEWEST_STEPS = 3, /* of a round, where steps are long */
 };
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, ascending);
+    tr_bench_sort(values, n);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 

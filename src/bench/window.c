@@ -84,6 +84,10 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+void tr_bench_sort(double *values, int n) {
+    qsort(values, (size_t)n, sizeof *values, ascending);
+}
+
 /* ---- windows ---- */
 
 enum { FEWEST_WINDOWS = 100, MOST_WINDOWS = 1 << 14 };
@@ -120,7 +124,7 @@ tr_timed tr_windows_fastest(const tr_windows *windows, int of, void (*chosen)(in
     tr_timed sum = {0};
     int n = windows->n;
     for (int i = 0; i < n; i++) windows->scratch[i] = step_seconds(&windows->window[i]);
-    qsort(windows->scratch, (size_t)n, sizeof *windows->scratch, ascending);
+    tr_bench_sort(windows->scratch, n);
     for (int i = 0; i < n; i++) {
         const tr_timed *window = &windows->window[i];
         if (step_seconds(window) > windows->scratch[(n - 1) / of]) continue;

@@ -76,39 +76,44 @@ double tr_learning_rate(const tr_experiment *e, int64_t step, int64_t steps) {
 
 /* ---- the effective file ---- */
 
+/* A section of the keys of `schema`; typed: it begins with `type`, the name of the schema. */
+static int write_section(tr_text *out, const char *section, bool typed, const tr_schema *schema,
+                         const void *args, tr_error *err) {
+    tr_text_print(out, "\n[%s]\n", section);
+    if (typed) tr_text_print(out, "type = %s\n", schema->name);
+    return tr_doc_write_args(out, schema, args, err);
+}
+
 static int write_run(tr_text *out, const tr_run_args *args, tr_error *err) {
     /* All keys but the last, `out`. */
     tr_schema schema = tr_run_schema;
     schema.n_keys--;
-    tr_text_print(out, "\n# out is left out: this file lies there, and another run has another.\n"
-                       "[run]\n");
-    return tr_doc_write_args(out, &schema, args, err);
+    tr_text_print(out, "\n# out is left out: this file lies there, and another run has another.");
+    return write_section(out, "run", false, &schema, args, err);
 }
 
 static int write_all(const tr_experiment *e, const tr_graph *graph, tr_text *out, tr_error *err) {
-    int code;
     tr_places transforms = tr_doc_places(e->doc, "transforms");
+    const tr_schema *data = &e->dataset->schema, *optimizer = &e->optimizer->schema,
+                    *schedule = &e->schedule->schema;
     tr_text_print(out,
                   "# The effective configuration of a run of trainer %s: every key with its "
-                  "value.\n\n",
+                  "value.\n",
                   tr_version());
-    tr_text_print(out, "[data]\ntype = %s\n", e->dataset->schema.name);
-    if ((code = tr_doc_write_args(out, &e->dataset->schema, e->dataset_args, err))) return code;
+    int code = write_section(out, "data", true, data, e->dataset_args, err);
     if (transforms.n) tr_text_print(out, "\n[transforms]\n");
-    if ((code = tr_transforms_write(transforms.pairs, transforms.n, out, err))) return code;
-    tr_text_print(out, "\n[loader]\n");
-    if ((code = tr_doc_write_args(out, &tr_loader_schema, &e->loader, err))) return code;
+    if (code == TR_OK) code = tr_transforms_write(transforms.pairs, transforms.n, out, err);
+    if (code == TR_OK)
+        code = write_section(out, "loader", false, &tr_loader_schema, &e->loader, err);
     tr_text_print(out, "\n");
-    if ((code = tr_graph_write(graph, out, err))) return code;
-    tr_text_print(out, "\n[optimizer]\ntype = %s\n", e->optimizer->schema.name);
-    if ((code = tr_doc_write_args(out, &e->optimizer->schema, e->optimizer_args, err))) return code;
-    tr_text_print(out, "\n[schedule]\ntype = %s\n", e->schedule->schema.name);
-    if ((code = tr_doc_write_args(out, &e->schedule->schema, e->schedule_args, err))) return code;
-    tr_text_print(out, "\n[train]\n");
-    if ((code = tr_doc_write_args(out, &tr_train_schema, &e->train, err))) return code;
-    tr_text_print(out, "\n[engine]\n");
-    if ((code = tr_doc_write_args(out, &tr_engine_schema, &e->engine, err))) return code;
-    return write_run(out, &e->run, err);
+    if (code == TR_OK) code = tr_graph_write(graph, out, err);
+    if (code == TR_OK)
+        code = write_section(out, "optimizer", true, optimizer, e->optimizer_args, err);
+    if (code == TR_OK) code = write_section(out, "schedule", true, schedule, e->schedule_args, err);
+    if (code == TR_OK) code = write_section(out, "train", false, &tr_train_schema, &e->train, err);
+    if (code == TR_OK)
+        code = write_section(out, "engine", false, &tr_engine_schema, &e->engine, err);
+    return code ? code : write_run(out, &e->run, err);
 }
 
 char *tr_experiment_text(const tr_experiment *e, const tr_graph *graph, tr_error *err) {

@@ -29,7 +29,8 @@ static const struct {
      "Predict random test images, print truth and prediction, and draw them."},
     {"bench", BENCH, "trainer bench peak|step|loader|scaling [--config FILE] [OPTION]...",
      "Measure the FMA peak, where a step's time goes, the loader alone, or the scaling over "
-     "threads."},
+     "threads.\n"
+     "  Without --config: configs/lenet.ini. scaling takes a list of threads: --threads 1,2,4."},
     {"check", CHECK, "trainer check --config FILE --reference FILE.safetensors [OPTION]...",
      "Compute one batch and one step, and hold them against a file of what PyTorch computed\n"
      "  (tools/torch_check.py writes one): logits, loss, gradients, and parameters and buffers "
@@ -52,7 +53,7 @@ static const struct {
     const char *help;
 } table[] = {
     {"--config", "FILE", offsetof(tr_options, config), TRAIN | BENCH | CHECK | REPEATS, NULL, NULL,
-     "configuration (INI); may be repeated: later files win; bench: configs/lenet.ini without it"},
+     "configuration (INI); may be repeated: later files win"},
     {"--reference", "FILE", offsetof(tr_options, reference), CHECK, NULL, NULL,
      "safetensors file with input, target, and what is to be compared"},
     {"--tolerance", "T", offsetof(tr_options, tolerance), CHECK, NULL, NULL,
@@ -60,7 +61,7 @@ static const struct {
     {"--model", "RUN_DIR", offsetof(tr_options, model), EVAL | PREDICT, NULL, NULL,
      "run directory of a finished run"},
     {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH | CHECK,
-     "run", "threads", "threads of the team (bench scaling: a list, 1,2,4)"},
+     "run", "threads", "threads of the team"},
     {"--workers", "N|auto", offsetof(tr_options, workers), TRAIN | EVAL | BENCH, "loader",
      "workers", "loader threads; 0: the team decodes the images"},
     {"--epochs", "N", offsetof(tr_options, epochs), TRAIN, "train", "epochs",

@@ -31,13 +31,13 @@ typedef struct tr_optimizer_args {
          0,                                                                                        \
          1e30,                                                                                     \
          NULL,                                                                                     \
-         "most that the norm of all gradients together may be, they are scaled down to it, as "    \
-         "torch.nn.utils.clip_grad_norm_ does; 0: any"},                                           \
+         "largest norm of all gradients together, to which they are scaled down, as "              \
+         "torch.nn.utils.clip_grad_norm_ does; 0: no limit"},                                      \
     {                                                                                              \
         "clip_grad_value", TR_KEY_FLOAT, offsetof(type, shared.clip_grad_value), "0", 0, 1e30,     \
             NULL,                                                                                  \
-            "most that an element of a gradient may be, either way, behind clip_grad_norm; as "    \
-            "torch.nn.utils.clip_grad_value_; 0: any"                                              \
+            "largest absolute value of an element of a gradient, applied after clip_grad_norm, "   \
+            "as torch.nn.utils.clip_grad_value_ does; 0: no limit"                                 \
     }
 
 typedef struct tr_optimizer {

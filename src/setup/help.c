@@ -74,10 +74,10 @@ static void add_rule(tr_text *out, const tr_key *key) {
 static void show_keys(const printer *p, const tr_schema *schema) {
     for (int i = 0; i < schema->n_keys; i++) {
         tr_text text = {0};
-        tr_text_print(&text, "  %-14s", schema->keys[i].name);
+        tr_text_print(&text, "  %-16s", schema->keys[i].name);
         add_rule(&text, &schema->keys[i]);
         say_text(p, &text);
-        wrap(p, schema->keys[i].help, 17);
+        wrap(p, schema->keys[i].help, 19);
     }
 }
 

@@ -22,8 +22,8 @@ static const tr_key train_keys[] = {
      "init_from must hold all weights and no others; false: those that fit are taken, the rest is "
      "noted and starts as without init_from"},
     {"accumulate", TR_KEY_INT, offsetof(tr_train_args, accumulate), "1", 1, 1 << 20, NULL,
-     "batches whose gradients are added up before each step; without batch norm that is, to the "
-     "bit, one batch of so many times the size, in the memory of one"},
+     "batches whose gradients are added up before each step; without batch norm the result is, to "
+     "the bit, that of one batch of so many times the size"},
     {"log_every", TR_KEY_INT, offsetof(tr_train_args, log_every), "auto", 1, 1e12, "auto",
      "steps between two lines of loss; auto: about six in an epoch"},
 };
@@ -32,7 +32,8 @@ const tr_schema tr_train_schema = {"train", "How long and from what seed to trai
 
 static const tr_key engine_keys[] = {
     {"shard", TR_KEY_INT, offsetof(tr_engine_args, shard), "auto", 1, 1 << 20, "auto",
-     "samples whose gradients are summed in order before the tree over shards; auto: batch / 64"},
+     "samples whose gradients are summed in order before the tree over shards; auto: batch_size x "
+     "accumulate / 64, rounded up"},
 };
 const tr_schema tr_engine_schema = {
     "engine", "How the engine computes, where that may change the last bits of a result.",
@@ -75,15 +76,12 @@ const tr_section tr_sections[TR_N_SECTIONS] = {
      NULL, &tr_layer_registry, true},
     {"block",
      "[block NAME key key=default ...] is a part of a network that lines of [network], and of "
-     "other "
-     "blocks, may name as if it were a layer: NAME key=value ... Its lines are like those of "
+     "other blocks, may name as if it were a layer: NAME key=value ... Its lines are like those of "
      "[network]. $key stands for a value, also for a class; ${key*4} is integer arithmetic; "
-     "from=in "
-     "is what the block reads, as its first line does by itself. Its value is that of its last "
-     "line. In a line called layer1, a block's conv is layer1.conv. A line layer1 = NAME xN "
-     "key=a,b "
-     "makes N in a row, layer1.0 and so on; a list of values that is shorter than N repeats its "
-     "last.",
+     "from=in is what the block reads, as its first line does by itself. Its value is that of its "
+     "last line. In a line called layer1, a block's conv is layer1.conv. A line layer1 = NAME xN "
+     "key=a,b makes N in a row, layer1.0 and so on; a list of values that is shorter than N "
+     "repeats its last.",
      NULL, NULL, true},
     {"loss", "What the network's output is compared with: type = a loss, and its keys.", NULL,
      &tr_loss_registry, false},

@@ -622,13 +622,13 @@ START_TEST(test_no_room) {
     for (int i = 0; i < 3; i++) {
         tr_error err = {0};
         tr_loader_options options = {.args = cases[i].args, .stride = 1 << 23};
-        ck_assert_int_eq(tr_loader_check_room(&large, &options, &places, &err), TR_ECONFIG);
+        ck_assert_int_eq(tr_loader_check_memory(&large, &options, &places, &err), TR_ECONFIG);
         ck_assert_msg(strstr(err.text, cases[i].message) == err.text, "%s", err.text);
     }
     tr_error err = {0};
     tr_loader_options small = {.args = {.batch_size = 4, .prefetch = -1}, .stride = STRIDE};
     make_set(12);
-    ck_assert_int_eq(tr_loader_check_room(&set, &small, &places, &err), TR_OK);
+    ck_assert_int_eq(tr_loader_check_memory(&set, &small, &places, &err), TR_OK);
 }
 END_TEST
 

@@ -118,9 +118,9 @@ static inline void tr_free(void *memory) {
     tr_release(memory);
 }
 char *tr_strdup(const char *text, tr_error *err);
-/* Room for one more element at the end of the list of n elements that *(T **)list points at (NULL:
+/* Space for one more element at the end of the list of n elements that *(T **)list points at (NULL:
  * none yet); returns its place, zeroed, or NULL. Lists that grow so are freed with tr_free, and
- * have room for a power of two of elements. */
+ * have space for a power of two of elements. */
 void *tr_grow(void *list, int n, size_t size, tr_error *err);
 
 /* What tr_alloc(count, size) takes from the system, bytes; INT64_MAX where that is no size. */

@@ -66,7 +66,7 @@ static void finish(tr_error *err, size_t used) {
         out += bytes;
         at += length ? length : 1;
     }
-    if (cut) { /* room for the dots, at the end of a character */
+    if (cut) { /* space for the dots, at the end of a character */
         if (out > TR_ERROR_TEXT - 4) {
             out = TR_ERROR_TEXT - 4;
             while (out > 0 && ((unsigned char)err->text[out] & 0xc0) == 0x80) out--;

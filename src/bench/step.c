@@ -19,7 +19,7 @@ typedef struct side {
     bool timers;
     tr_windows windows;
     int n_rows;              /* of a profile, 0 without timers */
-    tr_profile_row *profile; /* [n_rows] as the executor tells it last */
+    tr_profile_row *profile; /* [n_rows] as the executor reported it last */
     double *rows;            /* [window][n_rows] seconds */
 } side;
 
@@ -49,7 +49,7 @@ static void close_side(side *s) {
     tr_free(s->rows);
 }
 
-static int take_turn(side *s, tr_team *team, tr_error *err) {
+static int add_window(side *s, tr_team *team, tr_error *err) {
     const tr_exec *exec = s->loop->exec;
     double start = tr_now();
     tr_exec_set_profile(s->loop->exec, s->timers);
@@ -144,8 +144,8 @@ static int bench_step(step_run *r, tr_team *team) {
     while (code == TR_OK && plain.windows.n < plain.windows.max &&
            profiled.windows.n < profiled.windows.max) {
         if (profiled.windows.n >= FEWEST_WINDOWS && tr_now() - start > r->seconds) break;
-        code = take_turn(&plain, team, r->err);
-        if (code == TR_OK) code = take_turn(&profiled, team, r->err);
+        code = add_window(&plain, team, r->err);
+        if (code == TR_OK) code = add_window(&profiled, team, r->err);
     }
     if (code == TR_OK) code = fill_result(r, &plain, &profiled);
     if (code == TR_OK) {

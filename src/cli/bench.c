@@ -40,9 +40,9 @@ static int read_counts(const char *text, int *counts, int *n, tr_error *err) {
 }
 
 /* As training says it. */
-void tr_print_fewer(int asked, int ran) {
-    if (ran < asked)
-        printf("(%d threads requested, %d run: more would not be faster)\n", asked, ran);
+void tr_print_fewer(int requested, int ran) {
+    if (ran < requested)
+        printf("(%d threads requested, %d run: more would not be faster)\n", requested, ran);
 }
 
 static int save_json(const tr_options *o, json_t *object, tr_error *err) {

@@ -65,7 +65,7 @@ int tr_command_check(const tr_options *options, tr_error *err);
 int tr_command_help(const tr_options *options, tr_error *err);
 
 /* A line where fewer threads ran than were requested (bench.c). */
-void tr_print_fewer(int asked, int ran);
+void tr_print_fewer(int requested, int ran);
 /* Notes of the calls with this configuration, on standard error. */
 void tr_print_notes(const tr_config *config);
 /* "Accuracy of the network on the 10,000 test images: 55.30 %", with so many decimals, and a line

@@ -200,7 +200,7 @@ static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error
     out->n = (int)(bytes / RECORD);
     out->bytes = tr_alloc_bytes(bytes, 1);
     snprintf(what, sizeof what, "%d images", out->n);
-    code = tr_check_room(&request->places, "root", bytes, what, err);
+    code = tr_check_memory(&request->places, "root", bytes, what, err);
     if (code < 0) goto fail;
     note_sizes(state->files, n_files, request);
     return TR_OK;

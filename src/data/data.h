@@ -47,7 +47,7 @@ typedef struct tr_dataset_class {
     tr_schema schema;
     /* Everything but `load`: sizes are known and checked, so that what else a run needs can be held
      * against the available memory before any is allocated. A size that exceeds memory is refused
-     * at the key that sets it (tr_check_room). */
+     * at the key that sets it (tr_check_memory). */
     int (*open)(const tr_dataset_request *request, tr_dataset *out, tr_error *err);
     bool from_files; /* that may be mixed up: repeated images are looked for */
 } tr_dataset_class;
@@ -79,8 +79,8 @@ int tr_dataset_note_repeats(const tr_dataset *train, const tr_dataset *test, tr_
 
 /* For `open`: TR_ECONFIG at `key` where `bytes` more than the process holds exceed
  * tr_memory_limit(). what: "1000 images of 8 x 1024 x 1024 bytes". */
-int tr_check_room(const tr_places *places, const char *key, int64_t bytes, const char *what,
-                  tr_error *err);
+int tr_check_memory(const tr_places *places, const char *key, int64_t bytes, const char *what,
+                    tr_error *err);
 
 /* ---- transforms: one file each, registered in meson.build ----
  * ToTensor comes first, always: byte / 255 as float. Then each transform in the order written. */
@@ -158,14 +158,14 @@ typedef struct tr_loader_stats {  /* since the loader was made */
 
 typedef struct tr_loader tr_loader;
 
-/* Batches that a loader of these options has room for: ready, in work, or the consumer's. */
+/* Batches that a loader of these options holds: ready, in work, or the consumer's. */
 int tr_loader_slots(const tr_dataset *dataset, const tr_loader_options *options);
 /* What it will hold, bytes; INT64_MAX: more than fits. */
 int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *options);
 /* TR_ECONFIG at the key, prefetch or batch_size, that makes it more than the process may hold.
  * places: of the section [loader]. */
-int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *options,
-                         const tr_places *places, tr_error *err);
+int tr_loader_check_memory(const tr_dataset *dataset, const tr_loader_options *options,
+                           const tr_places *places, tr_error *err);
 /* Starts the workers; its memory is resident then. Fails on batch_size > n with drop_last, on n ==
  * 0, on options that are out of range or do not suit the data set, on no memory. */
 int tr_loader_create(const tr_dataset *dataset, const tr_pipeline *pipeline,

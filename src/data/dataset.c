@@ -136,13 +136,13 @@ int tr_dataset_note_repeats(const tr_dataset *train, const tr_dataset *test, tr_
 
 /* ---- memory ---- */
 
-int tr_check_room(const tr_places *places, const char *key, int64_t bytes, const char *what,
-                  tr_error *err) {
-    char asked[32], allowed[32], used[32];
+int tr_check_memory(const tr_places *places, const char *key, int64_t bytes, const char *what,
+                    tr_error *err) {
+    char wanted[32], allowed[32], used[32];
     const char *name;
     int64_t limit = tr_memory_limit(&name), held = tr_resident_memory();
     if (bytes <= limit - held) return TR_OK;
     return tr_fail_key(err, places, key, "%s need %s of memory; %s is %s, and %s of it is in use",
-                       what, tr_format_bytes(bytes, asked), name, tr_format_bytes(limit, allowed),
+                       what, tr_format_bytes(bytes, wanted), name, tr_format_bytes(limit, allowed),
                        tr_format_bytes(held, used));
 }

@@ -183,8 +183,8 @@ int64_t tr_loader_bytes(const tr_dataset *dataset, const tr_loader_options *opti
     return tr_account_total(&sum);
 }
 
-int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *options,
-                         const tr_places *places, tr_error *err) {
+int tr_loader_check_memory(const tr_dataset *dataset, const tr_loader_options *options,
+                           const tr_places *places, tr_error *err) {
     const tr_loader_args *args = &options->args;
     tr_loader l = {0};
     char what[128];
@@ -201,7 +201,7 @@ int tr_loader_check_room(const tr_dataset *dataset, const tr_loader_options *opt
     snprintf(what, sizeof what, "%d batch%s of %lld images of %d x %d x %d numbers", l.n_slots,
              l.n_slots == 1 ? "" : "es", (long long)l.batch_size, dataset->c, dataset->h,
              dataset->w);
-    return tr_check_room(places, key, tr_loader_bytes(dataset, options), what, err);
+    return tr_check_memory(places, key, tr_loader_bytes(dataset, options), what, err);
 }
 
 static int make_slots(tr_loader *loader, tr_error *err) {

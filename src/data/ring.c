@@ -28,7 +28,7 @@ struct sequence {
 
 struct tr_ring {
     tr_ring_options options;
-    int64_t enough_room;       /* free slots that make waking a worker worth its while */
+    int64_t enough_free;       /* free slots that make waking a worker worth its while */
     struct sequence *sequence; /* [n_slots] */
     pthread_t *threads;        /* [n_workers] */
     int n_threads;             /* started */
@@ -82,7 +82,7 @@ static void wake_consumer(tr_ring *ring) {
     pthread_cond_signal(&ring->ready);
 }
 
-static void wait_for_room(tr_ring *ring) {
+static void wait_for_slot(tr_ring *ring) {
     pthread_mutex_lock(&ring->mutex);
     uint64_t start = tr_now_ns();
     atomic_fetch_add(&ring->n_sleeping, 1);
@@ -100,7 +100,7 @@ static void make_items(tr_ring *ring) {
         int64_t number = atomic_load(&ring->next_claim);
         if (number >= ring->n_items) return;
         if (!is_free(ring, number)) {
-            wait_for_room(ring); /* returns at once if the claim has moved on meanwhile */
+            wait_for_slot(ring); /* returns at once if the claim has moved on meanwhile */
             continue;
         }
         /* The slot stays free for `number` until the one worker that claims it publishes it. */
@@ -145,7 +145,7 @@ int tr_ring_create(const tr_ring_options *options, tr_ring **out, tr_error *err)
     if (!ring) return TR_ENOMEM;
     int code = TR_ENOMEM;
     ring->options = *options;
-    ring->enough_room = tr_max(1, options->n_slots / 2);
+    ring->enough_free = tr_max(1, options->n_slots / 2);
     atomic_init(&ring->next_claim, 0);
     atomic_init(&ring->canceled, true);
     atomic_init(&ring->awaited, -1);
@@ -231,7 +231,7 @@ void tr_ring_release(tr_ring *ring, int64_t number) {
     ring->n_released++;
     if (atomic_load(&ring->n_sleeping) == 0) return;
     int64_t in_use = atomic_load(&ring->next_claim) - ring->n_released;
-    if (n_slots - in_use >= ring->enough_room) wake_workers(ring);
+    if (n_slots - in_use >= ring->enough_free) wake_workers(ring);
 }
 
 uint64_t tr_ring_worker_wait(tr_ring *ring) {

@@ -121,9 +121,9 @@ struct growth {
     double factor;
 };
 
-/* Both sets are opened in training: there must be room for both before either is made. At most 2^25
- * images of 2^23 bytes. */
-static int check_room(const tr_dataset_request *request, tr_error *err) {
+/* Both sets are opened in training: there must be memory for both before either is made. At most
+ * 2^25 images of 2^23 bytes. */
+static int check_memory(const tr_dataset_request *request, tr_error *err) {
     const struct args *args = request->args;
     bool training = request->split == TR_TRAIN;
     int64_t image = args->channels * args->height * args->width;
@@ -142,13 +142,13 @@ static int check_room(const tr_dataset_request *request, tr_error *err) {
     snprintf(what, sizeof what, "%s%lld test images of %lld x %lld x %lld bytes in %lld classes",
              train, (long long)args->test, (long long)args->channels, (long long)args->height,
              (long long)args->width, (long long)args->classes);
-    return tr_check_room(&request->places, most->key, n * image, what, err);
+    return tr_check_memory(&request->places, most->key, n * image, what, err);
 }
 
 static int open_set(const tr_dataset_request *request, tr_dataset *out, tr_error *err) {
     const struct args *args = request->args;
     *out = (tr_dataset){0};
-    int code = check_room(request, err);
+    int code = check_memory(request, err);
     if (code < 0) return code;
     *out = (tr_dataset){
         .n = (int)(request->split == TR_TRAIN ? args->train : args->test),

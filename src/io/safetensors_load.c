@@ -47,7 +47,7 @@ static int check_metadata(const char *path, json_t *metadata, tr_error *err) {
     return TR_OK;
 }
 
-/* One member of the header; dims has room for its dimensions. */
+/* One member of the header; dims has space for its dimensions. */
 static int read_entry(const char *path, const char *name, const json_t *value, int64_t data_bytes,
                       int64_t *dims, tr_stored *out, tr_error *err) {
     if (!json_is_object(value))

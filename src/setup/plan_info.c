@@ -8,8 +8,8 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
     const tr_graph *g = s->graph;
     const tr_experiment *e = &s->experiment;
     tr_loader_args loader = tr_session_loader(s);
-    tr_exec_partition cut;
-    tr_exec_get_partition(exec, &cut);
+    tr_exec_partition partition;
+    tr_exec_get_partition(exec, &partition);
     *out = (tr_plan_info){.network = e->name,
                           .parameters = tr_graph_count(g),
                           .train_images = s->train.n,
@@ -18,10 +18,10 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
                           .batch_size = (int)tr_min(e->loader.batch_size, s->train.n),
                           .epochs = (int)e->train.epochs,
                           .memory_total = tr_account_total(account),
-                          .shard = cut.shard,
-                          .n_shards = cut.n_shards,
-                          .chunk = cut.chunk,
-                          .barriers = cut.n_barriers,
+                          .shard = partition.shard,
+                          .n_shards = partition.n_shards,
+                          .chunk = partition.chunk,
+                          .barriers = partition.n_barriers,
                           .placement = s->placement.text,
                           .isa = s->kernels->name,
                           .workers = s->workers,

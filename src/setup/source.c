@@ -24,7 +24,7 @@ int tr_batch_source_check(const tr_session *s, const tr_dataset *dataset,
                           const tr_loader_args *args, tr_error *err) {
     tr_loader_options options = options_of(s, dataset, args);
     tr_places places = tr_doc_places(s->experiment.doc, "loader");
-    return tr_loader_check_room(dataset, &options, &places, err);
+    return tr_loader_check_memory(dataset, &options, &places, err);
 }
 
 int tr_batch_source_slots(const tr_session *s, const tr_dataset *dataset,

@@ -96,7 +96,7 @@ int tr_session_load(tr_session *s, const char *path, tr_error *err) {
 
 /* ---- train.init_from ---- */
 
-/* A failure belongs to its key; with more to say where names or shapes are at fault. */
+/* A failure belongs to its key; with more to say where names or shapes are wrong. */
 static int init_failure(const tr_session *s, const tr_error *cause, tr_error *err) {
     tr_places places = tr_doc_places(s->experiment.doc, "train");
     if (cause->code == TR_ENOMEM) return tr_fail(err, cause->code, "%s", cause->text);

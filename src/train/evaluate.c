@@ -25,11 +25,11 @@ static void evaluate(tr_team *team, void *arg) {
     evaluation *v = arg;
     tr_test test;
     tr_account account;
-    tr_exec_partition cut;
+    tr_exec_partition partition;
     v->code = tr_test_plan(&v->session, tr_team_size(team), &test, v->err);
     if (v->code) return;
-    tr_exec_get_partition(test.exec, &cut);
-    v->summary->threads_run = (int)tr_min(tr_team_size(team), cut.n_shards);
+    tr_exec_get_partition(test.exec, &partition);
+    v->summary->threads_run = (int)tr_min(tr_team_size(team), partition.n_shards);
     tr_session_account(&v->session, &account);
     tr_account_add(&account, TR_MEMORY_TEST, tr_test_bytes(&v->session, &test));
     v->code = tr_account_check(&account, NULL, v->err);

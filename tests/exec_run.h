@@ -144,7 +144,8 @@ static inline uint64_t bits_of(run *r, int n_threads) {
     return r->bits;
 }
 
-/* Everything at once: fan-out, fan-in, dense and gathered convolutions, both ways of linear. */
+/* Everything at once: fan-out, fan-in, dense and gathered convolutions, both algorithms of linear.
+ */
 static const char dag_layers[] = "a = conv2d out_channels=8 kernel_size=3 padding=1\n"
                                  "b = relu\n"
                                  "c = conv2d out_channels=8 kernel_size=3 padding=1 from=b\n"

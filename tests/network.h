@@ -12,6 +12,7 @@
 
 #include "check_main.h"
 #include "exec/exec.h"
+#include "on_team.h"
 
 static const char lenet_layers[] = "conv1 = conv2d out_channels=6 kernel_size=5\n"
                                    "relu1 = relu\n"
@@ -58,20 +59,6 @@ static inline tr_node *node_of(const tr_graph *graph, const char *name) {
     }
     ck_abort_msg("no layer %s", name);
     return NULL;
-}
-
-/* Run `main` on n threads, more than CPUs if need be. */
-static inline void on_team(int n, void (*main)(tr_team *team, void *arg), void *arg) {
-    tr_error err = {0};
-    static tr_topology *machine; /* looked at once: that takes longer than most of the tests */
-    tr_placement *place = tr_alloc(1, sizeof *place, &err);
-    ck_assert_ptr_nonnull(place);
-    if (machine == NULL)
-        ck_assert_msg(tr_topology_load(NULL, &machine, &err) == TR_OK, "%s", err.text);
-    ck_assert_msg(tr_place(machine, n, TR_SPREAD, true, place, &err) == TR_OK, "%s", err.text);
-    ck_assert_int_eq(place->n_active, n);
-    ck_assert_msg(tr_team_run(place, main, arg, &err) == TR_OK, "%s", err.text);
-    tr_free(place);
 }
 
 /* The kernels of an ISA, or NULL where this CPU lacks it. */

@@ -59,7 +59,7 @@ static void take(int place, const char *what, char text[PROGRAM_TEXT]) {
     unlink(name);
 }
 
-void program_barrier(program *p) {
+void program_wait(program *p) {
     int status = 0;
     ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
     p->code = WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
@@ -69,7 +69,7 @@ void program_barrier(program *p) {
 
 void program_run(program *p, const char *const *args) {
     program_start(p, args, NULL);
-    program_barrier(p);
+    program_wait(p);
 }
 
 char *read_whole(const char *path, size_t *bytes) {

@@ -24,11 +24,10 @@ typedef struct program {
 /* The program's file. */
 const char *program_path(void);
 /* Start with the arguments args[0], args[1], ... NULL. out: NULL, a file for its standard output,
- * or
- * "" to give it none. */
+ * or "" to give it none. */
 void program_start(program *p, const char *const *args, const char *out);
 /* Wait for its end: fills code, out and err. */
-void program_barrier(program *p);
+void program_wait(program *p);
 /* Both. */
 void program_run(program *p, const char *const *args);
 #define RUN(p, ...) program_run(p, (const char *const[]){__VA_ARGS__, NULL})

@@ -153,7 +153,7 @@ static void check_same(const char *name, const batch_of_runs *b) {
         }
         for (int k = 0; k < n; k++) {
             const job *j = &b->jobs[i + k];
-            program_barrier(&running[k]);
+            program_wait(&running[k]);
             ck_assert_msg(running[k].code == 0, "%d threads, %d workers, %s: exit code %d: %s",
                           j->threads, j->workers, j->isa, running[k].code, running[k].err);
             weights_of(run[k], sha);

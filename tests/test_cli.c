@@ -465,7 +465,7 @@ START_TEST(wrong_call) {
 END_TEST
 
 /* Sizes that no machine's memory holds: reported at their key, at once. */
-START_TEST(no_room) {
+START_TEST(no_memory) {
     static const struct {
         const char *first, *second, *start;
     } cases[] = {
@@ -603,7 +603,7 @@ START_TEST(lost_output) {
     ck_assert_int_eq(p.code, 0);
     weights_of("heard", sha);
     program_start(&p, (const char *const[]){"--config", "good.ini", "--out", "closed", NULL}, "");
-    program_barrier(&p);
+    program_wait(&p);
     check_failure(&p, 1, "trainer: the output could not be written");
     weights_of("closed", other);
     ck_assert_str_eq(sha, other);
@@ -612,7 +612,7 @@ START_TEST(lost_output) {
     if (access("/dev/full", W_OK)) return;
     program_start(&p, (const char *const[]){"--config", "good.ini", "--out", "full-disk", NULL},
                   "/dev/full");
-    program_barrier(&p);
+    program_wait(&p);
     check_failure(&p, 1, "trainer: the output could not be written");
 }
 END_TEST
@@ -661,7 +661,7 @@ static Suite *cli_suite(void) {
     tcase_add_test(errors, no_arguments);
     tcase_add_test(errors, many_sets);
     tcase_add_test(errors, unwritable_place);
-    tcase_add_test(errors, no_room);
+    tcase_add_test(errors, no_memory);
     tcase_add_test(errors, wrong_data_folder);
     tcase_add_test(errors, bad_data);
     tcase_add_test(errors, nonfinite_loss);

@@ -719,7 +719,7 @@ START_TEST(test_cifar10_out_of_memory) {
 END_TEST
 
 /* A file without content, as large as a set that no machine's memory holds. */
-START_TEST(test_no_room) {
+START_TEST(test_no_memory) {
     ck_assert_int_eq(truncate(in_folder("data_batch_5.bin"), (off_t)RECORD << 30), 0);
     const char *text = root_error(folder, TR_TRAIN);
     ck_assert_msg(strstr(text, "1073741834 images need 3.0 TiB of memory; ") == text, "%s", text);
@@ -808,7 +808,7 @@ START_TEST(test_synthetic_noise) {
 END_TEST
 
 /* The key that has grown most is named, before anything is allocated. */
-START_TEST(test_synthetic_no_room) {
+START_TEST(test_synthetic_no_memory) {
     static const struct {
         const char *args, *start;
         tr_split split;
@@ -1000,7 +1000,7 @@ static Suite *dataset_suite(void) {
     tcase_add_test(cifar10, test_files_that_change_later);
     tcase_add_test(cifar10, test_read_files);
     tcase_add_test(cifar10, test_run_goes_on);
-    tcase_add_test(cifar10, test_no_room);
+    tcase_add_test(cifar10, test_no_memory);
     tcase_add_test(cifar10, test_size_notes);
     tcase_add_test(cifar10, test_wrong_size);
     tcase_add_test(cifar10, test_wrong_label);
@@ -1018,7 +1018,7 @@ static Suite *dataset_suite(void) {
     tcase_add_test(synthetic, test_synthetic_is_a_function_of_the_seed);
     tcase_add_test(synthetic, test_synthetic_shares_prototypes);
     tcase_add_test(synthetic, test_synthetic_noise);
-    tcase_add_test(synthetic, test_synthetic_no_room);
+    tcase_add_test(synthetic, test_synthetic_no_memory);
     tcase_add_test(synthetic, test_synthetic_out_of_memory);
     suite_add_tcase(suite, synthetic);
 

@@ -17,6 +17,15 @@ typedef struct net {
 #define EVAL(name, h, w, c, batch, shard, threads, every, lines)                                   \
     { name, {false, h, w, c}, batch, shard, threads, every, lines, true }
 
+#define LARGE_MATRICES                                                                             \
+    "f = flatten\n"                                                                                \
+    "a = linear out_features=65\n"                                                                 \
+    "r = relu\n"                                                                                   \
+    "b = linear out_features=64\n"                                                                 \
+    "c = relu\n"                                                                                   \
+    "d = linear out_features=80 bias=false\n"                                                      \
+    "e = linear out_features=5\n"
+
 static const net nets[] = {
     NET("dense convolution", 7, 6, 3, 3, 1, 2, 1,
         "c = conv2d out_channels=5 kernel_size=3\n"
@@ -75,22 +84,8 @@ static const net nets[] = {
         "a = linear out_features=17\n"
         "r = relu\n"
         "b = linear out_features=7 bias=false\n"),
-    NET("linear split-K", 3, 3, 8, 4, 1, 2, 23,
-        "f = flatten\n"
-        "a = linear out_features=65\n"
-        "r = relu\n"
-        "b = linear out_features=64\n"
-        "c = relu\n"
-        "d = linear out_features=80 bias=false\n"
-        "e = linear out_features=5\n"),
-    NET("the same matrices in a large batch", 3, 3, 8, 17, 2, 2, 61,
-        "f = flatten\n"
-        "a = linear out_features=65\n"
-        "r = relu\n"
-        "b = linear out_features=64\n"
-        "c = relu\n"
-        "d = linear out_features=80 bias=false\n"
-        "e = linear out_features=5\n"),
+    NET("linear split-K", 3, 3, 8, 4, 1, 2, 23, LARGE_MATRICES),
+    NET("the same matrices in a large batch", 3, 3, 8, 17, 2, 2, 61, LARGE_MATRICES),
     NET("residual", 5, 6, 3, 3, 1, 2, 3,
         "a = conv2d out_channels=4 kernel_size=3 padding=1\n"
         "r = relu\n"

@@ -600,7 +600,7 @@ START_TEST(test_wrong_use) {
 END_TEST
 
 /* The key that is most out of the ordinary; the set has no bytes and is as large as it says. */
-START_TEST(test_no_room) {
+START_TEST(test_no_memory) {
     static const struct {
         tr_loader_args args;
         const char *message;
@@ -734,7 +734,7 @@ static Suite *loader_suite(void) {
     tcase_add_test(errors, test_create_fails);
     tcase_add_test(errors, test_labels_out_of_range);
     tcase_add_test(errors, test_wrong_use);
-    tcase_add_test(errors, test_no_room);
+    tcase_add_test(errors, test_no_memory);
     suite_add_tcase(suite, errors);
     return suite;
 }

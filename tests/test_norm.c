@@ -158,7 +158,7 @@ START_TEST(large_mean_loses_nothing) {
             torchs = fmax(torchs, fabs(y[N_VALUES + i] - y[i]));
         }
         ck_assert_msg(ours <= bound && (is_double || ours <= torchs),
-                      "mean %g, deviation %g: off by %g, PyTorch's way by %g", cases[k].mean,
+                      "mean %g, deviation %g: off by %g, PyTorch's formula by %g", cases[k].mean,
                       cases[k].deviation, ours, torchs);
         tr_free(packed);
         tr_free(y);

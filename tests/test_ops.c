@@ -111,7 +111,7 @@ START_TEST(layers_are_pytorch) {
 }
 END_TEST
 
-/* ---- linear, both of its ways ----
+/* ---- linear, both of its algorithms ----
  * The files' matrices are small; here are some that are split-K in a small batch. Values are
  * multiples of 1/4 up to 1, so sums of 4100 products are integers below 2^20 in units of 1/16:
  * exact. */
@@ -190,7 +190,7 @@ static void check_matrix(const matrix *m, int batch, bool relu, int threads, int
     probe_free(&t);
 }
 
-START_TEST(linear_both_ways) {
+START_TEST(linear_both_algorithms) {
     tolerance = 0;
     for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
         for (int k = 0; k < tr_n_isas(); k++) {
@@ -363,7 +363,7 @@ static const golden messages[] = {
      "c = conv2d out_channels=65536 kernel_size=64 stride=1024",
      "net.ini:2: c: kernel_size=64 with out_channels=65536 makes copies of 10815078400 numbers for "
      "the input gradient, allowed are up to 2147483647"},
-    /* ... and the rotated kernel, whose single channel takes the room of eight. */
+    /* ... and the rotated kernel, whose single channel takes the space of eight. */
     {{false, 8, 8, 1},
      "c = conv2d out_channels=65536 kernel_size=90 padding=41 stride=1024",
      "net.ini:2: c: kernel_size=90 with out_channels=65536 makes copies of 4246732800 numbers for "
@@ -516,7 +516,7 @@ START_TEST(sgd_errors_are_named) {
 END_TEST
 
 static void add_others(TCase *all) {
-    tcase_add_loop_test(all, linear_both_ways, 0, sizeof matrices / sizeof *matrices);
+    tcase_add_loop_test(all, linear_both_algorithms, 0, sizeof matrices / sizeof *matrices);
     tcase_add_test(all, cross_entropy_is_pytorch);
     tcase_add_test(all, sgd_is_pytorch);
     tcase_add_loop_test(all, errors_are_named, 0, N_MESSAGES);

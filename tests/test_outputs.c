@@ -129,7 +129,7 @@ START_TEST(file_size_limit) {
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
     program_start(&p, (const char *const[]){"--config", "wide.ini", "--out", "limited", NULL},
                   NULL);
-    program_barrier(&p);
+    program_wait(&p);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     ck_assert_msg(p.code == 1, "%d: %s", p.code, p.err);
     static const char line[] = "trainer: limited/model.safetensors: cannot write: File too large\n";

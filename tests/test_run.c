@@ -578,7 +578,7 @@ enum { AT_ONCE = 4 };
 
 static void start_at_once(program *p, const char *const *args) {
     for (int i = 0; i < AT_ONCE; i++) program_start(&p[i], args, NULL);
-    for (int i = 0; i < AT_ONCE; i++) program_barrier(&p[i]);
+    for (int i = 0; i < AT_ONCE; i++) program_wait(&p[i]);
 }
 
 /* Runs that want one folder at the same moment: one gets it and is whole. */
@@ -664,7 +664,7 @@ START_TEST(stopped_by_a_signal) {
     snprintf(out, sizeof out, "signal-%d", signals[_i].number);
     start_long(&p, out, "epoch 2: ");
     kill(p.pid, signals[_i].number);
-    program_barrier(&p);
+    program_wait(&p);
     ck_assert_msg(p.code == signals[_i].code, "%d: %s", p.code, p.err);
     snprintf(wanted, sizeof wanted, "trainer: %s: stopped in epoch ", signals[_i].name);
     ck_assert_msg(strstr(p.err, wanted) == p.err, "%s", p.err);
@@ -696,7 +696,7 @@ START_TEST(second_signal) {
     kill(p.pid, SIGINT);
     kill(p.pid, SIGTERM);
     kill(p.pid, SIGCONT);
-    program_barrier(&p);
+    program_wait(&p);
     ck_assert_int_eq(p.code, 256 + SIGTERM);
     ck_assert_int_ne(access("second/summary.json", F_OK), 0);
     ck_assert_int_eq(access("second/lock", F_OK), 0);
@@ -711,7 +711,7 @@ START_TEST(ignored_signal) {
     signal(SIGINT, SIG_DFL);
     kill(p.pid, SIGINT);
     kill(p.pid, SIGTERM);
-    program_barrier(&p);
+    program_wait(&p);
     ck_assert_msg(p.code == 143, "%d: %s", p.code, p.err);
 }
 END_TEST
@@ -753,7 +753,7 @@ START_TEST(killed_run) {
                   NULL);
     watch(path, p.pid, 0.005 + 0.061 * _i);
     kill(p.pid, SIGKILL);
-    program_barrier(&p);
+    program_wait(&p);
     ck_assert_int_eq(p.code, 256 + SIGKILL);
     ck_assert_int_eq(stat(path, &info), 0);
     RUN(&p, "eval", "--model", run); /* reads config.ini and the model */

@@ -14,31 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "check_main.h"
-#include "threads/topology.h"
+#include "on_team.h"
 
-enum { MAX_RANKS = 16 };
-
-static tr_topology *machine;
-
-static void open_machine(void) {
-    tr_error err = {0};
-    ck_assert_msg(tr_topology_load(NULL, &machine, &err) == TR_OK, "%s", err.text);
-}
-static void close_machine(void) {
-    tr_topology_free(machine);
-}
-
-/* Run `main` on n threads, more than CPUs if need be. */
-static void run(int n, void (*main)(tr_team *team, void *arg), void *arg) {
-    tr_error err = {0};
-    tr_placement *p = tr_alloc(1, sizeof *p, &err);
-    ck_assert_ptr_nonnull(p);
-    ck_assert_int_eq(tr_place(machine, n, TR_SPREAD, true, p, &err), TR_OK);
-    ck_assert_int_eq(p->n_active, n);
-    ck_assert_msg(tr_team_run(p, main, arg, &err) == TR_OK, "%s", err.text);
-    tr_free(p);
-}
+enum { MAX_TEAM = 16 };
 
 static void nap(int microseconds) {
     struct timespec t = {0, microseconds * 1000L};
@@ -54,8 +32,7 @@ static unsigned next_random(unsigned *state) {
 /* ---- jobs ---- */
 
 typedef struct coverage {
-    int size,
-        runs[MAX_RANKS]; /* plain on purpose: seen by thread 0 only through the end of a job */
+    int size, runs[MAX_TEAM]; /* plain on purpose: seen by thread 0 only through the end of a job */
     pthread_t caller;
     unsigned seed;
 } coverage;
@@ -70,8 +47,8 @@ static void cover(tr_team *team, void *arg) {
     ck_assert(pthread_equal(pthread_self(), c->caller));
     ck_assert_int_eq(tr_team_size(team), c->size);
     tr_team_do(team, c->size, count_thread, c);
-    for (int r = 0; r < MAX_RANKS; r++) ck_assert_int_eq(c->runs[r], r < c->size);
-    int want[MAX_RANKS];
+    for (int r = 0; r < MAX_TEAM; r++) ck_assert_int_eq(c->runs[r], r < c->size);
+    int want[MAX_TEAM];
     memcpy(want, c->runs, sizeof want);
     for (int i = 0; i < 300; i++) { /* threads 0..n-1, no others */
         int n = 1 + (int)(next_random(&c->seed) % (unsigned)c->size);
@@ -84,7 +61,7 @@ static void cover(tr_team *team, void *arg) {
 START_TEST(threads) {
     static const int sizes[] = {1, 2, 3, 4, 5, 7, 8, 13, 16};
     coverage c = {.size = sizes[_i], .caller = pthread_self(), .seed = (unsigned)_i};
-    run(c.size, cover, &c);
+    on_team(c.size, cover, &c);
 }
 END_TEST
 
@@ -113,7 +90,7 @@ static void small_jobs(tr_team *team, void *arg) {
 }
 
 START_TEST(rest_sleeps) {
-    run(3, small_jobs, NULL);
+    on_team(3, small_jobs, NULL);
 }
 END_TEST
 
@@ -128,7 +105,7 @@ static void sleepy_jobs(tr_team *team, void *arg) {
 
 START_TEST(wake_ups) {
     coverage c = {.size = 1 + _i};
-    run(c.size, sleepy_jobs, &c);
+    on_team(c.size, sleepy_jobs, &c);
 }
 END_TEST
 
@@ -137,8 +114,8 @@ END_TEST
 typedef struct rounds {
     tr_team *team;
     int n, n_rounds;
-    int naps;             /* every so many rounds one thread is late; 0: none */
-    long slot[MAX_RANKS]; /* plain: only the barrier orders them */
+    int naps;            /* every so many rounds one thread is late; 0: none */
+    long slot[MAX_TEAM]; /* plain: only the barrier orders them */
     atomic_int n_wrong;
 } rounds;
 
@@ -171,7 +148,7 @@ START_TEST(barriers) {
         int n, n_rounds;
     } cases[] = {{1, 100000}, {2, 50000}, {3, 3000}, {4, 3000}, {5, 2000}, {8, 1000}, {16, 300}};
     rounds b = {.n = cases[_i].n, .n_rounds = cases[_i].n_rounds};
-    run(b.n, all_rounds, &b);
+    on_team(b.n, all_rounds, &b);
 }
 END_TEST
 
@@ -192,7 +169,7 @@ static void mixed(tr_team *team, void *arg) {
 
 START_TEST(mixed_jobs) {
     rounds b = {0};
-    run(_i, mixed, &b);
+    on_team(_i, mixed, &b);
 }
 END_TEST
 
@@ -203,7 +180,7 @@ END_TEST
 START_TEST(crowd) {
     rounds b = {.n = 8, .n_rounds = 2000};
     double start = tr_now();
-    run(b.n, all_rounds, &b);
+    on_team(b.n, all_rounds, &b);
     ck_assert_double_lt(tr_now() - start, 1.0);
 }
 END_TEST
@@ -213,7 +190,7 @@ END_TEST
 START_TEST(repeated) {
     for (int i = 0; i < 30; i++) {
         coverage c = {.size = 1 + i % 4, .caller = pthread_self()};
-        run(c.size, i % 3 == 0 ? sleepy_jobs : cover, &c);
+        on_team(c.size, i % 3 == 0 ? sleepy_jobs : cover, &c);
     }
 }
 END_TEST
@@ -221,7 +198,7 @@ END_TEST
 static void *run_beside(void *arg) {
     coverage *c = arg;
     c->caller = pthread_self();
-    run(c->size, cover, c);
+    on_team(c->size, cover, c);
     return NULL;
 }
 
@@ -244,7 +221,7 @@ static void see_mode(int thread, void *arg) {
 }
 
 static void see_modes(tr_team *team, void *arg) {
-    float seen[MAX_RANKS];
+    float seen[MAX_TEAM];
     (void)arg;
     tr_team_do(team, tr_team_size(team), see_mode, seen);
     for (int r = 0; r < tr_team_size(team); r++) ck_assert(seen[r] == 0.0f);
@@ -253,15 +230,15 @@ static void see_modes(tr_team *team, void *arg) {
 START_TEST(subnormals) {
     float before = half(FLT_MIN);
     ck_assert(before > 0);
-    run(1, see_modes, NULL);
-    run(4, see_modes, NULL);
+    on_team(1, see_modes, NULL);
+    on_team(4, see_modes, NULL);
     ck_assert(half(FLT_MIN) == before); /* the caller's mode is as it was */
 }
 END_TEST
 
 typedef struct bindings {
     const tr_placement *placement;
-    cpu_set_t set[MAX_RANKS];
+    cpu_set_t set[MAX_TEAM];
 } bindings;
 
 static void see_binding(int thread, void *arg) {
@@ -282,7 +259,7 @@ START_TEST(bound_and_back) {
     tr_error err = {0};
     tr_placement *p = tr_alloc(1, sizeof *p, &err);
     ck_assert_ptr_nonnull(p);
-    int n = (int)tr_min(MAX_RANKS, tr_topology_n_runnable(machine));
+    int n = (int)tr_min(MAX_TEAM, tr_topology_n_runnable(machine));
     ck_assert_int_eq(tr_place(machine, n, TR_SPREAD, false, p, &err), TR_OK);
     sched_getaffinity(0, sizeof before, &before);
     for (int bind = p->bind; bind >= 0; bind--) {
@@ -364,7 +341,7 @@ END_TEST
 static Suite *team_suite(void) {
     Suite *suite = suite_create("team");
     TCase *all = tcase_create("team");
-    tcase_add_unchecked_fixture(all, open_machine, close_machine);
+    tcase_add_unchecked_fixture(all, load_machine, NULL);
     tcase_add_loop_test(all, threads, 0, 9);
     tcase_add_test(all, rest_sleeps);
     tcase_add_loop_test(all, wake_ups, 0, 5);

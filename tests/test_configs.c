@@ -123,7 +123,7 @@ static void check_tensors(const char *path, int i) {
 START_TEST(trained) {
     program p;
     char config[256], run[64], again[64], path[128], sha[2][65];
-    snprintf(config, sizeof config, CONFIGS "%s.ini", cases[_i].config);
+    snprintf(config, sizeof config, "%s%s.ini", CONFIGS, cases[_i].config);
     snprintf(run, sizeof run, "%s", cases[_i].config);
     snprintf(again, sizeof again, "%s-again", cases[_i].config);
     cut_mini("few", 12, 4);
@@ -201,7 +201,7 @@ END_TEST
 START_TEST(dry_run) {
     program p;
     char config[256], total[32];
-    snprintf(config, sizeof config, CONFIGS "%s.ini", cases[_i].config);
+    snprintf(config, sizeof config, "%s%s.ini", CONFIGS, cases[_i].config);
     RUN(&p, "--config", config, "--data", "mini", "--dry-run");
     ck_assert_msg(p.code == 0, "%s", p.err);
     json_int_t n = cases[_i].parameters;

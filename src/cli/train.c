@@ -170,7 +170,7 @@ static int show(const tr_event *e, void *arg) {
 }
 
 /* The failure of a run, with what it leaves. */
-static void tell_end(const tr_summary *s, int code, const tr_error *failure, tr_error *err) {
+static void report_end(const tr_summary *s, int code, const tr_error *failure, tr_error *err) {
     const char *signal;
     tr_caught_signal(&signal);
     if (code != TR_ECANCELED)
@@ -206,7 +206,7 @@ int tr_command_train(const tr_options *o, tr_error *err) {
         tr_catch_signals();
         code = tr_train(config, show, &c, &summary, &failure);
         if (code == TR_OK) printf("run: %s\n", summary.run_dir);
-        if (code) tell_end(&summary, code, &failure, err);
+        if (code) report_end(&summary, code, &failure, err);
     }
     tr_progress_clear(&c.progress);
     fflush(stdout);

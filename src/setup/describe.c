@@ -1,5 +1,6 @@
 /* The network, its data and how it is trained, as JSON: every layer with every argument, so that a
  * program which reads no configuration can do the same (tools/torch_net.py). */
+#include "setup/sections.h"
 #include "setup/setup.h"
 
 /* A constructor of jansson answers NULL where it fails, and all that take one pass it on. */
@@ -84,7 +85,7 @@ int tr_describe(const tr_session *s, char **out, tr_error *err) {
     const tr_graph *g = s->graph;
     const tr_experiment *e = &s->experiment;
     const tr_node *loss = &g->nodes[g->n_nodes - 1];
-    static const char *const generators[] = {"philox", "torch"};
+    json_t *train = tr_json_args(&tr_train_schema, &e->train);
     const struct {
         const char *key;
         json_t *value;
@@ -101,17 +102,18 @@ int tr_describe(const tr_session *s, char **out, tr_error *err) {
         {"optimizer", class_json(&e->optimizer->schema, e->optimizer_args)},
         {"schedule", class_json(&e->schedule->schema, e->schedule_args)},
         {"loader", tr_json_args(&tr_loader_schema, &e->loader)},
-        {"accumulate", json_integer((json_int_t)e->train.accumulate)},
+        {"accumulate", json_incref(json_object_get(train, "accumulate"))},
         {"batch_size", json_integer(tr_min(e->loader.batch_size, s->train.n))},
         {"steps_per_epoch", json_integer((json_int_t)s->steps)},
-        {"epochs", json_integer((json_int_t)e->train.epochs)},
-        {"seed", json_integer((json_int_t)e->train.seed)},
-        {"generator", json_string(generators[e->train.generator])},
+        {"epochs", json_incref(json_object_get(train, "epochs"))},
+        {"seed", json_incref(json_object_get(train, "seed"))},
+        {"generator", json_incref(json_object_get(train, "generator"))},
     };
     json_t *all = json_object();
     bool whole = all != NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) /* each takes its value, or frees it */
         whole &= json_object_set_new(all, rows[i].key, rows[i].value) == 0;
+    json_decref(train);
     if (!whole) {
         json_decref(all);
         all = NULL;

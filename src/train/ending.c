@@ -98,8 +98,8 @@ int tr_training_draw(tr_training *t, bool before) {
         tr_error failure = {0};
         int drawn =
             picture->draw(t->dir.file[picture->file], &t->session, &t->history, &t->test, &failure);
-        code = tr_tell_warning(t, drawn, &failure);
-        if (code == TR_OK) code = tr_tell_progress(t);
+        code = tr_emit_warning(t, drawn, &failure);
+        if (code == TR_OK) code = tr_emit_progress(t);
     }
     t->drawing = false;
     return code;
@@ -139,7 +139,7 @@ int tr_training_end(tr_training *t, int code) {
     tr_error ignored = {0}, *err = t->err;
     t->err = &ignored;
     t->event.summary = t->summary;
-    tr_tell(t, TR_EVENT_END);
+    tr_emit(t, TR_EVENT_END);
     t->event.summary = NULL;
     t->err = err;
     return TR_OK;

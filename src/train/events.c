@@ -14,37 +14,37 @@ static int stopped(tr_training *t) {
                                 : "");
 }
 
-int tr_tell(tr_training *t, tr_event_kind kind) {
+int tr_emit(tr_training *t, tr_event_kind kind) {
     t->event.kind = kind;
     t->event.run_dir = t->summary->run_dir;
     return t->listener && t->listener(&t->event, t->listener_arg) ? stopped(t) : TR_OK;
 }
 
-static int tell_text(tr_training *t, tr_event_kind kind, const char *text) {
+static int emit_text(tr_training *t, tr_event_kind kind, const char *text) {
     t->event.text = text;
-    int code = tr_tell(t, kind);
+    int code = tr_emit(t, kind);
     t->event.text = NULL;
     return code;
 }
 
-int tr_tell_plan(tr_training *t) {
+int tr_emit_plan(tr_training *t) {
     const tr_notes *notes = &t->session.notes;
     t->event.plan = &t->plan;
-    int code = tr_tell(t, TR_EVENT_PLAN);
+    int code = tr_emit(t, TR_EVENT_PLAN);
     for (int i = 0; code == TR_OK && i < notes->n; i++)
-        code = tell_text(t, TR_EVENT_NOTE, notes->text[i]);
+        code = emit_text(t, TR_EVENT_NOTE, notes->text[i]);
     return code;
 }
 
-int tr_tell_warning(tr_training *t, int code, const tr_error *failure) {
+int tr_emit_warning(tr_training *t, int code, const tr_error *failure) {
     if (code == TR_OK) return TR_OK;
-    return tell_text(t, TR_EVENT_WARNING,
+    return emit_text(t, TR_EVENT_WARNING,
                      failure->text[0] ? failure->text : tr_error_meaning(code));
 }
 
-int tr_tell_progress(tr_training *t) {
+int tr_emit_progress(tr_training *t) {
     double now = tr_now();
     if (now < t->next_progress) return TR_OK;
     t->next_progress = now + 1e-3 * PROGRESS_MILLISECONDS;
-    return tr_tell(t, TR_EVENT_PROGRESS);
+    return tr_emit(t, TR_EVENT_PROGRESS);
 }

@@ -20,7 +20,7 @@ static int grow(double **arrays[], int n_arrays, int n, int *capacity, tr_error 
 
 int tr_metrics_log(const tr_run_dir *dir, tr_history *h, const tr_event *e, tr_error *err) {
     double **arrays[] = {&h->log_x, &h->log_loss};
-    int code = grow(arrays, 2, h->n_logs, &h->log_room, err);
+    int code = grow(arrays, 2, h->n_logs, &h->log_capacity, err);
     if (code) return code;
     h->log_x[h->n_logs] = e->epoch - 1 + (double)e->step / (double)e->plan->steps;
     h->log_loss[h->n_logs++] = e->loss;
@@ -33,7 +33,7 @@ int tr_metrics_log(const tr_run_dir *dir, tr_history *h, const tr_event *e, tr_e
 
 int tr_metrics_epoch(const tr_run_dir *dir, tr_history *h, const tr_event *e, tr_error *err) {
     double **arrays[] = {&h->epoch_x, &h->train_loss, &h->test_loss, &h->test_accuracy};
-    int code = grow(arrays, 4, h->n_epochs, &h->epoch_room, err);
+    int code = grow(arrays, 4, h->n_epochs, &h->epoch_capacity, err);
     if (code) return code;
     h->epoch_x[h->n_epochs] = e->epoch;
     h->train_loss[h->n_epochs] = e->train_loss;

@@ -42,7 +42,7 @@ int tr_finished_open(const tr_config *config, const char *run_dir, tr_session *o
 
 /* What was logged, for the curves. */
 typedef struct tr_history {
-    int n_logs, n_epochs, log_room, epoch_room;
+    int n_logs, n_epochs, log_capacity, epoch_capacity;
     double *log_x, *log_loss; /* x in epochs */
     double *epoch_x, *train_loss, *test_loss, *test_accuracy;
 } tr_history;

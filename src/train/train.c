@@ -20,9 +20,9 @@ static int train_step(tr_training *t, tr_team *team) {
 }
 
 static int log_step(tr_training *t) {
-    if (t->event.step % t->session.log_every != 0) return tr_tell_progress(t);
+    if (t->event.step % t->session.log_every != 0) return tr_emit_progress(t);
     int code = tr_metrics_log(&t->dir, &t->history, &t->event, t->err);
-    if (code == TR_OK) code = tr_tell(t, TR_EVENT_LOG);
+    if (code == TR_OK) code = tr_emit(t, TR_EVENT_LOG);
     t->since_log = (tr_running_mean){0};
     t->log_start = tr_now();
     return code;
@@ -48,7 +48,7 @@ static int train_epoch(tr_training *t, tr_team *team) {
 
 static int test_progress(int64_t done, void *arg) {
     (void)done;
-    return tr_tell_progress(arg);
+    return tr_emit_progress(arg);
 }
 
 static int test(tr_training *t, tr_team *team) {
@@ -80,7 +80,7 @@ static int run_epochs(tr_training *t, tr_team *team) {
         if (epoch + 1 < epochs && (code = tr_loop_begin(&t->loop, epoch + 1, t->err))) return code;
         if ((code = test_and_save(t, team))) return code;
         t->summary->epochs_done = t->event.epoch;
-        code = tr_tell(t, TR_EVENT_EPOCH);
+        code = tr_emit(t, TR_EVENT_EPOCH);
     }
     return code;
 }
@@ -88,7 +88,7 @@ static int run_epochs(tr_training *t, tr_team *team) {
 /* With a folder: from here on its summary records how the run ended. */
 static int run(tr_training *t, tr_team *team) {
     tr_training_describe(t);
-    int code = tr_tell_plan(t);
+    int code = tr_emit_plan(t);
     if (code == TR_OK) code = tr_training_draw(t, true);
     if (code == TR_OK) code = run_epochs(t, team);
     return tr_training_end(t, code);
@@ -99,10 +99,10 @@ static int run(tr_training *t, tr_team *team) {
 /* All that the run will hold. */
 static int allocate(tr_training *t, tr_team *team) {
     tr_session *s = &t->session;
-    int code = tr_tell(t, TR_EVENT_OPENING);
+    int code = tr_emit(t, TR_EVENT_OPENING);
     if (code == TR_OK) code = tr_loop_allocate(&t->loop, team, t->err);
     if (code == TR_OK) code = tr_test_allocate(s, team, &t->test, t->err);
-    return code ? code : tr_tell(t, TR_EVENT_OPENING);
+    return code ? code : tr_emit(t, TR_EVENT_OPENING);
 }
 
 static int train(tr_training *t, tr_team *team) {
@@ -120,7 +120,7 @@ static int train(tr_training *t, tr_team *team) {
     tr_account_add(&account, TR_MEMORY_OUTPUT, tr_run_dir_bytes(s));
     if ((code = tr_plan_info_fill(s, t->loop.exec, &account, &t->plan, t->err))) return code;
     if ((code = tr_run_dir_check(s, t->err))) return code;
-    if (t->dry) return (code = tr_tell_plan(t)) ? code : tr_account_check(&account, s, t->err);
+    if (t->dry) return (code = tr_emit_plan(t)) ? code : tr_account_check(&account, s, t->err);
     /* Refused or allocated before the first step, and before the run has a folder. */
     if ((code = tr_account_check(&account, s, t->err)) || (code = allocate(t, team))) return code;
     if ((code = tr_run_dir_take(s, &t->dir, t->err))) return code;
@@ -136,7 +136,7 @@ static void train_on_team(tr_team *team, void *arg) {
 }
 
 static int watch_opening(void *arg) {
-    return tr_tell(arg, TR_EVENT_OPENING);
+    return tr_emit(arg, TR_EVENT_OPENING);
 }
 
 static int open_and_train(tr_config *config, bool dry, tr_listener listener, void *arg,

@@ -30,13 +30,13 @@ typedef struct tr_training {
 
 /* ---- events (events.c) ----
  * Each returns TR_OK, or TR_ECANCELED when the listener stops the run. */
-int tr_tell(tr_training *training, tr_event_kind kind);
+int tr_emit(tr_training *training, tr_event_kind kind);
 /* Behind the plan come the session's notes. */
-int tr_tell_plan(tr_training *training);
+int tr_emit_plan(tr_training *training);
 /* What a failure that ends nothing costs: a line. code TR_OK: none. */
-int tr_tell_warning(tr_training *training, int code, const tr_error *failure);
+int tr_emit_warning(tr_training *training, int code, const tr_error *failure);
 /* TR_EVENT_PROGRESS, unless there was one just now. */
-int tr_tell_progress(tr_training *training);
+int tr_emit_progress(tr_training *training);
 
 /* ---- the end of a run (ending.c) ---- */
 

@@ -662,6 +662,7 @@ START_TEST(stopped_by_a_signal) {
     char out[32], path[64], wanted[64], sha[65], hash[65];
     int n_logs, n_epochs;
     snprintf(out, sizeof out, "signal-%d", signals[_i].number);
+    signal(signals[_i].number, SIG_DFL); /* nohup leaves SIGHUP ignored */
     start_long(&p, out, "epoch 2: ");
     kill(p.pid, signals[_i].number);
     program_wait(&p);
@@ -690,6 +691,8 @@ END_TEST
 START_TEST(second_signal) {
     program p;
     int status;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
     start_long(&p, "second", "epoch 1: ");
     kill(p.pid, SIGSTOP);
     ck_assert_int_eq(waitpid(p.pid, &status, WUNTRACED), p.pid);

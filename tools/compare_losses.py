@@ -2,7 +2,7 @@
 """Trains a configuration in PyTorch and in trainer from the same seed: the losses side by side.
 
     python3 tools/compare_losses.py [CONFIG] [--seed N] [--epochs N] [--every N] [--steps N]
-            [--data DIR] [--set SECTION.KEY=VALUE]... [--threads N] [--double]
+            [--data DIR] [--set SECTION.KEY=VALUE]... [--threads N] [--double] [--twice]
 
 Default: configs/lenet.ini, seed 1, and its two epochs with a mean loss every 2000 steps. With
 --steps PyTorch stops after so many steps (trainer goes to the end of the epoch).
@@ -12,6 +12,8 @@ torch.manual_seed(SEED) and takes the images as its DataLoader(shuffle=True) doe
 the order in which sums are added up. Such differences grow from step to step, so expect the first
 lines to agree to several digits and the last ones to the noise between two seeds. With --double
 both compute in double (build/tests/trainer-double): a difference that stays is none of rounding.
+With --twice PyTorch trains a second time from the same weights and order, with its images laid out
+channels last: a third column, which shows how far two runs of PyTorch are from each other.
 
 The network comes from `trainer --dry-run --json` (tools/torch_net.py), the data from CIFAR-10 with
 normalize, without other transforms. Needs PyTorch (Debian: python3-torch), CIFAR-10
@@ -63,13 +65,14 @@ def accuracy(module, images, labels):
     return right / len(images)
 
 
-def train_pytorch(net, args):
+def train_pytorch(net, args, layout=torch.contiguous_format):
     """Yields what trainer writes to metrics.jsonl: a mean loss every so many steps, an accuracy."""
     torch.set_num_threads(args.threads or (1 if net["batch_size"] < 16 else os.cpu_count()))
     images = TensorDataset(*images_of(net, TRAINING_FILES, args.dtype))
     tests = images_of(net, ["test_batch.bin"], args.dtype)
     torch.manual_seed(net["seed"])
-    module, loss_of = torch_net.build(net).to(args.dtype), torch_net.loss_of(net)
+    module = torch_net.build(net).to(args.dtype).to(memory_format=layout)
+    loss_of = torch_net.loss_of(net)
     optimizer = torch_net.optimizer_of(net, module.parameters())
     loader = DataLoader(images, batch_size=net["batch_size"], shuffle=True,
                         drop_last=net["loader"]["drop_last"])
@@ -80,7 +83,7 @@ def train_pytorch(net, args):
             n = sum(len(x) for x, _ in parts)
             optimizer.zero_grad()
             for x, y in parts:
-                loss = loss_of(module(x), y) * (len(x) / n)
+                loss = loss_of(module(x.contiguous(memory_format=layout)), y) * (len(x) / n)
                 loss.backward()
                 running += loss.item() * n
             torch_net.clip(net, [p for p in module.parameters() if p.grad is not None])
@@ -131,6 +134,7 @@ def main():
     parser.add_argument("--data", default=str(ROOT / "data" / "cifar-10-batches-bin"))
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--threads", type=int, help="of PyTorch")
+    parser.add_argument("--twice", action="store_true", help="PyTorch, in both layouts")
     parser.add_argument("--double", dest="dtype", action="store_const", const=torch.float64,
                         default=torch.float32)
     args = parser.parse_args()
@@ -143,10 +147,15 @@ def main():
         place = scratch + "/net.json"
         run_trainer(program, settings, "--dry-run", "--json", place)
         net, ours = torch_net.read(place), train_trainer(program, settings, scratch)
-        print(f"{'seed ' + str(args.seed):32} PyTorch  trainer  difference")
-        for label, theirs in train_pytorch(net, args):
+        again = list(train_pytorch(net, args, torch.channels_last)) if args.twice else []
+        print(f"{'seed ' + str(args.seed):32} PyTorch  trainer  difference"
+              + ("  PyTorch again  difference" if again else ""))
+        for i, (label, theirs) in enumerate(train_pytorch(net, args)):
             mine = next(ours)
-            print(f"{label:32} {theirs:7.4f}  {mine:7.4f}  {mine - theirs:10.1e}", flush=True)
+            line = f"{label:32} {theirs:7.4f}  {mine:7.4f}  {mine - theirs:10.1e}"
+            if again:
+                line += f"  {again[i][1]:13.4f}  {again[i][1] - theirs:10.1e}"
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -310,6 +310,9 @@ typedef struct tr_schema {
     const tr_key *keys;
     int n_keys;
     size_t args_bytes;
+    /* What PyTorch calls it, "torch.nn.Conv2d": the manual names its page. "": PyTorch has no such
+     * thing. Every layer, loss, optimizer, schedule, transform and data set says one of the two. */
+    const char *torch;
 } tr_schema;
 
 /* One `key=value` as it was written. */

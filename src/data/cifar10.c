@@ -223,6 +223,7 @@ const tr_dataset_class tr_dataset_class_cifar10 = {
             .keys = keys,
             .n_keys = sizeof keys / sizeof keys[0],
             .args_bytes = sizeof(struct args),
+            .torch = "torchvision.datasets.CIFAR10",
         },
     .open = open_set,
     .from_files = true,

@@ -54,6 +54,7 @@ const tr_transform_class tr_transform_class_normalize = {
             .keys = keys,
             .n_keys = sizeof keys / sizeof keys[0],
             .args_bytes = sizeof(struct args),
+            .torch = "torchvision.transforms.Normalize",
         },
     .check = check,
     .pixel = pixel,

@@ -210,6 +210,7 @@ const tr_dataset_class tr_dataset_class_synthetic = {
             .keys = keys,
             .n_keys = sizeof keys / sizeof keys[0],
             .args_bytes = sizeof(struct args),
+            .torch = "",
         },
     .open = open_set,
 };

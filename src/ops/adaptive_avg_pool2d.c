@@ -46,7 +46,8 @@ const tr_op tr_op_adaptive_avg_pool2d = {
     .schema = {"adaptive_avg_pool2d",
                "Mean over as many windows as the output has pixels, as "
                "torch.nn.AdaptiveAvgPool2d. output_size=1 is the mean of each channel.",
-               keys, sizeof keys / sizeof *keys, sizeof(adaptive_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(adaptive_args),
+               "torch.nn.AdaptiveAvgPool2d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

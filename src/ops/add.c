@@ -40,7 +40,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
 }
 
 const tr_op tr_op_add = {
-    .schema = {"add", "The sum of the values named by from=a,b,..., as torch.add.", NULL, 0, 1},
+    .schema = {"add", "The sum of the values named by from=a,b,..., as torch.add.", NULL, 0, 1,
+               "torch.add"},
     .min_inputs = 2,
     .shape = shape,
     .plan = plan,

@@ -58,7 +58,7 @@ static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
 
 const tr_op tr_op_avg_pool2d = {
     .schema = {"avg_pool2d", "Mean over windows of an image, as torch.nn.AvgPool2d.", keys,
-               sizeof keys / sizeof *keys, sizeof(avg_pool_args)},
+               sizeof keys / sizeof *keys, sizeof(avg_pool_args), "torch.nn.AvgPool2d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

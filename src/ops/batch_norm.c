@@ -399,7 +399,7 @@ const tr_op tr_op_batch_norm2d = {
     .schema = {"batch_norm2d",
                "Normalisation of each channel of images by the statistics of the batch, as "
                "torch.nn.BatchNorm2d.",
-               keys, sizeof keys / sizeof *keys, sizeof(batch_norm_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(batch_norm_args), "torch.nn.BatchNorm2d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape2d,
@@ -411,7 +411,7 @@ const tr_op tr_op_batch_norm1d = {
     .schema = {"batch_norm1d",
                "Normalisation of each feature by the statistics of the batch, as "
                "torch.nn.BatchNorm1d.",
-               keys, sizeof keys / sizeof *keys, sizeof(batch_norm_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(batch_norm_args), "torch.nn.BatchNorm1d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape1d,

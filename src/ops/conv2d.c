@@ -269,7 +269,7 @@ const tr_op tr_op_conv2d = {
     .schema = {"conv2d",
                "Convolution over an image, square kernels, as torch.nn.Conv2d. A relu and a "
                "max_pool2d after it are fused into it.",
-               keys, sizeof keys / sizeof *keys, sizeof(tr_conv_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(tr_conv_args), "torch.nn.Conv2d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

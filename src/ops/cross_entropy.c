@@ -31,7 +31,7 @@ const tr_op tr_op_cross_entropy = {
     .schema = {"cross_entropy",
                "Cross-entropy of softmax(logits) and the label, mean over the batch, as "
                "torch.nn.CrossEntropyLoss.",
-               NULL, 0, 1},
+               NULL, 0, 1, "torch.nn.CrossEntropyLoss"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

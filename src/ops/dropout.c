@@ -85,7 +85,7 @@ const tr_op tr_op_dropout = {
     .schema = {"dropout",
                "Zero for random elements in training, the others divided by 1 - p, as "
                "torch.nn.Dropout.",
-               keys, sizeof keys / sizeof *keys, sizeof(dropout_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(dropout_args), "torch.nn.Dropout"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

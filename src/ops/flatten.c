@@ -11,7 +11,7 @@ static int shape(tr_node *node, tr_error *err) {
 
 const tr_op tr_op_flatten = {
     .schema = {"flatten", "An image becomes a vector of features, as torch.flatten(x, 1).", NULL, 0,
-               1},
+               1, "torch.nn.Flatten"},
     .min_inputs = 1,
     .max_inputs = 1,
     .view = true,

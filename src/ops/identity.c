@@ -11,7 +11,8 @@ static int shape(tr_node *node, tr_error *err) {
 }
 
 const tr_op tr_op_identity = {
-    .schema = {"identity", "Its input, unchanged, as torch.nn.Identity.", keys, 1, 1},
+    .schema = {"identity", "Its input, unchanged, as torch.nn.Identity.", keys, 1, 1,
+               "torch.nn.Identity"},
     .min_inputs = 1,
     .max_inputs = 1,
     .view = true,

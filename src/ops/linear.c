@@ -295,7 +295,7 @@ const tr_op tr_op_linear = {
     .schema =
         {"linear",
          "Fully connected layer, x W^T + b, as torch.nn.Linear. A relu after it is fused into it.",
-         keys, sizeof keys / sizeof *keys, sizeof(linear_args)},
+         keys, sizeof keys / sizeof *keys, sizeof(linear_args), "torch.nn.Linear"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

@@ -65,7 +65,7 @@ static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
 
 const tr_op tr_op_max_pool2d = {
     .schema = {"max_pool2d", "Maximum over windows of an image, as torch.nn.MaxPool2d.", keys,
-               sizeof keys / sizeof *keys, sizeof(tr_pool_args)},
+               sizeof keys / sizeof *keys, sizeof(tr_pool_args), "torch.nn.MaxPool2d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

@@ -61,7 +61,7 @@ const tr_op tr_op_pad_channels = {
     .schema = {"pad_channels",
                "Channels of zeros before and after those of an image, as "
                "torch.nn.functional.pad(x, (0, 0, 0, 0, before, after)).",
-               keys, sizeof keys / sizeof *keys, sizeof(pad_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(pad_args), "torch.nn.functional.pad"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

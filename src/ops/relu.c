@@ -31,7 +31,8 @@ static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
 }
 
 const tr_op tr_op_relu = {
-    .schema = {"relu", "Rectified linear unit, max(x, 0), as torch.nn.ReLU.", NULL, 0, 1},
+    .schema = {"relu", "Rectified linear unit, max(x, 0), as torch.nn.ReLU.", NULL, 0, 1,
+               "torch.nn.ReLU"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

@@ -67,7 +67,7 @@ const tr_op tr_op_subsample = {
                "Every stride-th row and column of an image, from the first on: "
                "x[:, :, ::stride, ::stride]. With pad_channels behind it, the parameter-free "
                "shortcut of residual networks.",
-               keys, sizeof keys / sizeof *keys, sizeof(subsample_args)},
+               keys, sizeof keys / sizeof *keys, sizeof(subsample_args), ""},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

@@ -7,6 +7,6 @@ static double factor(const void *args, int64_t step, int64_t steps) {
 }
 
 const tr_schedule tr_schedule_constant = {
-    .schema = {"constant", "The learning rate stays as it is.", NULL, 0, 1},
+    .schema = {"constant", "The learning rate stays as it is.", NULL, 0, 1, ""},
     .factor = factor,
 };

@@ -47,7 +47,7 @@ static void update(const void *args, const tr_kernels *kernels, const tr_update 
 
 const tr_optimizer tr_optimizer_sgd = {
     .schema = {"sgd", "Stochastic gradient descent, as torch.optim.SGD.", keys,
-               sizeof keys / sizeof *keys, sizeof(sgd_args)},
+               sizeof keys / sizeof *keys, sizeof(sgd_args), "torch.optim.SGD"},
     .check = check,
     .state = state,
     .adaptive = false,

@@ -25,7 +25,7 @@ static const golden errors[] = {
     {"[network]\nconv1 = transformer" TAIL,
      "net.ini:2: conv1: unknown layer 'transformer', allowed are conv2d, max_pool2d, "
      "avg_pool2d, adaptive_avg_pool2d, relu, linear, flatten, identity, add, subsample, "
-     "pad_channels, batch_norm2d, batch_norm1d, dropout"},
+     "pad_channels, batch_norm2d, batch_norm1d, dropout, dropout2d, drop_path"},
     {"[network]\nconv1 =" TAIL, "net.ini:2: conv1: no layer is named, as in 'conv1 = conv2d ...'"},
     {"[network]\nconv1 = kernel_size=5" TAIL,
      "net.ini:2: conv1: no layer is named, as in 'conv1 = conv2d ...'"},

@@ -1,6 +1,6 @@
-/* Batch norm and dropout: layers that are different in training and in evaluation.
+/* Batch norm: a layer that is different in training and in evaluation.
  *
- * Batch norm is held against PyTorch, whose values (float64) are in tests/reference: to 1e-8 by the
+ * It is held against PyTorch, whose values (float64) are in tests/reference: to 1e-8 by the
  * build of the engine in double, within rounding by the usual one.
  */
 #include <math.h>
@@ -348,157 +348,6 @@ START_TEST(no_conflicts) {
 }
 END_TEST
 
-/* ---- dropout ---- */
-
-enum { PIXELS = 12, CHANNELS = 5, SIZE = PIXELS * CHANNELS };
-
-typedef struct dropping {
-    double p;
-    int n, step, pass; /* samples, number of the step, samples of a pass */
-    int threads;
-    uint64_t seed;
-    bool eval, flat;
-    const char *before; /* layers in front of it */
-} dropping;
-
-/* Ones, or what is in front makes of them, through dropout: what comes out, in PyTorch's order. */
-static tr_real *dropped(const dropping *d) {
-    tr_shape in = {false, 3, 4, CHANNELS};
-    char lines[256];
-    snprintf(lines, sizeof lines,
-             d->flat ? "%sf = flatten\nd = dropout p=%.17g\n"
-                     : "%sd = dropout p=%.17g\nf = flatten\n",
-             d->before ? d->before : "", d->p);
-    tr_graph *graph = graph_of(lines, in, 0);
-    graph->nodes[graph->n_nodes - 1].op = &probe_op;
-    int64_t stride = stride_of(in);
-    tr_real *x = tr_alloc((size_t)(d->n * stride), sizeof *x, NULL),
-            *y = tr_alloc((size_t)d->n * SIZE, sizeof *y, NULL), *cotangent = NULL;
-    int32_t *labels = tr_alloc((size_t)d->n, sizeof *labels, NULL);
-    for (int64_t i = 0; i < d->n * stride; i++) x[i] = 1;
-    cotangent = tr_alloc((size_t)d->n * SIZE, sizeof *cotangent, NULL);
-    for (int i = 0; i < d->n * SIZE; i++) cotangent[i] = 1;
-    probe.seen = tr_alloc((size_t)d->n * SIZE, sizeof *probe.seen, NULL);
-    probe.cotangent = cotangent;
-    probe.size = SIZE;
-    for (int first = 0; first < d->n; first += d->pass) {
-        int n = (int)tr_min(d->pass, d->n - first);
-        few_steps t = {.graph = graph,
-                       .options = {.batch = d->pass,
-                                   .effective = d->n,
-                                   .training = true,
-                                   .eval_mode = d->eval,
-                                   .shard = 1,
-                                   .kernels = kernels_of("auto"),
-                                   .input_gradient = true},
-                       .input = {.n = n,
-                                 .first = first,
-                                 .count = d->n,
-                                 .seed = d->seed,
-                                 .x = x + first * stride,
-                                 .stride = stride,
-                                 .labels = labels},
-                       .n_steps = d->step + 1};
-        t.input_gradient = tr_alloc((size_t)n * SIZE, sizeof *t.input_gradient, NULL);
-        run_on(d->threads, &t);
-        for (int i = 0; i < n * SIZE; i++) { /* of ones: value and gradient are the factor */
-            int64_t j = i / SIZE * SIZE + internal_index(in, i % SIZE);
-            if (d->before == NULL)
-                ck_assert_msg(probe.seen[j] == t.input_gradient[j], "element %d", i);
-            y[first * SIZE + i] = probe.seen[j];
-        }
-        tr_free(t.input_gradient);
-    }
-    tr_free(x);
-    tr_free(labels);
-    tr_free(cotangent);
-    tr_free(probe.seen);
-    tr_graph_free(graph);
-    return y;
-}
-
-static const dropping usual = {.p = 0.3, .n = 7, .step = 2, .pass = 7, .threads = 1, .seed = 11};
-
-static int64_t differences(const dropping *d) {
-    tr_real *a = dropped(&usual), *b = dropped(d);
-    int64_t n = 0;
-    for (int i = 0; i < usual.n * SIZE; i++) n += a[i] != b[i];
-    tr_free(a);
-    tr_free(b);
-    return n;
-}
-
-/* Threads, passes, and whether the image is flat before or behind change nothing; seed, step and
- * layer do. */
-START_TEST(dropout_is_a_function) {
-    for (int threads = 1; threads <= 3; threads++) {
-        for (int pass = 1; pass <= 7; pass += 2) {
-            dropping d = usual;
-            d.threads = threads;
-            d.pass = pass;
-            ck_assert_int_eq(differences(&d), 0);
-        }
-    }
-    dropping other = usual;
-    other.before = "i = relu\n";
-    ck_assert_int_gt(differences(&other), 50);
-    other = usual;
-    other.seed = 12;
-    ck_assert_int_gt(differences(&other), 50);
-    other.seed = 11 + ((uint64_t)1 << 40);
-    ck_assert_int_gt(differences(&other), 50);
-    other = usual;
-    other.step = 1;
-    ck_assert_int_gt(differences(&other), 50);
-    /* Number 1 and number 2 of the network: the same order of elements all the same. */
-    dropping image = usual, flat = usual;
-    image.before = "i = relu\n";
-    flat.flat = true;
-    tr_real *a = dropped(&image), *b = dropped(&flat);
-    for (int i = 0; i < usual.n * SIZE; i++) ck_assert_msg(a[i] == b[i], "element %d", i);
-    tr_free(a);
-    tr_free(b);
-}
-END_TEST
-
-/* Of 1000 samples; five deviations. */
-START_TEST(dropout_drops_p) {
-    static const double ps[] = {0.05, 0.3, 0.5, 0.9};
-    for (size_t k = 0; k < sizeof ps / sizeof *ps; k++) {
-        dropping d = {.p = ps[k], .n = 1000, .pass = 1000, .threads = 2, .seed = k};
-        tr_real *y = dropped(&d), kept = (tr_real)(1 / (1 - ps[k]));
-        int64_t n = d.n * SIZE, by_element[SIZE] = {0}, zeros = 0;
-        for (int64_t i = 0; i < n; i++) {
-            ck_assert_msg(y[i] == 0 || y[i] == kept, "%g", (double)y[i]);
-            zeros += y[i] == 0;
-            by_element[i % SIZE] += y[i] == 0;
-        }
-        double one = ps[k] * (1 - ps[k]);
-        ck_assert_double_le(fabs((double)zeros - (double)n * ps[k]), 5 * sqrt((double)n * one));
-        for (int e = 0; e < SIZE; e++)
-            ck_assert_double_le(fabs((double)by_element[e] - d.n * ps[k]), 5 * sqrt(d.n * one));
-        tr_free(y);
-    }
-}
-END_TEST
-
-START_TEST(dropout_of_none_and_all) {
-    static const struct {
-        double p;
-        bool eval;
-        tr_real wanted;
-    } cases[] = {{0, false, 1}, {1, false, 0}, {0.5, true, 1}, {1, true, 1}};
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        dropping d = usual;
-        d.p = cases[k].p;
-        d.eval = cases[k].eval;
-        tr_real *y = dropped(&d);
-        for (int i = 0; i < d.n * SIZE; i++) ck_assert_msg(y[i] == cases[k].wanted, "%d", i);
-        tr_free(y);
-    }
-}
-END_TEST
-
 /* ---- arguments ---- */
 
 START_TEST(errors_are_named) {
@@ -517,7 +366,6 @@ START_TEST(errors_are_named) {
          "bias"},
         {"n = batch_norm2d frozen=bias affine=false",
          "net.ini:2: n.frozen: the layer has no parameter 'bias', there is none"},
-        {"n = dropout p=1.5", "net.ini:2: n.p: 1.5 is out of range, allowed are 0 to 1"},
         {"n = batch_norm1d",
          "net.ini:2: n: batch_norm1d wants features but its input is an image of 3 x 8 x 6: put a "
          "flatten layer before it"},
@@ -563,9 +411,6 @@ static Suite *norm_suite(void) {
     tcase_add_test(all, statistics_are_of_passes);
     tcase_add_test(all, leaf_in_two_calls);
     tcase_add_test(all, no_conflicts);
-    tcase_add_test(all, dropout_is_a_function);
-    tcase_add_test(all, dropout_drops_p);
-    tcase_add_test(all, dropout_of_none_and_all);
     tcase_add_test(all, errors_are_named);
     tcase_add_test(all, arguments_are_written);
     suite_add_tcase(suite, all);

@@ -54,6 +54,20 @@ class PadChannels(nn.Module):
         return F.pad(x, self.pad)
 
 
+class DropPath(nn.Module):
+    """torchvision.ops.StochasticDepth with mode="row"."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype) >= self.p
+        return x * kept / (1 - self.p) if self.p < 1 else x * 0
+
+
 def pair(size):
     return (size, size) if isinstance(size, int) else tuple(size)
 
@@ -117,6 +131,8 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "adaptive_avg_pool2d": plain(nn.AdaptiveAvgPool2d, "output_size"),
     "relu": plain(nn.ReLU),
     "dropout": plain(nn.Dropout, "p"),
+    "dropout2d": plain(nn.Dropout2d, "p"),
+    "drop_path": plain(DropPath, "p"),
     "add": plain(Add),
     "flatten": plain(Flatten),
     "identity": lambda name, a, shape: nn.Identity(),

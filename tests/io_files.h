@@ -34,6 +34,17 @@ static inline const char *sha256(const void *data, size_t bytes, size_t step) {
     return hex;
 }
 
+/* Opening the file fails with its name and this message, in one line. */
+static inline void must_fail(const char *path, const char *message, const char *what) {
+    tr_error err = {0};
+    tr_safetensors file = {.n = 7};
+    int rc = tr_safetensors_open(path, &file, &err);
+    ck_assert_msg(rc == TR_EIO, "%s: %d %s", what, rc, err.text);
+    ck_assert_msg(strstr(err.text, path) && strstr(err.text, message), "%s: %s", what, err.text);
+    ck_assert_msg(!strchr(err.text, '\n'), "%s", err.text);
+    ck_assert(!file.tensors && !file.header && !file.file.path && file.n == 0);
+}
+
 /* A tensor in the text of a safetensors header. */
 #define T(name, dtype, shape, offsets)                                                             \
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"

@@ -366,6 +366,11 @@ START_TEST(command_line) {
     ck_assert_msg(p.code == 2 && strncmp(p.err, "--reference: is missing", 23) == 0, "%s", p.err);
     RUN(&p, "check", "--config", ini, "--reference", "nowhere.safetensors");
     ck_assert_msg(p.code == 1 && strstr(p.err, "nowhere.safetensors"), "%s", p.err);
+    static const char torch[] =
+        "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20j\xa8P\x19."; /* torch.save's */
+    write_whole("net.pth", torch, sizeof torch - 1);
+    RUN(&p, "check", "--config", ini, "--reference", "net.pth");
+    ck_assert_msg(p.code == 1 && strstr(p.err, "f = \"net.pth\"; d = torch.load(f, "), "%s", p.err);
     RUN(&p, "check", "--config", ini, "--reference", file, "--epochs", "3");
     check_failure(&p, 2, "--epochs: is no option of 'check', see trainer help check");
     /* A network that does not fit the file's images is reported at its line. */

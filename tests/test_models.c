@@ -311,13 +311,15 @@ static const struct {
     {"m/nan", "m/nan: tensor 'fc.bias' holds a value that is not a number"},
 };
 
+/* Its first bytes; no time, sum or size. */
+static const char zip[] = "PK\3\4\24\0\0\10\0\0\0\0\0\0\0\0\0\0"
+                          "\0\0\0\0\0\0\0\0\12\0\0\0m/data.pkl";
+
 START_TEST(no_start) {
     program p;
     char set[100], start[200];
     size_t bytes;
     make_run();
-    static const char zip[] = "PK\3\4\24\0\0\10\0\0\0\0\0\0\0\0\0\0" /* no time, sum or size */
-                              "\0\0\0\0\0\0\0\0\12\0\0\0m/data.pkl";
     write_whole("m/zip", zip, sizeof zip - 1);
     char *own = read_whole("m/own", &bytes);
     memcpy(own + bytes - 4, "\0\0\xc0\x7f", 4);
@@ -329,6 +331,24 @@ START_TEST(no_start) {
     ck_assert_str_eq(p.out, "");
     snprintf(start, sizeof start, "--set: train.init_from: %s", unusable[_i].error);
     ck_assert_msg(strstr(p.err, start) == p.err, "%s", p.err);
+}
+END_TEST
+
+/* In the place of a run's folder, too. */
+START_TEST(torch_file) {
+    static const char *const commands[] = {"eval", "predict"};
+    program p;
+    write_whole("net.pth", zip, sizeof zip - 1);
+    RUN(&p, commands[_i], "--model", "net.pth");
+    ck_assert_int_eq(p.code, 2);
+    ck_assert_str_eq(p.out, "");
+    ck_assert_msg(strstr(p.err,
+                         "--model: net.pth: is a PyTorch file (a zip archive by torch.save), "
+                         "not a safetensors file; this makes one of it: python3 -c ") == p.err,
+                  "%s", p.err);
+    ck_assert_ptr_eq(strchr(p.err, '\n'), p.err + strlen(p.err) - 1);
+    RUN(&p, commands[_i], "--model", "good.ini");
+    check_failure(&p, 2, "--model: 'good.ini' is not the folder of a run");
 }
 END_TEST
 
@@ -344,6 +364,7 @@ int main(void) {
     tcase_add_loop_test(group, strict_start, 0, N_NAMES);
     tcase_add_test(group, loose_start);
     tcase_add_loop_test(group, no_start, 0, (int)(sizeof unusable / sizeof *unusable));
+    tcase_add_loop_test(group, torch_file, 0, 2);
     suite_add_tcase(suite, group);
     return program_main(suite);
 }

@@ -74,6 +74,9 @@ int tr_safetensors_read(const tr_safetensors *file, int tensor, tr_type type, in
 /* The text of a key of "__metadata__", or NULL. */
 const char *tr_safetensors_metadata(const tr_safetensors *file, const char *key);
 void tr_safetensors_close(tr_safetensors *file);
+/* Fails as tr_safetensors_open does where the file is of another format that is known; TR_OK where
+ * it is not, or cannot be read. */
+int tr_refuse_foreign(const char *path, tr_error *err);
 
 /* ---- JSON (json.c): jansson objects to files ---- */
 /* A number for an object; null where it is not finite (JSON and jansson have no such numbers). */

@@ -45,9 +45,8 @@ typedef union tr_values {
 
 /* ---- other formats (foreign.c) ---- */
 
-enum { TR_MAGIC_BYTES = 512 };
-/* What the file is that begins with these bytes ("an HDF5 file"), or NULL where it is not known.
- * `size` of the whole file. */
-const char *tr_foreign_format(const unsigned char *begin, size_t n, int64_t size);
+/* Fails where the file is of another format that is known ("is an HDF5 file, not ..."), and says
+ * how a PyTorch file is converted; TR_OK where it is not. */
+int tr_foreign_refuse(const tr_file *file, tr_error *err);
 
 #endif

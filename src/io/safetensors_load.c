@@ -158,12 +158,8 @@ static int read_header(tr_safetensors *f, tr_error *err) {
 
 /* The failure of a header: it may be another format's. */
 static int header_failure(const tr_file *file, const tr_error *cause, tr_error *err) {
-    unsigned char begin[TR_MAGIC_BYTES];
-    size_t n = (size_t)tr_min(file->size, sizeof begin);
-    const char *what = NULL;
-    if (cause->code == TR_EIO && !tr_read_at(file, 0, begin, n, NULL))
-        what = tr_foreign_format(begin, n, file->size);
-    if (what) return tr_fail(err, TR_EIO, "%s: is %s, not a safetensors file", file->path, what);
+    int code = cause->code == TR_EIO ? tr_foreign_refuse(file, err) : TR_OK;
+    if (code) return code;
     return tr_fail(err, cause->code, "%s", cause->text);
 }
 

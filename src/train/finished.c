@@ -3,8 +3,12 @@
 
 int tr_config_of_run(const char *run_dir, tr_config **out, tr_error *err) {
     *out = NULL;
-    if (!tr_is_folder(run_dir))
+    if (!tr_is_folder(run_dir)) {
+        tr_error cause = {0};
+        if (tr_refuse_foreign(run_dir, &cause))
+            return tr_fail(err, TR_ECONFIG, "--model: %s", cause.text);
         return tr_fail(err, TR_ECONFIG, "--model: '%s' is not the folder of a run", run_dir);
+    }
     char *path = tr_path(run_dir, tr_run_file_name(TR_FILE_CONFIG), err);
     if (path == NULL) return TR_ENOMEM;
     int code =

@@ -40,11 +40,15 @@ need_library cairo libcairo2-dev
 need_library jansson libjansson-dev
 need_library libpng libpng-dev
 need_library check check
+need_library libprotobuf-c libprotobuf-c-dev
+need_command protoc-c protobuf-c-compiler
 # Packages without a command or a .pc file; another distribution has its own names for them.
 if command -v dpkg-query >/dev/null 2>&1; then
     need_package libc6-dev
     need_package ca-certificates
     need_package fonts-dejavu-core
+    need_package libonnx-dev # onnx.proto
+    need_package libonnx-testdata
 fi
 if [ "$ci" = yes ]; then
     need_command clang clang

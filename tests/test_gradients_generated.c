@@ -47,10 +47,27 @@ static void draw_int(source *s, const tr_key *key, char out[32]) {
              (long long)tr_min((int64_t)key->min + PICK(s, more), (int64_t)key->max));
 }
 
+static void draw_float(source *s, const tr_key *key, const double *numbers, int n, char out[32]) {
+    if (key->choices && one_in(s, 4) && draw_word(s, key->choices, out)) return;
+    snprintf(out, 32, "%g", fmin(fmax(numbers[below(s, n)], key->min), key->max));
+}
+
+/* Of an image: few pixels more or less on each side. */
+static void draw_sides(source *s, const tr_key *key, char out[80]) {
+    static const int more[] = {0, 0, 1, 1, 2, 3, -1};
+    int side[4];
+    for (int i = 0; i < 4; i++) side[i] = (int)tr_max((int64_t)key->min, PICK(s, more));
+    if (one_in(s, 3))
+        snprintf(out, 80, "%d", side[0]);
+    else
+        snprintf(out, 80, "%dx%dx%dx%d", side[0], side[1], side[2], side[3]);
+}
+
 /* The value of an argument as text. Returns false to leave it out. */
 static bool draw_value(source *s, const tr_key *key, char out[80]) {
     static const char *const parameters[] = {"weight", "bias", "weight,bias"};
-    static const double numbers[] = {0, 1e-5, 0.1, 0.25, 0.5, 0.9, 1, 2};
+    static const double numbers[] = {0, 1e-5, 0.1, 0.25, 0.5, 0.9, 1, 2},
+                        ratios[] = {0.4, 0.5, 1, 1.5, 2, 2, 2.5, 3};
     char h[32], w[32];
     if (key->fallback && one_in(s, 3)) return false;
     switch (key->type) {
@@ -62,12 +79,17 @@ static bool draw_value(source *s, const tr_key *key, char out[80]) {
         draw_int(s, key, w);
         snprintf(out, 80, "%sx%s", h, one_in(s, 2) ? h : w);
         return true;
-    case TR_KEY_FLOAT: {
-        double value = PICK(s, numbers);
-        if (key->choices && one_in(s, 4)) return draw_word(s, key->choices, out) != NULL;
-        snprintf(out, 80, "%g", fmin(fmax(value, key->min), key->max));
+    case TR_KEY_FLOAT:
+        draw_float(s, key, numbers, sizeof numbers / sizeof *numbers, out);
         return true;
-    }
+    case TR_KEY_FLOAT2:
+        draw_float(s, key, ratios, sizeof ratios / sizeof *ratios, h);
+        draw_float(s, key, ratios, sizeof ratios / sizeof *ratios, w);
+        snprintf(out, 80, "%sx%s", h, one_in(s, 2) ? h : w);
+        return true;
+    case TR_KEY_SIDES:
+        draw_sides(s, key, out);
+        return true;
     case TR_KEY_BOOL:
         snprintf(out, 80, "%s", one_in(s, 2) ? "true" : "false");
         return true;
@@ -86,9 +108,23 @@ static bool draw_value(source *s, const tr_key *key, char out[80]) {
 
 /* ---- what was checked ---- */
 
-typedef enum edge { ONE_PIXEL, ONE_CHANNEL, ONE_SAMPLE, STRIDE_PAST, CUT_WINDOW, N_EDGES } edge;
-static const char *const edge_names[] = {"one pixel", "one channel", "one sample",
-                                         "stride past the end", "last window is cut"};
+typedef enum edge {
+    ONE_PIXEL,
+    ONE_CHANNEL,
+    ONE_SAMPLE,
+    STRIDE_PAST,
+    CUT_WINDOW,
+    MORE_INPUTS,
+    OTHER_SHAPE,
+    N_EDGES
+} edge;
+static const char *const edge_names[] = {"one pixel",
+                                         "one channel",
+                                         "one sample",
+                                         "stride past the end",
+                                         "last window is cut",
+                                         "three inputs",
+                                         "inputs differ in shape"};
 
 typedef struct layer_result {
     const tr_op *op;
@@ -114,6 +150,28 @@ typedef struct drawn {
     int batch;
 } drawn;
 
+/* The inputs of a layer that reads several: `p`, the value before it, and others that are made of
+ * it where they are named. */
+static int draw_inputs(source *s, bool flat, char *from, char *out, size_t bytes) {
+    static const struct {
+        char name;
+        const char *image, *features;
+    } others[] = {{'g', "adaptive_avg_pool2d output_size=1", "linear out_features=1"},
+                  {'o', "conv2d out_channels=1 kernel_size=1", "linear out_features=1"},
+                  {'r', "adaptive_avg_pool2d output_size=1xnone", "relu"},
+                  {'k', "conv2d out_channels=2 kernel_size=1", "linear out_features=2"}};
+    static const char *const inputs[] = {"p",   "p,p", "p,input", "input,p,p", "p,g",   "g,p",
+                                         "p,o", "o,p", "g,o",     "p,r",       "p,g,p", "o,p,g",
+                                         "k,p", "p,k", "g,r",     "p,k,k"};
+    int n = 0;
+    snprintf(from, 32, " from=%s", PICK(s, inputs));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strchr(from + 6, others[i].name))
+            n += snprintf(out + n, bytes - (size_t)n, "%c = %s from=p\n", others[i].name,
+                          flat ? others[i].features : others[i].image);
+    return n;
+}
+
 static void draw_net(source *s, const tr_op *op, drawn *d) {
     static const int sides[] = {1, 1, 2, 3, 4, 5, 7, 8}, channels[] = {1, 1, 2, 3, 5, 16, 17},
                      batches[] = {1, 2, 3, 5};
@@ -132,15 +190,18 @@ static void draw_net(source *s, const tr_op *op, drawn *d) {
     char before[80];
     snprintf(before, sizeof before, "conv2d kernel_size=3 padding=1 out_channels=%d", d->input.c);
     const char *const befores[] = {"identity", "relu", before, "flatten"};
-    const char *const from[] = {"p", "p,input", "input,p,p", "p,p"};
-    n += snprintf(out, bytes, "p = %s\nt = %s", PICK(s, befores), op->schema.name);
+    const char *p = PICK(s, befores);
+    char from[32] = "";
+    n += snprintf(out, bytes, "p = %s\n", p);
+    if (op->max_inputs != 1)
+        n += draw_inputs(s, strcmp(p, "flatten") == 0, from, out + n, bytes - (size_t)n);
+    n += snprintf(out + n, bytes - (size_t)n, "t = %s", op->schema.name);
     for (int k = 0; k < op->schema.n_keys; k++) {
         char value[80];
         if (draw_value(s, &op->schema.keys[k], value))
             n += snprintf(out + n, bytes - (size_t)n, " %s=%s", op->schema.keys[k].name, value);
     }
-    if (op->max_inputs != 1) n += snprintf(out + n, bytes - (size_t)n, " from=%s", PICK(s, from));
-    snprintf(out + n, bytes - (size_t)n, "\n%sf = flatten\nl = linear out_features=3\n",
+    snprintf(out + n, bytes - (size_t)n, "%s\n%sf = flatten\nl = linear out_features=3\n", from,
              PICK(s, after));
 }
 
@@ -159,9 +220,11 @@ static const tr_key *key_of(const tr_op *op, const char *name) {
 }
 
 static bool has_edge(const tr_op *op, edge e) {
-    return e == STRIDE_PAST  ? key_of(op, "stride") != NULL
-           : e == CUT_WINDOW ? key_of(op, "ceil_mode") != NULL
-                             : true;
+    return e == STRIDE_PAST   ? key_of(op, "stride") != NULL
+           : e == CUT_WINDOW  ? key_of(op, "ceil_mode") != NULL
+           : e == MORE_INPUTS ? op->max_inputs == 0 || op->max_inputs > 2
+           : e == OTHER_SHAPE ? op->max_inputs != 1
+                              : true;
 }
 
 /* Is the second window of a row or column past the end? */
@@ -194,6 +257,12 @@ static void count_edges(layer_result *r, const tr_node *node, int batch) {
     r->edges[ONE_SAMPLE] += batch == 1;
     r->edges[STRIDE_PAST] += is_stride_past(node);
     r->edges[CUT_WINDOW] += is_window_cut(node);
+    r->edges[MORE_INPUTS] += node->n_inputs > 2;
+    for (int j = 1; j < node->n_inputs; j++)
+        if (!tr_same_shape(in, node->in[j])) {
+            r->edges[OTHER_SHAPE]++;
+            break;
+        }
 }
 
 /* Which arguments differ from their defaults. */

@@ -13,15 +13,28 @@ static tr_pool_side pool_side(bool dilated) {
     return s;
 }
 
+/* The first of the pixels of an adaptive window, or behind the last. */
+static int window_start(const tr_pool_side *s, int o) {
+    return o * s->in / s->out;
+}
+static int window_end(const tr_pool_side *s, int o) {
+    return (int)ceil((double)(o + 1) * s->in / s->out);
+}
+
+static bool holds(const tr_pool_side *s, int o, int i) {
+    int tap = i - o * s->stride + s->padding;
+    if (s->kernel == 0) return i >= window_start(s, o) && i < window_end(s, o);
+    return tap >= 0 && tap % s->dilation == 0 && tap / s->dilation < s->kernel;
+}
+
 /* The definition: all taps in their order, the first one that is not smaller. */
 static void model_max_pool(const tr_pool *d, const float *x, float *y, int32_t *at) {
     for (int o = 0; o < d->h.out * d->w.out * d->c; o++) {
         int c = o % d->c, w = o / d->c % d->w.out, h = o / d->c / d->w.out;
         at[o] = -1;
-        for (int t = 0; t < d->h.kernel * d->w.kernel; t++) {
-            int i = h * d->h.stride - d->h.padding + t / d->w.kernel * d->h.dilation;
-            int j = w * d->w.stride - d->w.padding + t % d->w.kernel * d->w.dilation;
-            if (i < 0 || i >= d->h.in || j < 0 || j >= d->w.in) continue;
+        for (int t = 0; t < d->h.in * d->w.in; t++) {
+            int i = t / d->w.in, j = t % d->w.in;
+            if (!holds(&d->h, h, i) || !holds(&d->w, w, j)) continue;
             int32_t e = (i * d->w.in + j) * d->c + c;
             if (at[o] < 0 || x[e] > y[o] || isnan(x[e])) {
                 y[o] = x[e];
@@ -36,6 +49,10 @@ START_TEST(pools) {
     state = 6;
     for (int i = 0; i < 3000; i++) {
         tr_pool d = {.h = pool_side(true), .w = pool_side(true), .c = channels_at(i)};
+        if (below(4) == 0) {
+            d.h = (tr_pool_side){.in = 1 + below(9), .out = 1 + below(9), .dilation = 1};
+            d.w = (tr_pool_side){.in = 1 + below(9), .out = 1 + below(9), .dilation = 1};
+        }
         kind k = (kind)below(N_KINDS);
         int64_t n_x = (int64_t)d.h.in * d.w.in * d.c, n_y = (int64_t)d.h.out * d.w.out * d.c;
         snprintf(label, sizeof label,

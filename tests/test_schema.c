@@ -20,6 +20,8 @@ typedef struct values {
     const char *path;
     tr_floats mean;
     tr_size2 size;
+    tr_float2 ratio;
+    tr_sides sides;
 } values;
 
 static const tr_key value_keys[] = {
@@ -30,8 +32,10 @@ static const tr_key value_keys[] = {
     {"path", TR_KEY_STRING, offsetof(values, path), "", 0, 0, NULL, "Where"},
     {"mean", TR_KEY_FLOATS, offsetof(values, mean), "0.5,0.25", 0, 0, NULL, "Around what"},
     {"size", TR_KEY_SIZE2, offsetof(values, size), "3x1", -10, 99, "none max", "How large"},
+    {"ratio", TR_KEY_FLOAT2, offsetof(values, ratio), "none", 0.5, 99, "none", "How much"},
+    {"sides", TR_KEY_SIDES, offsetof(values, sides), "1x2x3x4", -10, 99, NULL, "How far"},
 };
-static const tr_schema value_schema = {"values", "All types", value_keys, 7, sizeof(values)};
+static const tr_schema value_schema = {"values", "All types", value_keys, 9, sizeof(values)};
 
 /* What `text` is written as after it was read for key `k`; *args is to be cleared. */
 static const char *again(int k, const char *text, values *args) {
@@ -54,6 +58,9 @@ START_TEST(defaults_are_filled_in) {
     ck_assert(args.count == -1 && args.rate == 0.001 && args.bias && args.mode == 0);
     ck_assert(!args.path[0] && args.mean.n == 2 && args.mean.v[0] == 0.5 && args.mean.v[1] == 0.25);
     ck_assert(args.size.h == 3 && args.size.w == 1);
+    ck_assert(args.ratio.h == -1 && args.ratio.w == -1);
+    ck_assert(args.sides.left == 1 && args.sides.right == 2);
+    ck_assert(args.sides.top == 3 && args.sides.bottom == 4);
     tr_args_clear(&value_schema, &args);
     ck_assert(!args.path && !args.mean.v && args.mean.n == 0);
 }
@@ -98,6 +105,14 @@ START_TEST(formats_are_short_and_plain) {
         {6, "3xnone", "3xnone"},
         {6, "max", "max"},
         {6, "-10x99", "-10x99"},
+        {7, "2", "2"},
+        {7, "2.50x2.5", "2.5"},
+        {7, "1e1x0.5", "10x0.5"},
+        {7, "none", "none"},
+        {7, "nonex3", "nonex3"},
+        {8, "2", "2"},
+        {8, "2x2x2x2", "2"},
+        {8, "-1x+2x03x0", "-1x2x3x0"},
     };
     values args;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -16,15 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import torch_shapes
+
 FORMAT = 1
-
-
-class Add(nn.Module):
-    def forward(self, *values):
-        total = values[0]
-        for value in values[1:]:
-            total = total + value
-        return total
 
 
 class Flatten(nn.Module):
@@ -133,18 +127,18 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "dropout": plain(nn.Dropout, "p"),
     "dropout2d": plain(nn.Dropout2d, "p"),
     "drop_path": plain(DropPath, "p"),
-    "add": plain(Add),
     "flatten": plain(Flatten),
     "identity": lambda name, a, shape: nn.Identity(),
     "subsample": plain(Subsample, "stride"),
     "pad_channels": plain(PadChannels, "before", "after"),
+    **torch_shapes.LAYERS,
 }
 
 
 # ---- the network ----
 
 # Layers whose gradients do not need what they put out: a relu may overwrite it.
-OVERWRITTEN = ("conv2d", "linear", "batch_norm1d", "batch_norm2d", "add")
+OVERWRITTEN = ("conv2d", "linear", "batch_norm1d", "batch_norm2d", "add", "sub", "concat")
 
 
 class Net(nn.Module):

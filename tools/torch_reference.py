@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/reference/*.txt: what PyTorch computes for every layer, loss and optimizer.
 
-    python3 tools/torch_reference.py [FOLDER]        default: tests/reference
+    python3 tools/torch_reference.py [FOLDER [NAME...]]    default: tests/reference, all of them
 
 Needs PyTorch (Debian: python3-torch, 1.13 made the files in the tree); neither the build nor the
 tests need it. The output is the same on every run: inputs come from random.Random(name of case).
@@ -31,6 +31,7 @@ given to backward), grad_input, and the parameters' gradients (grad.conv1.weight
 batch norm are computed in float64 and printed with all digits; they also have the buffers, and
 what those are behind the step (after.bn1.running_mean).
 """
+import functools
 import pathlib
 import random
 import re
@@ -41,6 +42,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+import torch_reference_shapes as shapes
+from torch_shapes import JOINS
 from tutorial import Net, read_images
 
 HEADER = "# Made by tools/torch_reference.py, which explains the format. Do not edit.\n"
@@ -103,7 +106,6 @@ LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, 
     "relu": (None, lambda a, x, p: F.relu(x)),
     "flatten": (None, lambda a, x, p: torch.flatten(x, 1)),
     "identity": (None, lambda a, x, p: x),
-    "add": (None, None),  # takes several values: see forward
 }
 
 
@@ -125,17 +127,16 @@ def parse(line):
 
 def forward(layers, x, params, draw):
     """Runs the network; makes a missing parameter with draw(name, shape)."""
-    values = {}
+    values = {"input": x}
     for name, cls, args in layers:
         inputs = [values[n] for n in args["from"].split(",")] if "from" in args else [x]
         x = inputs[0]
-        if cls == "add":
-            for other in inputs[1:]:
-                x = x + other
+        if cls in JOINS:
+            x = JOINS[cls](*inputs)
         else:
-            shapes, function = LAYERS[cls]
+            shapes_of, function = LAYERS[cls]
             own = {}
-            for key, shape in (shapes(args, x.shape) if shapes else {}).items():
+            for key, shape in (shapes_of(args, x.shape) if shapes_of else {}).items():
                 full = f"{name}.{key}"
                 if full not in params:
                     params[full] = draw(full, shape)
@@ -501,7 +502,7 @@ def add_cases():
         layer_case("residual", (2, 3, 4, 4), [
             a, "conv1 = conv2d out_channels=3 kernel_size=3 padding=1", "relu1 = relu",
             "sum = add from=relu1,a", "relu2 = relu"]),
-    ]
+    ] + shapes.add_cases(layer_case)
 
 
 def chain_cases():
@@ -705,6 +706,7 @@ def random_cases():
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests" / "reference"
+    names = sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
     for name, cases in [
             ("conv2d", conv2d_cases), ("max_pool2d", max_pool2d_cases),
@@ -714,7 +716,10 @@ def main():
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
             ("add", add_cases),
             ("batch_norm", batch_norm_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
-            ("sgd", sgd_cases), ("random", random_cases)]:
+            ("sgd", sgd_cases), ("random", random_cases),
+            *[(name, functools.partial(cases, layer_case)) for name, cases in shapes.FILES.items()]]:
+        if names and name not in names:
+            continue
         (folder / (name + ".txt")).write_text(HEADER + "\n" + "\n".join(cases()), "ascii")
 
 

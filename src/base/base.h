@@ -281,6 +281,8 @@ typedef enum tr_key_type {
     TR_KEY_PATH,   /* the same; a file or folder, relative to the folder that the program runs in */
     TR_KEY_FLOATS, /* tr_floats: numbers separated by commas */
     TR_KEY_SIZE2,  /* tr_size2: "3" for both or "3x1"; each as an integer or word of TR_KEY_INT */
+    TR_KEY_FLOAT2, /* tr_float2: the same of numbers, "2" or "2x1.5" */
+    TR_KEY_SIDES,  /* tr_sides: "1" for all four or "1x1x2x2" */
     TR_KEY_ANY,    /* all keys that the schema has not: ignored, kept nowhere, not written */
 } tr_key_type;
 
@@ -292,6 +294,14 @@ typedef struct tr_floats {
 typedef struct tr_size2 {
     int64_t h, w;
 } tr_size2;
+
+typedef struct tr_float2 {
+    double h, w;
+} tr_float2;
+
+typedef struct tr_sides { /* of an image, in PyTorch's order */
+    int64_t left, right, top, bottom;
+} tr_sides;
 
 typedef struct tr_key {
     const char *name;

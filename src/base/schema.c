@@ -199,29 +199,6 @@ static int read_int(const spot *s, const char *text, int64_t *out) {
     return TR_OK;
 }
 
-/* "3", "3x1", "none", "nonex1". */
-static int read_size2(const spot *s, const char *text, tr_size2 *out) {
-    choices words;
-    choices_split(s->key->choices, &words);
-    char height[TR_ERROR_TEXT], rule[TR_ERROR_TEXT];
-    const char *x = choices_find(&words, text) < 0 ? strchr(text, 'x') : NULL, *width = text;
-    snprintf(height, sizeof height, "%s", text);
-    if (x && (size_t)(x - text) < sizeof height) {
-        height[x - text] = '\0';
-        width = x + 1;
-    }
-    const char *parts[] = {height, width};
-    int64_t *places[] = {&out->h, &out->w};
-    for (int i = 0; i < 2; i++) {
-        if (choices_find(&words, parts[i]) < 0 && !looks_like_integer(parts[i]))
-            return reject(s, "%s is not a size, such as 3 or 3x1, %s", text,
-                          allowed(s->key, &words, rule));
-        int code = read_int(s, parts[i], places[i]);
-        if (code) return code;
-    }
-    return TR_OK;
-}
-
 static int read_float(const spot *s, const char *text, double *out) {
     choices words;
     choices_split(s->key->choices, &words);
@@ -246,6 +223,56 @@ static int read_float(const spot *s, const char *text, double *out) {
                       value == 0 ? "small" : "large");
     if (!in_range(s->key, value)) return reject_range(s, text, &words);
     *out = value;
+    return TR_OK;
+}
+
+/* Numbers joined by x, such as 3x1, in consecutive elements of `bytes`; one alone stands for all.
+ */
+typedef struct joined {
+    int n;
+    size_t bytes;
+    const char *what; /* "size, such as 3 or 3x1" */
+    bool (*looks_right)(const char *text);
+    int (*read)(const spot *s, const char *text, void *place);
+} joined;
+
+static int read_int_at(const spot *s, const char *text, void *place) {
+    return read_int(s, text, place);
+}
+static int read_float_at(const spot *s, const char *text, void *place) {
+    return read_float(s, text, place);
+}
+
+static const joined size2 = {2, sizeof(int64_t), "size, such as 3 or 3x1", looks_like_integer,
+                             read_int_at};
+static const joined float2 = {2, sizeof(double), "pair of numbers, such as 2 or 2x1.5",
+                              looks_like_number, read_float_at};
+static const joined sides = {4, sizeof(int64_t),
+                             "padding, such as 1 or 1x1x2x2 (left, right, top, bottom)",
+                             looks_like_integer, read_int_at};
+
+/* "3", "3x1", "none", "nonex1". */
+static int read_joined(const spot *s, const char *text, const joined *form, void *place) {
+    enum { MOST = 4 };
+    choices words;
+    choices_split(s->key->choices, &words);
+    char copy[TR_ERROR_TEXT], rule[TR_ERROR_TEXT], *rest = copy;
+    const char *part[MOST] = {copy};
+    int n = 1;
+    snprintf(copy, sizeof copy, "%s", text);
+    if (choices_find(&words, text) < 0) {
+        for (n = 0; rest && n < form->n; n++) part[n] = strsep(&rest, "x");
+        if (rest) n = 0;
+    }
+    bool right = n == 1 || n == form->n;
+    for (int i = 0; i < n; i++)
+        right &= choices_find(&words, part[i]) >= 0 || form->looks_right(part[i]);
+    if (!right)
+        return reject(s, "%s is not a %s, %s", text, form->what, allowed(s->key, &words, rule));
+    for (int i = 0; i < form->n; i++) {
+        int code = form->read(s, part[n == 1 ? 0 : i], (char *)place + (size_t)i * form->bytes);
+        if (code) return code;
+    }
     return TR_OK;
 }
 
@@ -286,7 +313,11 @@ static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_erro
     case TR_KEY_FLOATS:
         return read_floats(&s, pair->value, place);
     case TR_KEY_SIZE2:
-        return read_size2(&s, pair->value, place);
+        return read_joined(&s, pair->value, &size2, place);
+    case TR_KEY_FLOAT2:
+        return read_joined(&s, pair->value, &float2, place);
+    case TR_KEY_SIDES:
+        return read_joined(&s, pair->value, &sides, place);
     case TR_KEY_STRING:
     case TR_KEY_PATH: {
         char *copy = tr_strdup(pair->value, err);
@@ -445,6 +476,27 @@ static void format_int(int64_t value, const choices *words, tr_text *out) {
         tr_text_print(out, "%" PRId64, value);
 }
 
+static void format_float(double value, const choices *words, tr_text *out) {
+    char number[32];
+    for (int i = 0; i < words->n; i++) {
+        if (value != -1 - i) continue;
+        tr_text_print(out, "%s", words->word[i]);
+        return;
+    }
+    format_double(value, number);
+    tr_text_print(out, "%s", number);
+}
+
+/* One number where all are the same. */
+static void format_ints(const int64_t *value, int n, const choices *words, tr_text *out) {
+    bool same = true;
+    for (int i = 1; i < n; i++) same &= value[i] == value[0];
+    for (int i = 0; i < (same ? 1 : n); i++) {
+        if (i) tr_text_add(out, "x", 1);
+        format_int(value[i], words, out);
+    }
+}
+
 void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     const void *place = (const char *)args + key->offset;
     choices words;
@@ -455,23 +507,21 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     case TR_KEY_INT:
         format_int(*(const int64_t *)place, &words, out);
         return;
-    case TR_KEY_SIZE2: {
-        const tr_size2 *size = place;
-        format_int(size->h, &words, out);
-        if (size->w == size->h) return;
-        tr_text_add(out, "x", 1);
-        format_int(size->w, &words, out);
+    case TR_KEY_SIZE2:
+        format_ints(place, 2, &words, out);
         return;
-    }
-    case TR_KEY_FLOAT: {
-        double value = *(const double *)place;
-        for (int i = 0; i < words.n; i++) {
-            if (value != -1 - i) continue;
-            tr_text_print(out, "%s", words.word[i]);
-            return;
-        }
-        format_double(value, number);
-        tr_text_print(out, "%s", number);
+    case TR_KEY_SIDES:
+        format_ints(place, 4, &words, out);
+        return;
+    case TR_KEY_FLOAT:
+        format_float(*(const double *)place, &words, out);
+        return;
+    case TR_KEY_FLOAT2: {
+        const tr_float2 *pair = place;
+        format_float(pair->h, &words, out);
+        if (pair->w == pair->h) return;
+        tr_text_add(out, "x", 1);
+        format_float(pair->w, &words, out);
         return;
     }
     case TR_KEY_FLOATS: {

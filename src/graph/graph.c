@@ -1,6 +1,7 @@
 /* From the lines of [network] and [loss] to nodes: names, arguments, inputs, shapes, parameters. */
 #include "graph/graph.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "graph/blocks.h"
@@ -10,9 +11,13 @@ enum { MAX_SIDE = 1 << 15 }; /* of an image, so that 32-bit offsets inside a sam
 /* The nodes whose values it reads. A line's number is its node's id. */
 static int set_inputs(const tr_graph *graph, tr_node *node, const tr_line *line, tr_error *err) {
     int least = node->op->min_inputs, most = node->op->max_inputs, n = line->n_inputs;
-    if (n > most && most == 1)
-        return tr_fail_at(err, node->where, node->name, "%s reads one value, but from= names %d",
-                          node->op->schema.name, n);
+    if (n > most && most > 0) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", most);
+        return tr_fail_at(err, node->where, node->name, "%s reads %s value%s, but from= names %d",
+                          node->op->schema.name, most == 1 ? "one" : number, most == 1 ? "" : "s",
+                          n);
+    }
     if (n < least)
         return tr_fail_at(err, node->where, node->name,
                           "%s reads %d value%s, at least %d are needed: name them with from=a,b",

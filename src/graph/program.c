@@ -94,6 +94,16 @@ static void add_buffers(tr_builder *b, const tr_node *node) {
     p->scratch_bytes = tr_max(p->scratch_bytes, plan->scratch_bytes);
 }
 
+/* Is the gradient of input j that of the value itself? */
+static bool passes_gradient(const tr_plan *plan, int j) {
+    bool makes = false;
+    for (int i = 0; i < plan->n_uses; i++) {
+        const tr_use *use = &plan->uses[i];
+        makes |= use->what == TR_DX && use->index == j && use->writes;
+    }
+    return plan->passes_gradient && !makes;
+}
+
 /* Buffers of gradients: of each value, and of what each reader makes of it. Where there is one
  * reader they are the same; and the same as the reader's own where that passes its gradient on. */
 static void add_gradient_buffers(tr_builder *b) {
@@ -107,7 +117,8 @@ static void add_gradient_buffers(tr_builder *b) {
             const tr_node *reader = &g->nodes[r];
             for (int j = 0; tr_is_real(reader) && j < reader->n_inputs; j++) {
                 if (tr_source(g, reader, j) != i) continue;
-                only = b->program->plans[r].passes_gradient ? b->dy[r] : tr_build_value(b, node);
+                only =
+                    passes_gradient(&b->program->plans[r], j) ? b->dy[r] : tr_build_value(b, node);
                 b->dx[b->first_edge[r] + j] = only;
             }
         }

@@ -23,10 +23,11 @@ json_t *tr_json_string(const char *text) {
 static json_t *number_or_text(const char *text, tr_key_type type) {
     char *end;
     long long integer = strtoll(text, &end, 10);
-    bool is_integer = type == TR_KEY_INT || type == TR_KEY_SIZE2;
+    bool is_integer = type == TR_KEY_INT || type == TR_KEY_SIZE2 || type == TR_KEY_SIDES;
+    bool is_real = type == TR_KEY_FLOAT || type == TR_KEY_FLOAT2;
     if (is_integer && end != text && *end == '\0') return json_integer(integer);
     double real = strtod(text, &end);
-    if (type == TR_KEY_FLOAT && end != text && *end == '\0') return tr_json_number(real);
+    if (is_real && end != text && *end == '\0') return tr_json_number(real);
     return tr_json_string(text);
 }
 

@@ -76,6 +76,22 @@ typedef struct tr_pool {
     bool count_padding; /* those of the padding, too */
 } tr_pool;
 
+/* Where the pixels along one side of an image come from: output i is the sum of the input's
+ * at[first[i]] .. at[first[i + 1] - 1] times their weights, in that order. */
+typedef struct tr_taps {
+    int n;                /* outputs */
+    const int32_t *first; /* [n + 1] */
+    const int32_t *at;
+    const tr_real *weight; /* as at; NULL: all 1 */
+} tr_taps;
+
+/* A smaller value broadcast over one of [h][w][c]: how far it is from one of its elements to the
+ * next, or 0 where it has but one in that direction. step_c is 0 or 1. */
+typedef struct tr_broadcast {
+    int h, w, c;
+    int64_t step_h, step_w, step_c;
+} tr_broadcast;
+
 typedef struct tr_sgd {
     tr_real lr, momentum, keep; /* keep = 1 - dampening */
     tr_real weight_decay;
@@ -160,6 +176,27 @@ typedef struct tr_kernels {
     void (*relu_dx)(int64_t n, const tr_real *y, const tr_real *dy, tr_real *out);
     /* y = a + b; y may be a or b. */
     void (*add)(int64_t n, const tr_real *a, const tr_real *b, tr_real *y);
+    /* y = a - b, y = a b; y may be a or b. y = x * factor; y may be x. */
+    void (*sub)(int64_t n, const tr_real *a, const tr_real *b, tr_real *y);
+    void (*mul)(int64_t n, const tr_real *a, const tr_real *b, tr_real *y);
+    void (*scale)(int64_t n, tr_real factor, const tr_real *x, tr_real *y);
+
+    /* y[h][w][c] = x at full size. */
+    void (*expand)(const tr_broadcast *d, const tr_real *x, tr_real *y);
+    /* dx[n_dx] := what expand() sent there, added pixel by pixel; the channels of a pixel, where
+     * they are added, eight lanes a sum, reduced as in tr_reduce8. */
+    void (*reduce)(const tr_broadcast *d, const tr_real *g, tr_real *dx, int64_t n_dx);
+
+    /* Rows of c elements from x to y, `step` elements apart. What lies between them in y stays. */
+    void (*copy_rows)(int64_t n, int64_t c, const tr_real *x, int64_t x_step, tr_real *y,
+                      int64_t y_step);
+    /* y[e] = x[at[e]], e < m, of n rows. */
+    void (*pick)(int64_t n, int64_t m, const int32_t *at, const tr_real *x, int64_t x_step,
+                 tr_real *y, int64_t y_step);
+    /* y[rows->n][columns->n][c]: of each pixel the taps of its row times those of its column, from
+     * an image x that is `width` pixels wide; sums over columns first, then over rows. */
+    void (*resample)(const tr_taps *rows, const tr_taps *columns, int width, int c,
+                     const tr_real *x, tr_real *y);
 
     /* y = the largest of each window, NaN where there is one; padding does not count. at: which
      * element of x that is (the first of equals, the last NaN), for each output; may be NULL. */

@@ -32,8 +32,16 @@ typedef struct span {
     int first, end, at;
 } span;
 
+/* The pixels of adaptive window o. */
+static span adaptive(const tr_pool_side *s, int o) {
+    int first = (int)((int64_t)o * s->in / s->out);
+    int end = (int)(((int64_t)(o + 1) * s->in + s->out - 1) / s->out);
+    return (span){first, end, first};
+}
+
 /* The taps of window o that lie in the image. */
 static span taps_of(const tr_pool_side *s, int o) {
+    if (s->kernel == 0) return adaptive(s, o);
     int start = o * s->stride - s->padding, step = s->dilation;
     int first = start < 0 ? (step - 1 - start) / step : 0;
     return (span){first, (int)tr_min(s->kernel, (s->in - start + step - 1) / step),
@@ -91,10 +99,9 @@ static void max_pool_dx(int64_t n, const tr_real *dy, const int32_t *at, tr_real
 /* The pixels of window o in the image; *size: how many it has with those of the padding. */
 static span pixels_of(const tr_pool_side *s, int o, int64_t *size) {
     if (s->kernel == 0) {
-        int first = (int)((int64_t)o * s->in / s->out);
-        int end = (int)(((int64_t)(o + 1) * s->in + s->out - 1) / s->out);
-        *size = end - first;
-        return (span){first, end, first};
+        span window = adaptive(s, o);
+        *size = window.end - window.first;
+        return window;
     }
     int start = o * s->stride - s->padding, end = start + s->kernel;
     *size = tr_min(end, s->in + s->padding) - start;

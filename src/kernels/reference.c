@@ -422,4 +422,5 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
                       .peak = peak};
     TR_NAME(tr_kernels_fill_dropout)(t);
     TR_NAME(tr_kernels_fill_pool)(t);
+    TR_NAME(tr_kernels_fill_shape)(t);
 }

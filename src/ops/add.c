@@ -1,48 +1,48 @@
-/* add: the sum of two or more values of one shape, torch.add; what joins the branches of a network.
- */
-#include "ops/ops.h"
+/* add: the sum of two or more values, torch.add; what joins the branches of a network. A smaller
+ * one is broadcast (join.h). */
+#include "ops/join.h"
 
-static int shape(tr_node *node, tr_error *err) {
-    for (int i = 1; i < node->n_inputs; i++) {
-        tr_shape a = node->in[0], b = node->in[i];
-        if (a.flat == b.flat && a.h == b.h && a.w == b.w && a.c == b.c) continue;
-        if (a.flat && b.flat && tr_shape_size(a) == tr_shape_size(b))
-            return tr_fail_at(
-                err, node->where, node->name,
-                "add wants inputs whose features are in one order, not a flattened image and "
-                "other features");
-        char s[64], t[64];
-        return tr_fail_at(err, node->where, node->name,
-                          "add wants inputs of one shape, not %s and %s", tr_shape_text(a, s),
-                          tr_shape_text(b, t));
-    }
-    node->unfused = node->in[0];
-    return TR_OK;
+static void full(const tr_kernels *kernels, int64_t n, const tr_real *a, const tr_real *b,
+                 tr_real *y) {
+    kernels->add(n, a, b, y);
 }
+
+static const tr_join_rule rule = {
+    .full = full,
+    .map_a = {TR_JOIN_ZERO, TR_JOIN_ONE, TR_JOIN_MAP},
+    .map_b = {TR_JOIN_ZERO, TR_JOIN_ONE, TR_JOIN_MAP},
+};
 
 static void forward(const tr_work *w) {
-    int64_t size = tr_shape_size(w->node->out);
-    for (int i = 0; i < w->n; i++) {
-        tr_real *y = tr_y(w, i);
-        w->kernels->add(size, tr_x(w, 0, i), tr_x(w, 1, i), y);
-        for (int j = 2; j < w->node->n_inputs; j++) w->kernels->add(size, y, tr_x(w, j, i), y);
-    }
+    tr_join_forward(w, &rule);
 }
 
-/* The gradient of each input is that of the sum. */
+static void backward(const tr_work *w) {
+    for (int j = 0; j < w->node->n_inputs; j++)
+        for (int i = 0; tr_has_dx(w, j) && i < w->n; i++)
+            tr_join_reduce(w, j, i, tr_dy(w, i), NULL);
+}
+
+/* The gradient of each full input is that of the sum. */
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
-    (void)request;
-    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
-    tr_plan_pointwise(out);
-    for (int j = 0; j < node->n_inputs; j++) tr_reads(out, TR_X, j);
-    tr_writes(out, TR_Y, 0);
+    tr_join_plan(node, out, forward);
     out->passes_gradient = true;
+    bool reduces = false;
+    for (int j = 0; j < node->n_inputs; j++)
+        reduces |= request->need_dx[j] && !tr_join_is_full(node, j);
+    if (!reduces) return;
+    tr_plan_phase(out, TR_BACKWARD, "input gradients", TR_BY_SAMPLES, backward);
+    tr_reads(out, TR_DY, 0);
+    for (int j = 0; j < node->n_inputs; j++)
+        if (request->need_dx[j] && !tr_join_is_full(node, j)) tr_writes(out, TR_DX, j);
 }
 
 const tr_op tr_op_add = {
-    .schema = {"add", "The sum of the values named by from=a,b,..., as torch.add.", NULL, 0, 1,
-               "torch.add"},
+    .schema = {"add",
+               "The sum of the values named by from=a,b,..., as torch.add. A value with 1 where "
+               "the others have more (C x 1 x 1 beside an image) is broadcast.",
+               NULL, 0, 1, "torch.add"},
     .min_inputs = 2,
-    .shape = shape,
+    .shape = tr_join_shape,
     .plan = plan,
 };

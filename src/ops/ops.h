@@ -22,6 +22,14 @@ typedef struct tr_shape {
 static inline int64_t tr_shape_size(tr_shape s) {
     return (int64_t)s.h * s.w * s.c;
 }
+static inline bool tr_same_shape(tr_shape a, tr_shape b) {
+    return a.flat == b.flat && a.h == b.h && a.w == b.w && a.c == b.c;
+}
+/* Where number i of a sample's features, in PyTorch's order, is in memory. */
+static inline int64_t tr_feature_at(tr_shape s, int64_t i) {
+    int64_t area = (int64_t)s.h * s.w;
+    return i % area * s.c + i / area;
+}
 
 typedef struct tr_op tr_op;
 typedef struct tr_node tr_node;
@@ -189,7 +197,7 @@ typedef struct tr_plan {
     tr_phase *phases;
     tr_gradient *gradients; /* [n_state of the node], by the caller of op->plan */
     int64_t scratch_bytes;  /* for each thread, for the length of a call */
-    /* The gradients of these inputs are the gradient of the value itself: no phase makes them. */
+    /* The gradients of inputs that no phase makes are the gradient of the value itself. */
     bool passes_gradient;
     bool failed; /* no memory: every call after that does nothing */
 } tr_plan;

@@ -56,15 +56,19 @@ static void add_rule(tr_text *out, const tr_key *key) {
                                         [TR_KEY_PATH] = "file or folder",
                                         [TR_KEY_FLOATS] = "numbers with commas",
                                         [TR_KEY_SIZE2] = "size, 3 or 3x1",
+                                        [TR_KEY_FLOAT2] = "numbers, 2 or 2x1.5",
+                                        [TR_KEY_SIDES] = "integers, 1 or 1x1x2x2 (left, right, "
+                                                         "top, bottom)",
                                         [TR_KEY_ANY] = "anything"};
     tr_text_print(out, " %s", kinds[key->type]);
     if (key->type == TR_KEY_CHOICE) tr_text_print(out, " %s", key->choices);
-    bool integer = key->type == TR_KEY_INT || key->type == TR_KEY_SIZE2;
-    bool number = integer || key->type == TR_KEY_FLOAT || key->type == TR_KEY_FLOATS;
+    bool integer =
+        key->type == TR_KEY_INT || key->type == TR_KEY_SIZE2 || key->type == TR_KEY_SIDES;
+    bool real = key->type == TR_KEY_FLOAT || key->type == TR_KEY_FLOAT2;
+    bool number = integer || real || key->type == TR_KEY_FLOATS;
     if (number && (key->min != 0 || key->max != 0))
         tr_text_print(out, ", %.16g to %.16g", key->min, key->max);
-    if ((integer || key->type == TR_KEY_FLOAT) && key->choices)
-        tr_text_print(out, ", or %s", key->choices);
+    if ((integer || real) && key->choices) tr_text_print(out, ", or %s", key->choices);
     if (key->fallback == NULL)
         tr_text_print(out, "; must be given");
     else if (key->fallback[0])

@@ -309,6 +309,10 @@ static const call wrong_calls[] = {
     {{"bench", "loader", "--config", "good.ini", "--workers", "999"},
      "workers: 999 is out of range, allowed are 0 to 256"},
     {{"help", "conv2"}, "help: there is no page 'conv2' (did you mean 'conv2d'?)"},
+    {{"help", "--man", "--markdown"}, "--man: does not go with --markdown"},
+    {{"help", "conv2d", "--man"},
+     "--man: there is no document 'conv2d', allowed are trainer and trainer.ini"},
+    {{"eval", "--markdown"}, "--markdown: is no option of 'eval', see trainer help eval"},
 };
 
 /* What is no option, and what is said to write. */

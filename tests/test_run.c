@@ -439,78 +439,6 @@ START_TEST(damaged_model) {
 }
 END_TEST
 
-/* ---- help ---- */
-
-/* Every section and class that `trainer help` lists has a page. */
-START_TEST(help_pages) {
-    static const char *const commands[] = {"train", "eval", "predict", "bench", "help"};
-    program p, page;
-    int n = 0;
-    RUN(&p, "help");
-    ck_assert_int_eq(p.code, 0);
-    char *rest = strstr(p.out, "Sections of a configuration");
-    ck_assert_ptr_nonnull(rest);
-    while (rest && *rest) {
-        char *line = strsep(&rest, "\n"), *close = strchr(line, ']'), *colon = strchr(line, ':');
-        if (line[0] != ' ' || !close) continue;
-        *close = '\0';
-        RUN(&page, "help", strchr(line, '[') + 1);
-        ck_assert_msg(page.code == 0 && strchr(page.out, '['), "%s: %s%s", line, page.out,
-                      page.err);
-        n++;
-        for (char *words = colon ? colon + 1 : NULL, *word;
-             words && (word = strsep(&words, ","));) {
-            while (*word == ' ') word++;
-            RUN(&page, "help", word);
-            ck_assert_msg(page.code == 0 && strstr(page.out, word), "%s: %s", word, page.err);
-            n++;
-        }
-    }
-    ck_assert_int_ge(n, 9 + 10); /* sections; layers, losses, ... of the first version */
-    for (int i = 0; i < 5; i++) {
-        RUN(&page, "help", commands[i]);
-        ck_assert_int_eq(page.code, 0);
-        ck_assert_ptr_eq(strstr(page.out, "trainer "), page.out);
-    }
-    RUN(&page, "help", "train"); /* a command and a section */
-    ck_assert_ptr_nonnull(strstr(page.out, "--config FILE"));
-    ck_assert_ptr_nonnull(strstr(page.out, "\n[train]\n"));
-    /* A key: where it stands, everywhere. */
-    static const struct {
-        const char *topic, *text;
-    } keys[] = {
-        {"lr", "lr (key)\n  optimizer.lr (sgd): number, 0 to 1000000; must be given\n"
-               "      learning rate\n"},
-        {"optimizer.lr", "optimizer.lr (key)\n  optimizer.lr (sgd): number"},
-        {"isa", "isa (key)\n  run.isa: text; default auto\n"},
-        {"batch_size", "batch_size (key)\n  loader.batch_size: integer, 1 to 16777216; default 1"},
-        {"momentum", "\n  optimizer.momentum (sgd): number, 0 to 1; default 0\n"},
-        {"kernel_size", "\n  kernel_size=... of the layer max_pool2d, in a line of [network]: "
-                        "size, 3 or 3x1, 1 to "
-                        "1024; must be given"},
-        {"avg_pool2d.stride",
-         "  stride=... of the layer avg_pool2d, in a line of [network]: size, 3 "
-         "or 3x1, 1 to 1024, or kernel_size; default kernel_size"},
-        {"conv2d.kernel_size", "  kernel_size=... of the layer conv2d, in a line of [network]: "
-                               "integer, 1 to 1024; must be given\n      height and width"},
-        {"root", "  data.root (cifar10): file or folder; default data/cifar-10-batches-bin\n"},
-        {"type", "\n  optimizer.type: the optimizer, one of sgd\n"},
-        {"from", "  from=NAME,... in a line of [network] or [block ...]\n"},
-        {"train", "\n\ntrain (key)\n  data.train (synthetic): integer"},
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        RUN(&page, "help", keys[i].topic);
-        ck_assert_int_eq(page.code, 0);
-        ck_assert_msg(strstr(page.out, keys[i].text) != NULL, "%s: %s", keys[i].topic, page.out);
-    }
-    RUN(&page, "help", "momentun");
-    ck_assert_str_eq(page.err, "help: there is no page 'momentun' (did you mean 'momentum'?)\n");
-    RUN(&page, "--version");
-    ck_assert_int_eq(page.code, 0);
-    ck_assert_str_eq(page.out, "trainer " TR_VERSION "\n");
-}
-END_TEST
-
 /* ---- a folder is one run's ---- */
 
 /* Every name that a run writes: as a file, a folder, a link that leads nowhere. */
@@ -788,7 +716,6 @@ static Suite *run_suite(void) {
     tcase_add_test(runs, predict_as_tested);
     tcase_add_test(runs, nonfinite_model);
     tcase_add_test(runs, damaged_model);
-    tcase_add_test(runs, help_pages);
     tcase_add_test(runs, names_that_are_there);
     tcase_add_test(runs, places_that_cannot_be);
     tcase_add_test(runs, one_folder_at_once);

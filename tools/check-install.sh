@@ -14,9 +14,20 @@ meson setup "$scratch/build" "$source" --prefix "$prefix" --libdir lib -Dtests=f
     -Ddefault_library=both >"$scratch/log"
 meson install -C "$scratch/build" >>"$scratch/log"
 for file in bin/trainer lib/libtrainer.so lib/libtrainer.a include/trainer/trainer.h \
-    libexec/trainer/fetch-cifar10.sh share/trainer/configs/lenet.ini share/doc/trainer/README.md; do
-    [ -e "$prefix/$file" ] || { echo "check-install: $file is not installed" >&2; exit 1; }
+    libexec/trainer/fetch-cifar10.sh share/trainer/configs/lenet.ini share/doc/trainer/README.md \
+    share/doc/trainer/reference.md share/man/man1/trainer.1 share/man/man5/trainer.ini.5; do
+    [ -s "$prefix/$file" ] || { echo "check-install: $file is not installed" >&2; exit 1; }
 done
+
+# Two readers of manual pages find nothing wrong. (The pages have no date: builds are reproducible.)
+for page in man1/trainer.1 man5/trainer.ini.5; do
+    {
+        groff -man -ww -z -Tascii "$prefix/share/man/$page" 2>&1
+        mandoc -Tlint -W warning "$prefix/share/man/$page" | grep -v 'missing date' || true
+    } >"$scratch/lint"
+    [ ! -s "$scratch/lint" ] || { cat "$scratch/lint" >&2; exit 1; }
+done
+echo "manual pages"
 
 # What the example needs where it runs.
 cd "$scratch"

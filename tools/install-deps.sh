@@ -58,6 +58,8 @@ if [ "$ci" = yes ]; then
     need_command qemu-x86_64 qemu-user
     need_command g++ g++
     need_command cmake cmake
+    need_command groff groff-base
+    need_command mandoc mandoc
     # The cross build of .ci/run; its libraries come from Debian's second architecture.
     need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
     for name in libc6-dev libgomp1 libhwloc-dev libcairo2-dev libjansson-dev libpng-dev check; do

@@ -19,7 +19,7 @@ typedef struct tr_options {
     const char *model, *data, *out, *isa, *threads, *workers, *epochs, *seed, *count, *json,
         *picture, *seconds, *reference, *tolerance;
     tr_words config, set; /* in the order of the command line: later ones win */
-    bool dry_run, quiet, verbose, help, version;
+    bool dry_run, quiet, verbose, help, version, markdown, man;
     const char *positional[TR_MAX_POSITIONALS]; /* the command first */
     int n_positional;
 } tr_options;

@@ -125,19 +125,3 @@ int tr_command_predict(const tr_options *o, tr_error *err) {
     tr_config_free(config);
     return code;
 }
-
-/* arg: whether an empty line comes first. */
-static void print_line(const char *text, void *arg) {
-    bool *gap = arg;
-    printf("%s%s\n", *gap ? "\n" : "", text);
-    *gap = false;
-}
-
-int tr_command_help(const tr_options *o, tr_error *err) {
-    const char *topic = o->n_positional > 1 ? o->positional[1] : NULL;
-    tr_error none = {0};
-    bool usage = tr_print_usage(stdout, topic), gap = usage && topic;
-    /* A word may be a command and a section ("train"), or a command alone. */
-    int code = tr_help(topic, print_line, &gap, usage ? &none : err);
-    return usage ? TR_OK : code;
-}

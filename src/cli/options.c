@@ -1,141 +1,51 @@
-/* Command-line options: one table from which parsing, errors and help come. */
-#include "cli/cli.h"
+/* Command-line options, as the table has them. */
+#include "cli/table.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TRAIN = 1,
-    EVAL = 2,
-    PREDICT = 4,
-    BENCH = 8,
-    HELP = 16,
-    CHECK = 64,
-    REPEATS = 32, /* an option whose values are tr_words */
-};
-
-static const struct {
-    const char *name;
-    int bit;
-    const char *usage, *help;
-} commands[] = {
-    {"train", TRAIN, "trainer [train] --config FILE [OPTION]...",
-     "Train a network and write a run directory (the default command)."},
-    {"eval", EVAL, "trainer eval --model RUN_DIR [OPTION]...",
-     "Test the network of a run: loss, accuracy, and accuracy of each class."},
-    {"predict", PREDICT, "trainer predict --model RUN_DIR [OPTION]...",
-     "Predict random test images, print truth and prediction, and draw them."},
-    {"bench", BENCH, "trainer bench peak|step|loader|scaling [--config FILE] [OPTION]...",
-     "Measure the FMA peak, where a step's time goes, the loader alone, or the scaling over "
-     "threads.\n"
-     "  Without --config: configs/lenet.ini. scaling takes a list of threads: --threads 1,2,4."},
-    {"check", CHECK, "trainer check --config FILE --reference FILE.safetensors [OPTION]...",
-     "Compute one batch and one step, and hold them against a file of what PyTorch computed\n"
-     "  (tools/torch_check.py writes one): logits, loss, gradients, and parameters and buffers "
-     "after\n"
-     "  the step. A line for each tensor: the L2 difference relative to the reference (after the\n"
-     "  step: to the change that it made), its tolerance, and the largest difference of an "
-     "element.\n"
-     "  Exit code 1 where a tensor is past its tolerance. Dropout draws other masks than PyTorch:\n"
-     "  use p = 0, or a reference of mode eval."},
-    {"help", HELP, "trainer help [COMMAND|SECTION|LAYER]",
-     "Explain a command, a section of a configuration, or a layer."},
-};
-enum { N_COMMANDS = sizeof commands / sizeof *commands };
-
-static const struct {
-    const char *name, *value;
-    size_t at;
-    int commands;
-    const char *section, *key; /* of the configuration that it overrides, or NULL */
-    const char *help;
-} table[] = {
-    {"--config", "FILE", offsetof(tr_options, config), TRAIN | BENCH | CHECK | REPEATS, NULL, NULL,
-     "configuration (INI); may be repeated: later files win"},
-    {"--reference", "FILE", offsetof(tr_options, reference), CHECK, NULL, NULL,
-     "safetensors file with input, target, and what is to be compared"},
-    {"--tolerance", "T", offsetof(tr_options, tolerance), CHECK, NULL, NULL,
-     "of every tensor; without it 1e-4 for logits and loss, 1e-2 for the others"},
-    {"--model", "RUN_DIR", offsetof(tr_options, model), EVAL | PREDICT, NULL, NULL,
-     "run directory of a finished run"},
-    {"--threads", "N|auto", offsetof(tr_options, threads), TRAIN | EVAL | PREDICT | BENCH | CHECK,
-     "run", "threads", "threads of the team"},
-    {"--workers", "N|auto", offsetof(tr_options, workers), TRAIN | EVAL | BENCH, "loader",
-     "workers", "loader threads; 0: the team decodes the images"},
-    {"--epochs", "N", offsetof(tr_options, epochs), TRAIN, "train", "epochs",
-     "times through the training set"},
-    {"--seed", "N", offsetof(tr_options, seed), TRAIN | PREDICT | CHECK, "train", "seed",
-     "start of all random numbers"},
-    {"--data", "DIR", offsetof(tr_options, data), TRAIN | EVAL | PREDICT | BENCH, "data", "root",
-     "folder of the data set"},
-    {"--out", "DIR", offsetof(tr_options, out), TRAIN, "run", "out",
-     "run directory; without it the next free runs/NAME"},
-    {"--set", "SECTION.KEY=VALUE", offsetof(tr_options, set),
-     TRAIN | EVAL | PREDICT | BENCH | CHECK | REPEATS, NULL, NULL,
-     "override one value of the configuration; may be repeated; network.NAME= removes a line"},
-    {"--isa", "NAME", offsetof(tr_options, isa), TRAIN | EVAL | PREDICT | BENCH | CHECK, "run",
-     "isa", "instruction set: auto, scalar, avx2, ... (what this build has)"},
-    {"--dry-run", NULL, offsetof(tr_options, dry_run), TRAIN, NULL, NULL,
-     "check everything, print the tables, do not train"},
-    {"--quiet", NULL, offsetof(tr_options, quiet), TRAIN, NULL, NULL,
-     "print nothing but the run directory and errors"},
-    {"--verbose", NULL, offsetof(tr_options, verbose), TRAIN, NULL, NULL,
-     "print what each layer keeps between forward and backward, too: bytes an image; also -v"},
-    {"--count", "N", offsetof(tr_options, count), PREDICT, NULL, NULL,
-     "test images to predict, none twice; default 4"},
-    {"--picture", "FILE", offsetof(tr_options, picture), PREDICT | BENCH, NULL, NULL,
-     "PNG to draw; where it is left out the next free RUN_DIR/predict.png or, for bench scaling, "
-     "scaling.png"},
-    {"--json", "FILE", offsetof(tr_options, json), TRAIN | EVAL | PREDICT | BENCH, NULL, NULL,
-     "write the result as JSON, too; with --dry-run: the network with every layer and argument"},
-    {"--seconds", "N", offsetof(tr_options, seconds), BENCH, NULL, NULL,
-     "how long to measure, 0.5 as well; default 6"},
-    {"--help", NULL, offsetof(tr_options, help), TRAIN | EVAL | PREDICT | BENCH | CHECK | HELP,
-     NULL, NULL, "explain the command; also -h"},
-    {"--version", NULL, offsetof(tr_options, version),
-     TRAIN | EVAL | PREDICT | BENCH | CHECK | HELP, NULL, NULL, "print the version; also -V"},
-};
-enum { N_OPTIONS = sizeof table / sizeof *table };
-
 static int find(const char *name, size_t length) {
-    for (int i = 0; i < N_OPTIONS; i++) {
-        if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0) return i;
+    for (int i = 0; i < TR_N_OPTIONS; i++) {
+        if (strlen(tr_option_table[i].name) == length &&
+            strncmp(tr_option_table[i].name, name, length) == 0)
+            return i;
     }
     return -1;
 }
 
 const char *const *tr_option_names(int *n) {
-    static const char *names[N_OPTIONS];
-    for (int i = 0; i < N_OPTIONS; i++) names[i] = table[i].name;
-    *n = N_OPTIONS;
+    static const char *names[TR_N_OPTIONS];
+    for (int i = 0; i < TR_N_OPTIONS; i++) names[i] = tr_option_table[i].name;
+    *n = TR_N_OPTIONS;
     return names;
 }
 
 const char *tr_option_value(int i) {
-    return table[i].value;
+    return tr_option_table[i].value;
 }
 
 const char *tr_option_of_key(const char *section, const char *key, const char **value) {
-    for (int i = 0; i < N_OPTIONS; i++) {
-        if (!table[i].section || strcmp(table[i].section, section) || strcmp(table[i].key, key))
+    for (int i = 0; i < TR_N_OPTIONS; i++) {
+        if (!tr_option_table[i].section || strcmp(tr_option_table[i].section, section) ||
+            strcmp(tr_option_table[i].key, key))
             continue;
-        *value = table[i].value;
-        return table[i].name;
+        *value = tr_option_table[i].value;
+        return tr_option_table[i].name;
     }
     return NULL;
 }
 
 static int unknown_command(const char *word, tr_error *err) {
-    const char *names[N_COMMANDS];
+    const char *names[TR_N_COMMANDS];
     char text[2 * TR_TEXT];
     if (tr_exists(word) && !tr_is_folder(word))
         return tr_fail(err, TR_ECONFIG, "unknown command '%s' (did you mean '--config %s'?)", word,
                        word);
-    for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+    for (int i = 0; i < TR_N_COMMANDS; i++) names[i] = tr_commands[i].name;
     snprintf(text, sizeof text, "unknown command '%.*s'", TR_TEXT, word);
-    return tr_fail_unknown(err, (tr_where){NULL, 0}, NULL, text, word, names, N_COMMANDS);
+    return tr_fail_unknown(err, (tr_where){NULL, 0}, NULL, text, word, names, TR_N_COMMANDS);
 }
 
 /* The option that a word is short for, else the word. */
@@ -155,16 +65,16 @@ static bool is_value(const char *word) {
 }
 
 /* One option: its number in the table, its value taken from behind '=' or the next argument. */
-static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[N_OPTIONS],
+static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[TR_N_OPTIONS],
                         tr_error *err) {
     const char *word = in_full(argv[*i]), *equals = strchr(word, '=');
     int k = find(word, equals ? (size_t)(equals - word) : strlen(word));
     if (k < 0) return tr_unknown_option(argc, argv, *i, err);
-    void *at = (char *)o + table[k].at;
+    void *at = (char *)o + tr_option_table[k].at;
     bool again = seen[k];
     seen[k] = true;
-    if (table[k].value == NULL) {
-        if (equals) return tr_fail(err, TR_ECONFIG, "%s: takes no value", table[k].name);
+    if (tr_option_table[k].value == NULL) {
+        if (equals) return tr_fail(err, TR_ECONFIG, "%s: takes no value", tr_option_table[k].name);
         *(bool *)at = true;
         return TR_OK;
     }
@@ -172,16 +82,16 @@ static int parse_option(int argc, char **argv, int *i, tr_options *o, bool seen[
                         : *i + 1 < argc && is_value(argv[*i + 1]) ? argv[++*i]
                                                                   : NULL;
     if (value == NULL || *value == '\0')
-        return tr_fail(err, TR_ECONFIG, "%s: needs a value: %s %s", table[k].name, table[k].name,
-                       table[k].value);
-    if (table[k].commands & REPEATS) {
+        return tr_fail(err, TR_ECONFIG, "%s: needs a value: %s %s", tr_option_table[k].name,
+                       tr_option_table[k].name, tr_option_table[k].value);
+    if (tr_option_table[k].commands & TR_OPTION_REPEATS) {
         tr_words *words = at;
         if (words->v == NULL && !(words->v = tr_alloc((size_t)argc, sizeof *words->v, err)))
             return TR_ENOMEM;
         words->v[words->n++] = value;
         return TR_OK;
     }
-    if (again) return tr_fail(err, TR_ECONFIG, "%s: given twice", table[k].name);
+    if (again) return tr_fail(err, TR_ECONFIG, "%s: given twice", tr_option_table[k].name);
     *(const char **)at = value;
     return TR_OK;
 }
@@ -196,8 +106,8 @@ static bool requests_help(int argc, char **argv) {
 /* The number of the command, the first positional. */
 static int find_command(const tr_options *o, int *found, tr_error *err) {
     const char *command = o->n_positional ? o->positional[0] : "train";
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(command, commands[i].name) != 0) continue;
+    for (int i = 0; i < TR_N_COMMANDS; i++) {
+        if (strcmp(command, tr_commands[i].name) != 0) continue;
         *found = i;
         return TR_OK;
     }
@@ -215,7 +125,7 @@ static bool has_odd_dash(const char *word) {
 }
 
 int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
-    bool seen[N_OPTIONS] = {false}, help = requests_help(argc, argv), only_words = false;
+    bool seen[TR_N_OPTIONS] = {false}, help = requests_help(argc, argv), only_words = false;
     int found = 0, code;
     *o = (tr_options){.help = help};
     for (int i = 1; i < argc; i++) {
@@ -233,15 +143,16 @@ int tr_options_parse(int argc, char **argv, tr_options *o, tr_error *err) {
         }
     }
     if ((code = find_command(o, &found, err)) || o->help || o->version) return code;
-    for (int k = 0; k < N_OPTIONS; k++) {
-        if (seen[k] && !(table[k].commands & commands[found].bit))
+    for (int k = 0; k < TR_N_OPTIONS; k++) {
+        if (seen[k] && !(tr_option_table[k].commands & tr_commands[found].bit))
             return tr_fail(err, TR_ECONFIG, "%s: is no option of '%s', see trainer help %s",
-                           table[k].name, commands[found].name, commands[found].name);
+                           tr_option_table[k].name, tr_commands[found].name,
+                           tr_commands[found].name);
     }
-    int most = commands[found].bit & (BENCH | HELP) ? 2 : 1;
+    int most = tr_commands[found].bit & (TR_DO_BENCH | TR_DO_HELP) ? 2 : 1;
     if (o->n_positional > most)
         return tr_fail(err, TR_ECONFIG, "%s: '%s' takes no such argument, see trainer help %s",
-                       o->positional[most], commands[found].name, commands[found].name);
+                       o->positional[most], tr_commands[found].name, tr_commands[found].name);
     return TR_OK;
 }
 
@@ -328,43 +239,13 @@ int tr_options_apply(const tr_options *o, tr_config *config, tr_error *err) {
     int code = TR_OK;
     for (int i = 0; code == TR_OK && i < o->set.n; i++)
         code = tr_config_set(config, o->set.v[i], err);
-    for (int k = 0; code == TR_OK && k < N_OPTIONS; k++) {
-        if (table[k].section == NULL) continue;
-        const char *value = *(const char *const *)(const void *)((const char *)o + table[k].at);
+    for (int k = 0; code == TR_OK && k < TR_N_OPTIONS; k++) {
+        if (tr_option_table[k].section == NULL) continue;
+        const char *value =
+            *(const char *const *)(const void *)((const char *)o + tr_option_table[k].at);
         if (value)
-            code = tr_config_put(config, table[k].section, table[k].key, value, table[k].name, err);
+            code = tr_config_put(config, tr_option_table[k].section, tr_option_table[k].key, value,
+                                 tr_option_table[k].name, err);
     }
     return code;
-}
-
-static void print_options(FILE *out, int bits) {
-    for (int k = 0; k < N_OPTIONS; k++) {
-        char left[64];
-        if (!(table[k].commands & bits)) continue;
-        snprintf(left, sizeof left, "%s%s%s", table[k].name, table[k].value ? " " : "",
-                 table[k].value ? table[k].value : "");
-        fprintf(out, "  %-24s %s\n", left, table[k].help);
-    }
-}
-
-bool tr_print_usage(FILE *out, const char *command) {
-    for (int i = 0; command && i < N_COMMANDS; i++) {
-        if (strcmp(command, commands[i].name) != 0) continue;
-        fprintf(out, "%s\n  %s\n\n", commands[i].usage, commands[i].help);
-        print_options(out, commands[i].bit);
-        return true;
-    }
-    if (command) return false;
-    fprintf(out, "trainer %s: trains convolutional networks on the CPU.\n\n", tr_version());
-    for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "%s\n  %s\n", commands[i].usage, commands[i].help);
-    fprintf(out, "\nOptions:\n");
-    print_options(out, TRAIN | EVAL | PREDICT | BENCH | CHECK | HELP);
-    fprintf(
-        out,
-        "\nThe environment variable TRAINER_ISA names the instruction set where --isa and "
-        "run.isa do not.\n"
-        "\nExit codes: 0 fine, 1 failed while running, 2 the configuration or an option "
-        "is wrong,\n130 and 143 a training was stopped by SIGINT or SIGTERM (129 by SIGHUP).\n\n");
-    return true;
 }

@@ -1,5 +1,5 @@
-/* The module `report`: pictures (cairo) and the terminal. It displays the numbers and names that it
- * is given; it decides nothing. */
+/* The module `report`: pictures (cairo), the terminal, and manual pages. It displays the numbers
+ * and names that it is given; it decides nothing. */
 #ifndef TR_REPORT_H
 #define TR_REPORT_H
 
@@ -80,5 +80,47 @@ char *tr_format_rate(double value, char *out);
 char *tr_format_count(int64_t n, char *out);
 /* 75 -> "1:15", 3700 -> "1:01:40". out has 32 bytes. Returns out. */
 char *tr_format_seconds(double seconds, char *out);
+
+/* ---- manual pages: whoever knows what there is to say calls these; a format writes it ---- */
+
+typedef struct tr_entry { /* an argument, an option, a file */
+    const char *name;
+    const char *rule;     /* what its value may be, or NULL */
+    const char *fallback; /* the default, "" where there is none to show; NULL: must be given */
+    const char *help;
+} tr_entry;
+
+typedef struct tr_manual tr_manual;
+typedef struct tr_manual_format {
+    /* The first: what the page is of. `section` is that of the manual. */
+    void (*title)(tr_manual *m, const char *name, int section, const char *what);
+    /* level 1 to 3; `note` (may be NULL) for those who see this part alone. */
+    void (*heading)(tr_manual *m, int level, const char *text, const char *note);
+    void (*text)(tr_manual *m, const char *paragraph);
+    void (*example)(tr_manual *m, const char *const *lines, int n);
+    /* A list of entries: first this, then each. values: they have rules and defaults. */
+    void (*list)(tr_manual *m, bool values);
+    void (*entry)(tr_manual *m, const tr_entry *e);
+    /* Where more is: a label and an address. */
+    void (*see)(tr_manual *m, const char *label, const char *address);
+} tr_manual_format;
+/* For a terminal (manual.c), Markdown (markdown.c), and the manual of Unix (roff.c). */
+extern const tr_manual_format tr_manual_plain, tr_manual_markdown, tr_manual_roff;
+
+struct tr_manual {
+    const tr_manual_format *format;
+    void (*line)(const char *text, void *arg); /* called with each line */
+    void *arg;
+    bool begun;  /* something was written */
+    bool values; /* of the present list */
+    bool headed; /* a heading was the last */
+};
+
+/* What the formats share (manual.c): a line, and words in lines of at most `width` columns with
+ * `indent` blanks in front, the first with `head` in their place where it fits, else below it.
+ * NULL: none. */
+void tr_manual_line(tr_manual *m, tr_text *text);
+void tr_manual_print(tr_manual *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tr_manual_wrap(tr_manual *m, const char *head, const char *text, int indent, int width);
 
 #endif

@@ -12,6 +12,7 @@
 #include "graph/graph.h"
 #include "io/io.h"
 #include "optim/optim.h"
+#include "report/report.h"
 #include "threads/threads.h"
 #include "trainer/trainer.h"
 
@@ -67,6 +68,9 @@ typedef struct tr_key_place {
 /* Visit every key of every section, in the order of a configuration; one that several classes of a
  * section share comes once for each. */
 void tr_each_key(void (*visit)(const tr_key_place *place, void *arg), void *arg);
+
+/* The manual page trainer.ini(5): all sections, classes and keys (manual.c). */
+void tr_manual_configuration(tr_manual *m);
 
 /* ---- configurations (config.c) ---- */
 

@@ -4,26 +4,44 @@
  * folder holds is looked at after that: a run that was over in between has left its other files.
  */
 #include "train/run_dir.h"
+#include "train/train.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { MAX_RUNS = 100000 };
 
-static const char *const names[TR_N_RUN_FILES] = {
-    [TR_FILE_LOCK] = "lock",
-    [TR_FILE_CONFIG] = "config.ini",
-    [TR_FILE_MODEL] = "model.safetensors",
-    [TR_FILE_METRICS] = "metrics.jsonl",
-    [TR_FILE_SUMMARY] = "summary.json",
-    [TR_FILE_SAMPLES] = "samples.png",
-    [TR_FILE_CURVES] = "curves.png",
-    [TR_FILE_PREDICTIONS] = "predictions.png",
-    [TR_FILE_CONFUSION] = "confusion.png",
+static const tr_entry files[TR_N_RUN_FILES] = {
+    [TR_FILE_LOCK] = {"lock", NULL, "",
+                      "host, process and start; there during the run only, or after it was killed"},
+    [TR_FILE_CONFIG] =
+        {"config.ini", NULL, "",
+         "the effective configuration: every key with its value, paths from the root on; "
+         "it can be run again, from any folder"},
+    [TR_FILE_MODEL] =
+        {"model.safetensors", NULL, "",
+         "parameters and buffers with PyTorch's names, shapes and order, renewed after "
+         "each epoch"},
+    [TR_FILE_METRICS] = {"metrics.jsonl", NULL, "",
+                         "a JSON object for each log line and each epoch"},
+    [TR_FILE_SUMMARY] =
+        {"summary.json", NULL, "",
+         "how the run ended, accuracy, loss, speed, memory, machine, SHA-256 of the "
+         "weights"},
+    [TR_FILE_SAMPLES] = {"samples.png", NULL, "", "training images with their labels"},
+    [TR_FILE_CURVES] = {"curves.png", NULL, "", "loss and accuracy"},
+    [TR_FILE_PREDICTIONS] = {"predictions.png", NULL, "",
+                             "test images with true and predicted classes"},
+    [TR_FILE_CONFUSION] = {"confusion.png", NULL, "", "the confusion matrix of the test set"},
 };
 
+const tr_entry *tr_run_files(int *n) {
+    *n = TR_N_RUN_FILES;
+    return files;
+}
+
 const char *tr_run_file_name(tr_run_file file) {
-    return names[file];
+    return files[file].name;
 }
 
 /* ---- the folder's names ---- */
@@ -38,7 +56,7 @@ static int name_files(const char *path, tr_run_dir *out, tr_error *err) {
     *out = (tr_run_dir){.path = tr_strdup(path, err)};
     bool complete = out->path != NULL;
     for (int i = 0; i < TR_N_RUN_FILES && complete; i++) {
-        out->file[i] = tr_path(path, names[i], err);
+        out->file[i] = tr_path(path, files[i].name, err);
         complete = out->file[i] != NULL;
     }
     if (complete) return TR_OK;
@@ -55,12 +73,12 @@ static int check_free(const tr_run_dir *dir, bool locked, tr_error *err) {
             return tr_fail(err, TR_ECONFIG,
                            "'%s' has '%s' already: another run is under way there or was killed, "
                            "allowed is a new or empty folder",
-                           dir->path, names[i]);
+                           dir->path, files[i].name);
         if (found)
             return tr_fail(err, TR_ECONFIG,
                            "'%s' has '%s' already, which a run does not replace, allowed is a new "
                            "or empty folder",
-                           dir->path, names[i]);
+                           dir->path, files[i].name);
     }
     return TR_OK;
 }

@@ -46,7 +46,10 @@ int tr_loop_begin(tr_loop *loop, int64_t epoch, tr_error *err);
  * configured number of steps the learning rate stays. */
 int tr_loop_step(tr_loop *loop, tr_team *team, tr_error *err);
 
-/* ---- results (summary.c) ---- */
+/* ---- results (run_dir.c, summary.c) ---- */
+
+/* The files of a run's folder, and what each holds. */
+const tr_entry *tr_run_files(int *n);
 
 /* A summary as summary.json has it; `test`: only what tr_evaluate fills. NULL where there is no
  * memory. */

@@ -49,6 +49,7 @@ static tr_graph *make_graph(void) {
         ck_assert_ptr_nonnull(tr_add_state(&graph->nodes[1], &buffers[i], &err));
     tr_node *fc = graph->rows[graph->n_rows - 1].node;
     ck_assert_ptr_nonnull(tr_add_state(fc, &wide, &err));
+    for (int i = 0; i < graph->n_rows; i++) tr_free((char *)graph->rows[i].name);
     tr_free(graph->rows);
     graph->rows = NULL;
     graph->n_rows = 0;

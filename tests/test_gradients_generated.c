@@ -63,8 +63,26 @@ static void draw_sides(source *s, const tr_key *key, char out[80]) {
         snprintf(out, 80, "%dx%dx%dx%d", side[0], side[1], side[2], side[3]);
 }
 
+/* The last dimensions of an image, as lists of numbers name them; sometimes others. */
+static void draw_dimensions(source *s, tr_shape in, char out[80]) {
+    int w = in.w + one_in(s, 12);
+    switch (below(s, 4)) {
+    case 0:
+        snprintf(out, 80, "%d", w);
+        return;
+    case 1:
+        snprintf(out, 80, "%d,%d", in.h, w);
+        return;
+    case 2:
+        snprintf(out, 80, "%d,%d,%d", in.c, in.h, w);
+        return;
+    default:
+        snprintf(out, 80, "%d", in.c * in.h * in.w);
+    }
+}
+
 /* The value of an argument as text. Returns false to leave it out. */
-static bool draw_value(source *s, const tr_key *key, char out[80]) {
+static bool draw_value(source *s, const tr_key *key, tr_shape in, char out[80]) {
     static const char *const parameters[] = {"weight", "bias", "weight,bias"};
     static const double numbers[] = {0, 1e-5, 0.1, 0.25, 0.5, 0.9, 1, 2},
                         ratios[] = {0.4, 0.5, 1, 1.5, 2, 2, 2.5, 3};
@@ -98,8 +116,11 @@ static bool draw_value(source *s, const tr_key *key, char out[80]) {
     case TR_KEY_STRING:
         snprintf(out, 80, "%s", PICK(s, parameters));
         return true;
-    case TR_KEY_PATH:
     case TR_KEY_FLOATS:
+        if (key->choices && one_in(s, 4)) return draw_word(s, key->choices, out) != NULL;
+        draw_dimensions(s, in, out);
+        return true;
+    case TR_KEY_PATH:
     case TR_KEY_ANY:
         return false;
     }
@@ -198,7 +219,7 @@ static void draw_net(source *s, const tr_op *op, drawn *d) {
     n += snprintf(out + n, bytes - (size_t)n, "t = %s", op->schema.name);
     for (int k = 0; k < op->schema.n_keys; k++) {
         char value[80];
-        if (draw_value(s, &op->schema.keys[k], value))
+        if (draw_value(s, &op->schema.keys[k], d->input, value))
             n += snprintf(out + n, bytes - (size_t)n, " %s=%s", op->schema.keys[k].name, value);
     }
     snprintf(out + n, bytes - (size_t)n, "%s\n%sf = flatten\nl = linear out_features=3\n", from,

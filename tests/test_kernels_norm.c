@@ -81,6 +81,97 @@ START_TEST(padding_of_sums_stays) {
 }
 END_TEST
 
+/* ---- runs ---- */
+
+/* Exactly n numbers are written: what is behind them in the reference's output is there, too. */
+static void compare_exactly(outputs o, const char *what) {
+    compare(o, what);
+    for (size_t i = o.n * o.size; i < (o.n + TR_LANES) * o.size; i++)
+        if (((const unsigned char *)o.b)[i] != UNTOUCHED)
+            ck_abort_msg("%s: %s: the slack is written", label, what);
+}
+
+START_TEST(runs) {
+    const tr_kernels *t = tables[_i];
+    state = 11;
+    for (int i = 0; i < 3000; i++) {
+        int n = below(4) ? 1 + below(70) : 1 + below(2000);
+        kind k = (kind)below(N_KINDS);
+        snprintf(label, sizeof label, "%s: a run of %d, data %d", t->name, n, (int)k);
+        float *x = input(n, k), *dy = input(n, k), *w = below(3) ? input(n, k) : NULL,
+              *b = w && below(3) ? input(n, k) : NULL, *start = input(n, k);
+        tr_affine m = {number(k), number(k), number(k)};
+        float by = number(k);
+        outputs y = output(n, sizeof *x), dx = output(n, sizeof *x), sum = output(2, 8),
+                dw = output_from(n, start), db = output_from(n, start);
+        scalar->affine_run(n, m, x, w, b, y.a);
+        t->affine_run(n, m, x, w, b, y.b);
+        compare_exactly(y, "affine_run");
+        scalar->affine_run_dx(n, m, x, dy, w, by, dx.a);
+        t->affine_run_dx(n, m, x, dy, w, by, dx.b);
+        compare_exactly(dx, "affine_run_dx");
+        scalar->run_sums(n, m, x, dy, w, sum.a);
+        t->run_sums(n, m, x, dy, w, sum.b);
+        compare(sum, "run_sums");
+        bool fresh = below(2), both = below(2), first = below(2);
+        float *dw_a = both || first ? dw.a : NULL, *db_a = both || !first ? db.a : NULL;
+        scalar->run_gradients(n, m, x, dy, fresh, dw_a, db_a);
+        t->run_gradients(n, m, x, dy, fresh, dw_a ? dw.b : NULL, db_a ? db.b : NULL);
+        compare_exactly(dw, "run_gradients of weights");
+        compare_exactly(db, "run_gradients of offsets");
+        release();
+    }
+}
+END_TEST
+
+/* Against sums over the plain formulas, of numbers whose sums are exact. */
+START_TEST(runs_are_right) {
+    enum { N = 45 };
+    state = 13;
+    for (int i = 0; i <= n_tables; i++) {
+        const tr_kernels *t = i == n_tables ? scalar : tables[i];
+        float *x = input(N, SMALL), *dy = input(N, SMALL), *w = input(N, SMALL),
+              *b = input(N, SMALL), y[N], dx[N], dw[N], db[N];
+        const tr_affine m = {1, 2, 3};
+        double sum[2], s = 0, q = 0;
+        for (int e = 0; e < N; e++) dw[e] = db[e] = 1;
+        t->affine_run(N, m, x, w, b, y);
+        t->run_sums(N, m, x, dy, w, sum);
+        t->affine_run_dx(N, m, x, dy, w, 5, dx);
+        t->run_gradients(N, m, x, dy, false, dw, db);
+        for (int e = 0; e < N; e++) {
+            float normal = (x[e] - 1) * 2 + 3;
+            s += (double)(dy[e] * w[e]);
+            q += (double)(dy[e] * w[e] * normal);
+            ck_assert_float_eq(y[e], normal * w[e] + b[e]);
+            ck_assert_float_eq(dx[e], dy[e] * w[e] * 5 + normal);
+            ck_assert_float_eq(dw[e], 1 + dy[e] * normal);
+            ck_assert_float_eq(db[e], 1 + dy[e]);
+        }
+        ck_assert_double_eq(sum[0], s);
+        ck_assert_double_eq(sum[1], q);
+        release();
+    }
+}
+END_TEST
+
+START_TEST(transpose) {
+    const tr_kernels *t = _i < n_tables ? tables[_i] : scalar;
+    state = 12;
+    for (int i = 0; i < 400; i++) {
+        int rows = 1 + below(70), columns = 1 + below(70);
+        snprintf(label, sizeof label, "%s: %d rows of %d", t->name, rows, columns);
+        float *x = input(rows * columns, REAL);
+        outputs y = output(rows * columns, sizeof *x);
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < columns; c++) ((float *)y.a)[c * rows + r] = x[r * columns + c];
+        t->transpose(rows, columns, x, y.b);
+        compare_exactly(y, "transpose");
+        release();
+    }
+}
+END_TEST
+
 /* ---- dropout ---- */
 
 /* The factors are Philox's own numbers. */
@@ -119,6 +210,9 @@ int main(void) {
     TCase *all = kernel_tests("kernels_norm");
     tcase_add_loop_test(all, normalisation, 0, n_tables);
     tcase_add_test(all, padding_of_sums_stays);
+    tcase_add_loop_test(all, runs, 0, n_tables);
+    tcase_add_test(all, runs_are_right);
+    tcase_add_loop_test(all, transpose, 0, n_tables + 1);
     tcase_add_loop_test(all, dropout, 0, n_tables + 1);
     suite_add_tcase(suite, all);
     return tr_check_run(suite);

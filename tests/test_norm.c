@@ -94,8 +94,11 @@ static void check_norm(const tr_reference_case *c, const setting *s, const tr_ke
     probe_free(&t);
 }
 
-START_TEST(batch_norm_is_pytorch) {
-    tr_reference *reference = tr_reference_read("reference/batch_norm.txt");
+static const char *const files[] = {"reference/batch_norm.txt", "reference/sample_norm.txt"};
+enum { N_FILES = sizeof files / sizeof *files };
+
+START_TEST(norms_are_pytorch) {
+    tr_reference *reference = tr_reference_read(files[_i]);
     for (int k = 0; k < tr_n_isas(); k++) {
         const tr_kernels *kernels = kernels_of(tr_isa_name(k));
         for (int i = 0; kernels && i < reference->n_cases; i++) {
@@ -111,16 +114,24 @@ END_TEST
 
 enum { N_LARGE = 16, SIDE = 8, N_VALUES = N_LARGE * SIDE * SIDE };
 
-/* y of one channel by the formula in double; and as PyTorch computes it in float, x * alpha + beta.
- */
-static void normalise(const tr_real *x, double *y, double *torch_y) {
+static const struct large_norm {
+    const char *line;
+    int n; /* values that are normalised together */
+} large_norms[] = {{"batch_norm2d momentum=1", N_VALUES},
+                   {"group_norm num_groups=1", SIDE *SIDE},
+                   {"instance_norm2d", SIDE *SIDE},
+                   {"layer_norm", SIDE *SIDE},
+                   {"layer_norm normalized_shape=8", SIDE}};
+enum { N_LARGE_NORMS = sizeof large_norms / sizeof *large_norms };
+
+/* y of n values by the formula in double; and as PyTorch computes it in float, x * alpha + beta. */
+static void normalise(int n, const tr_real *x, double *y, double *torch_y) {
     double mean = 0, variance = 0;
-    for (int i = 0; i < N_VALUES; i++) mean += (double)x[i] / N_VALUES;
-    for (int i = 0; i < N_VALUES; i++)
-        variance += ((double)x[i] - mean) * ((double)x[i] - mean) / N_VALUES;
+    for (int i = 0; i < n; i++) mean += (double)x[i] / n;
+    for (int i = 0; i < n; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean) / n;
     double inverse = 1 / sqrt(variance + 1e-5);
     float alpha = (float)inverse, product = (float)mean * alpha, beta = 0 - product;
-    for (int i = 0; i < N_VALUES; i++) {
+    for (int i = 0; i < n; i++) {
         y[i] = ((double)x[i] - mean) * inverse;
         torch_y[i] = (double)fmaf((float)x[i], alpha, beta);
     }
@@ -135,8 +146,11 @@ START_TEST(large_mean_loses_nothing) {
     } cases[] = {{1000, 0.01}, {-1000, 0.01}, {1e6, 1}, {1e5, 0.1}};
     double bound = is_double ? 1e-9 : 1e-6;
     tr_shape in = {false, SIDE, SIDE, 1};
+    const struct large_norm *norm = &large_norms[_i];
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        tr_graph *graph = graph_of("n = batch_norm2d momentum=1\nf = flatten\n", in, 0);
+        char lines[128];
+        snprintf(lines, sizeof lines, "n = %s\nf = flatten\n", norm->line);
+        tr_graph *graph = graph_of(lines, in, 0);
         graph->nodes[graph->n_nodes - 1].op = &probe_op;
         tr_graph_init(graph, TR_PHILOX, 1);
         tr_real *x, *packed = tr_alloc(N_VALUES, sizeof *x, NULL);
@@ -151,15 +165,16 @@ START_TEST(large_mean_loses_nothing) {
             packed[i] = (tr_real)(float)(cases[k].mean + cases[k].deviation * normal);
             x[i / (SIDE * SIDE) * t.input.stride + i % (SIDE * SIDE)] = packed[i];
         }
-        normalise(packed, y, y + N_VALUES);
+        for (int i = 0; i < N_VALUES; i += norm->n)
+            normalise(norm->n, packed + i, y + i, y + N_VALUES + i);
         run_on(2, &t);
         for (int i = 0; i < N_VALUES; i++) {
             ours = fmax(ours, fabs((double)probe.seen[i] - y[i]));
             torchs = fmax(torchs, fabs(y[N_VALUES + i] - y[i]));
         }
         ck_assert_msg(ours <= bound && (is_double || ours <= torchs),
-                      "mean %g, deviation %g: off by %g, PyTorch's formula by %g", cases[k].mean,
-                      cases[k].deviation, ours, torchs);
+                      "%s: mean %g, deviation %g: off by %g, PyTorch's formula by %g", norm->line,
+                      cases[k].mean, cases[k].deviation, ours, torchs);
         tr_free(packed);
         tr_free(y);
         probe_free(&t);
@@ -169,23 +184,43 @@ END_TEST
 
 /* ---- the executor ---- */
 
-static const char both_norms[] = "c = conv2d out_channels=11 kernel_size=3 padding=1 bias=false\n"
-                                 "n = batch_norm2d\n"
-                                 "r = relu\n"
-                                 "d = conv2d out_channels=11 kernel_size=3 padding=1\n"
-                                 "m = batch_norm2d momentum=none frozen=bias\n"
-                                 "a = add from=m,r\n"
-                                 "s = relu\n"
-                                 "f = flatten\n"
-                                 "l = linear out_features=20\n"
-                                 "o = batch_norm1d\n"
-                                 "k = linear out_features=4\n";
+/* Nets of both batch norms, and of those of samples. */
+static const char *const nets[] = {
+    "c = conv2d out_channels=11 kernel_size=3 padding=1 bias=false\n"
+    "n = batch_norm2d\n"
+    "r = relu\n"
+    "d = conv2d out_channels=11 kernel_size=3 padding=1\n"
+    "m = batch_norm2d momentum=none frozen=bias\n"
+    "a = add from=m,r\n"
+    "s = relu\n"
+    "f = flatten\n"
+    "l = linear out_features=20\n"
+    "o = batch_norm1d\n"
+    "k = linear out_features=4\n",
+    "c = conv2d out_channels=10 kernel_size=3 padding=1 bias=false\n"
+    "n = group_norm num_groups=5\n"
+    "r = relu\n"
+    "d = conv2d out_channels=10 kernel_size=3 padding=1\n"
+    "m = instance_norm2d affine=true track_running_stats=true frozen=bias\n"
+    "a = add from=m,r\n"
+    "s = layer_norm\n"
+    "t = layer_norm normalized_shape=6,5\n"
+    "u = relu\n"
+    "v = layer_norm normalized_shape=5 frozen=weight\n"
+    "f = flatten\n"
+    "w = group_norm num_groups=25\n"
+    "l = linear out_features=20\n"
+    "o = group_norm num_groups=4\n"
+    "p = layer_norm elementwise_affine=false\n"
+    "k = linear out_features=4\n"};
+enum { N_NETS = sizeof nets / sizeof *nets };
 enum { BATCH = 13, STEPS = 3 };
 
 /* All state after some steps of that net, in double. */
-static double *state_after(tr_exec_options options, int threads, int64_t *n, double *batches) {
+static double *state_after(const char *lines, tr_exec_options options, int threads, int64_t *n,
+                           double *batches) {
     tr_shape in = {false, 6, 5, 3};
-    tr_graph *graph = graph_of(both_norms, in, 4);
+    tr_graph *graph = graph_of(lines, in, 4);
     tr_graph_init(graph, TR_PHILOX, 3);
     int32_t labels[BATCH];
     for (int i = 0; i < BATCH; i++) labels[i] = i % 4;
@@ -212,28 +247,32 @@ static double *state_after(tr_exec_options options, int threads, int64_t *n, dou
     for (int i = 0; i < graph->n_rows; i++) *n += graph->rows[i].count;
     double *values = tr_alloc((size_t)*n, sizeof *values, NULL);
     read_rows(graph, values);
-    const tr_row *count = row_of(graph, "o.num_batches_tracked");
-    tr_row_read(count, tr_row_state(count)->value, 0, 1, batches);
+    if (batches) {
+        const tr_row *count = row_of(graph, "o.num_batches_tracked");
+        tr_row_read(count, tr_row_state(count)->value, 0, 1, batches);
+    }
     tr_free((void *)t.input.x);
     tr_free(args);
     tr_graph_free(graph);
     return values;
 }
 
-/* Statistics, updates and running statistics, on any number of threads, in any ISA. */
+/* Statistics, updates and running statistics, on any number of threads, in any ISA, with gradients
+ * in slots or by elements. */
 START_TEST(same_bits) {
     int64_t n, m;
-    double count,
-        *wanted = state_after((tr_exec_options){.kernels = kernels_of("scalar")}, 1, &n, &count);
-    ck_assert_double_eq(count, STEPS);
+    double *wanted =
+        state_after(nets[_i], (tr_exec_options){.kernels = kernels_of("scalar")}, 1, &n, NULL);
     for (int64_t i = 0; i < n; i++) ck_assert(isfinite(wanted[i]));
     for (int k = 0; k < tr_n_isas(); k++) {
         const tr_kernels *kernels = kernels_of(tr_isa_name(k));
         for (int threads = 1; kernels && threads <= 5; threads++) {
             /* Buffers that are dead are filled with NaN: nothing undeclared is used. */
-            double *got =
-                state_after((tr_exec_options){.kernels = kernels, .poison = threads % 2 == 0},
-                            threads, &m, &count);
+            double *got = state_after(nets[_i],
+                                      (tr_exec_options){.kernels = kernels,
+                                                        .poison = threads % 2 == 0,
+                                                        .wide = threads % 3 == 0},
+                                      threads, &m, NULL);
             ck_assert_int_eq(m, n);
             ck_assert_msg(memcmp(got, wanted, (size_t)n * sizeof *got) == 0, "%s, %d threads",
                           kernels->name, threads);
@@ -250,7 +289,7 @@ START_TEST(statistics_are_of_passes) {
     int64_t n;
     double count;
     tr_exec_options options = {.kernels = kernels_of("auto"), .effective = 2 * BATCH, .shard = 1};
-    tr_free(state_after(options, 2, &n, &count));
+    tr_free(state_after(nets[0], options, 2, &n, &count));
     ck_assert_double_eq(count, STEPS);
 }
 END_TEST
@@ -331,7 +370,7 @@ END_TEST
 
 /* In every mode: no two steps between two barriers are in conflict. */
 START_TEST(no_conflicts) {
-    tr_graph *graph = graph_of(both_norms, (tr_shape){false, 6, 5, 3}, 4);
+    tr_graph *graph = graph_of(nets[_i], (tr_shape){false, 6, 5, 3}, 4);
     for (int i = 0; i < 8; i++) {
         tr_program_options options = {.batch = 4,
                                       .gradients = i & 1,
@@ -372,6 +411,49 @@ START_TEST(errors_are_named) {
         {"f = flatten\nn = batch_norm2d",
          "net.ini:3: n: batch_norm2d wants an image (channels x height x width) but its input has "
          "144 features"},
+        {"n = group_norm", "net.ini:2: n.num_groups: missing, it must be given (groups that the "
+                           "channels are divided into)"},
+        {"n = group_norm num_groups=0",
+         "net.ini:2: n.num_groups: 0 is out of range, allowed are 1 to 134217727"},
+        {"n = group_norm num_groups=2",
+         "net.ini:2: n.num_groups: 2 does not divide the 3 channels of the input: the nearest that "
+         "do are 1 and 3"},
+        {"n = group_norm num_groups=7",
+         "net.ini:2: n.num_groups: 7 does not divide the 3 channels of the input: the nearest that "
+         "does is 3"},
+        {"f = flatten\nn = group_norm num_groups=5",
+         "net.ini:3: n.num_groups: 5 does not divide the 144 features of the input: the nearest "
+         "that do are 4 and 6"},
+        {"n = group_norm num_groups=1 num_channels=4",
+         "net.ini:2: n.num_channels: 4, but the input has 3 channels"},
+        {"n = group_norm num_groups=1 num_channels=any",
+         "net.ini:2: n.num_channels: any is neither an integer nor a known word, allowed are 1 to "
+         "134217727, or input"},
+        {"f = flatten\nn = group_norm num_groups=3 num_channels=3",
+         "net.ini:3: n.num_channels: 3, but the input has 144 features"},
+        {"n = layer_norm normalized_shape=8",
+         "net.ini:2: n.normalized_shape: the input is 3 x 8 x 6, allowed are its last dimensions: "
+         "6, or 8,6, or 3,8,6"},
+        {"n = layer_norm normalized_shape=3,8,6,1",
+         "net.ini:2: n.normalized_shape: the input is 3 x 8 x 6, allowed are its last dimensions: "
+         "6, or 8,6, or 3,8,6"},
+        {"n = layer_norm normalized_shape=5.5",
+         "net.ini:2: n.normalized_shape: the input is 3 x 8 x 6, allowed are its last dimensions: "
+         "6, or 8,6, or 3,8,6"},
+        {"n = layer_norm normalized_shape=input,6",
+         "net.ini:2: n.normalized_shape: the input is 3 x 8 x 6, allowed are its last dimensions: "
+         "6, or 8,6, or 3,8,6"},
+        {"f = flatten\nn = layer_norm normalized_shape=3,8,6",
+         "net.ini:3: n.normalized_shape: the input has 144 features, allowed is 144"},
+        {"n = layer_norm frozen=bias bias=false",
+         "net.ini:2: n.frozen: the layer has no parameter 'bias', allowed are weight"},
+        {"n = instance_norm2d num_features=5",
+         "net.ini:2: n.num_features: 5, but the input has 3 channels"},
+        {"f = flatten\nn = instance_norm2d",
+         "net.ini:3: n: instance_norm2d wants an image (channels x height x width) but its input "
+         "has 144 features"},
+        {"n = instance_norm2d frozen=weight",
+         "net.ini:2: n.frozen: the layer has no parameter 'weight', there is none"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[256];
@@ -387,7 +469,9 @@ END_TEST
 
 /* What is written is read back: a word in place of a number, too. */
 START_TEST(arguments_are_written) {
-    tr_graph *graph = graph_of("n = batch_norm2d momentum=none frozen=weight,bias\n"
+    tr_graph *graph = graph_of("g = group_norm num_groups=3\nh = layer_norm\n"
+                               "i = layer_norm normalized_shape=3,2,2\n"
+                               "n = batch_norm2d momentum=none frozen=weight,bias\n"
                                "f = flatten\nm = batch_norm1d momentum=1 eps=0\n",
                                (tr_shape){false, 2, 2, 3}, 0);
     tr_text text = {0};
@@ -396,6 +480,10 @@ START_TEST(arguments_are_written) {
                                   "track_running_stats=true frozen=weight,bias\n") != NULL,
                   "%s", text.at);
     ck_assert_msg(strstr(text.at, "m = batch_norm1d eps=0 momentum=1 ") != NULL, "%s", text.at);
+    ck_assert_msg(strstr(text.at, "g = group_norm num_groups=3 num_channels=input ") != NULL, "%s",
+                  text.at);
+    ck_assert_msg(strstr(text.at, "h = layer_norm normalized_shape=input ") != NULL, "%s", text.at);
+    ck_assert_msg(strstr(text.at, "i = layer_norm normalized_shape=3,2,2 ") != NULL, "%s", text.at);
     tr_text_free(&text);
     tr_graph_free(graph);
 }
@@ -405,12 +493,12 @@ static Suite *norm_suite(void) {
     Suite *suite = suite_create("norm");
     TCase *all = tcase_create("norm");
     tcase_set_timeout(all, 60);
-    tcase_add_test(all, batch_norm_is_pytorch);
-    tcase_add_test(all, large_mean_loses_nothing);
-    tcase_add_test(all, same_bits);
+    tcase_add_loop_test(all, norms_are_pytorch, 0, N_FILES);
+    tcase_add_loop_test(all, large_mean_loses_nothing, 0, N_LARGE_NORMS);
+    tcase_add_loop_test(all, same_bits, 0, N_NETS);
     tcase_add_test(all, statistics_are_of_passes);
     tcase_add_test(all, leaf_in_two_calls);
-    tcase_add_test(all, no_conflicts);
+    tcase_add_loop_test(all, no_conflicts, 0, N_NETS);
     tcase_add_test(all, errors_are_named);
     tcase_add_test(all, arguments_are_written);
     suite_add_tcase(suite, all);

@@ -111,6 +111,21 @@ def norm(cls):
     return lambda name, a, shape: cls(shape[0], **take(a, name, *NORM))
 
 
+def group_norm(name, a, shape):
+    a = dict(a, num_channels=shape[0])
+    return nn.GroupNorm(**take(a, name, "num_groups", "num_channels", "eps", "affine"))
+
+
+def layer_norm(name, a, shape):
+    a = dict(a, normalized_shape=[int(n) for n in a.get("normalized_shape") or shape])
+    return nn.LayerNorm(**take(a, name, "normalized_shape", "eps", "elementwise_affine", "bias"))
+
+
+def instance_norm2d(name, a, shape):
+    a = dict(a, num_features=shape[0])
+    return nn.InstanceNorm2d(**take(a, name, "num_features", *NORM))
+
+
 def plain(cls, *keys):
     return lambda name, a, shape: cls(**take(a, name, *keys))
 
@@ -120,6 +135,9 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "linear": lambda name, a, shape: nn.Linear(shape[0], **take(a, name, "out_features", "bias")),
     "batch_norm1d": norm(nn.BatchNorm1d),
     "batch_norm2d": norm(nn.BatchNorm2d),
+    "group_norm": group_norm,
+    "layer_norm": layer_norm,
+    "instance_norm2d": instance_norm2d,
     "max_pool2d": plain(nn.MaxPool2d, *POOL, "dilation"),
     "avg_pool2d": plain(nn.AvgPool2d, *POOL, "count_include_pad", "divisor_override"),
     "adaptive_avg_pool2d": plain(nn.AdaptiveAvgPool2d, "output_size"),

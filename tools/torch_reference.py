@@ -28,7 +28,7 @@ distinguish floats, and the losses of a short training.
 
 Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
 given to backward), grad_input, and the parameters' gradients (grad.conv1.weight). Networks with
-batch norm are computed in float64 and printed with all digits; they also have the buffers, and
+norms are computed in float64 and printed with all digits; they also have the buffers, and
 what those are behind the step (after.bn1.running_mean).
 """
 import functools
@@ -192,17 +192,47 @@ def layer_case(name, shape, lines, step=0.125, limit=2.0, x=None, exact=True):
     return case(name, ["layer " + line for line in lines], tensors, "%.9g" if exact else "%r")
 
 
-def norm_module(cls, args, x):
-    kind = torch.nn.BatchNorm2d if cls == "batch_norm2d" else torch.nn.BatchNorm1d
-    momentum = args.get("momentum", "0.1")
-    return kind(x.shape[1], eps=float(args.get("eps", 1e-5)),
-                momentum=None if momentum in ("none", None) else float(momentum),
-                affine=args.get("affine") != "false",
-                track_running_stats=args.get("track_running_stats") != "false").double()
+def number_of(text):
+    return None if text in ("none", None) else float(text)
 
 
-def norm_case(name, shape, lines, mode="train", x=None, batches=0):
-    """A step of a net with batch norm, whose running statistics have seen `batches` before."""
+def batch_norm_module(kind):
+    return lambda args, x: kind(
+        x.shape[1], momentum=number_of(args.get("momentum", "0.1")), affine=args.get("affine") != "false",
+        track_running_stats=args.get("track_running_stats") != "false", **eps_of(args))
+
+
+def eps_of(args):
+    return {"eps": float(args.get("eps", 1e-5))}
+
+
+def layer_norm_module(args, x):
+    given = str(args.get("normalized_shape", "input"))
+    shape = x.shape[1:] if given == "input" else [int(n) for n in given.split(",")]
+    return torch.nn.LayerNorm(shape, elementwise_affine=args.get("elementwise_affine") != "false",
+                              bias=args.get("bias") != "false", **eps_of(args))
+
+
+def instance_norm_module(args, x):
+    return torch.nn.InstanceNorm2d(
+        x.shape[1], momentum=number_of(args.get("momentum", "0.1")),
+        affine=args.get("affine") == "true",
+        track_running_stats=args.get("track_running_stats") == "true", **eps_of(args))
+
+
+NORMS = {  # class: (arguments, input) -> module
+    "batch_norm2d": batch_norm_module(torch.nn.BatchNorm2d),
+    "batch_norm1d": batch_norm_module(torch.nn.BatchNorm1d),
+    "group_norm": lambda args, x: torch.nn.GroupNorm(
+        args["num_groups"], x.shape[1], affine=args.get("affine") != "false", **eps_of(args)),
+    "layer_norm": layer_norm_module,
+    "instance_norm2d": instance_norm_module,
+}
+
+
+def norm_case(name, shape, lines, mode="train", x=None, batches=0, digits=17):
+    """A step of a net with norms, whose running statistics have seen `batches` before. digits: of
+    what PyTorch makes."""
     values = Values(name)
     layers = [parse(line) for line in lines]
     x = (values(shape) if x is None else x).requires_grad_()
@@ -210,8 +240,8 @@ def norm_case(name, shape, lines, mode="train", x=None, batches=0):
     y = x
     for layer, cls, args in layers:
         own = {}
-        if cls.startswith("batch_norm"):
-            norms[layer] = module = norm_module(cls, args, y)
+        if cls in NORMS:
+            norms[layer] = module = NORMS[cls](args, y).double()
             for key, tensor in module.state_dict().items():
                 if key == "num_batches_tracked":
                     tensor.fill_(batches)
@@ -237,7 +267,11 @@ def norm_case(name, shape, lines, mode="train", x=None, batches=0):
     for layer, module in norms.items():
         tensors.update((f"after.{layer}.{key}", b) for key, b in module.named_buffers())
     tensors = {key: t.double().reshape(t.shape or (1,)) for key, t in tensors.items()}
-    return case(name, ["layer " + line for line in lines] + ["mode " + mode], tensors, "%.17g")
+    for key, t in tensors.items():
+        if digits < 17 and key.startswith(("output", "grad_input", "grad.", "after.")):
+            tensors[key] = t.apply_(lambda v: float(f"{v:.{digits}g}"))
+    return case(name, ["layer " + line for line in lines] + ["mode " + mode], tensors,
+                "%.17g" if digits == 17 else "%r")
 
 
 def cross_entropy_case(name, logits, labels):
@@ -561,11 +595,6 @@ def batch_norm_cases():
     features = [flat, "bn1 = batch_norm1d"]
     relu, down = "relu1 = relu", "conv1 = conv2d out_channels=5 kernel_size=2 bias=false"
 
-    def normal(name, shape, mean, deviation):
-        draw = random.Random(name)
-        x = torch.tensor([draw.gauss(mean, deviation) for _ in range(torch.Size(shape).numel())])
-        return x.float().double().reshape(shape)
-
     constant = torch.cat([torch.full((3, 1, 2, 2), 1000.0), normal("c", (3, 1, 2, 2), 0, 1)], 1)
     return [
         norm_case("images", (3, 3, 4, 5), [norm]),
@@ -611,6 +640,99 @@ def batch_norm_cases():
     ]
 
 
+def normal(name, shape, mean, deviation):
+    draw = random.Random(name)
+    x = torch.tensor([draw.gauss(mean, deviation) for _ in range(torch.Size(shape).numel())])
+    return x.float().double().reshape(shape)
+
+
+def sample_norm_cases():
+    """group_norm, layer_norm, instance_norm2d."""
+    group, flat = "n = group_norm num_groups=", "f = flatten"
+    layer, instance = "n = layer_norm", "n = instance_norm2d"
+    tracked = instance + " track_running_stats=true"
+    relu, down = "relu1 = relu", "conv1 = conv2d out_channels=6 kernel_size=2 bias=false"
+    small, wide = (2, 6, 3, 2), (2, 17, 2, 3)
+    case_of = functools.partial(norm_case, digits=11)
+    return [
+        case_of("group", (3, 6, 4, 3), [group + "3"]),
+        case_of("group_1", small, [group + "1 num_channels=6"]),
+        case_of("group_all", small, [group + "6"]),
+        case_of("group_long", (1, 2, 9, 8), [group + "2"]),
+        case_of("group_32", (2, 32, 1, 2), [group + "8"]),
+        case_of("group_17", wide, [group + "17"]),
+        case_of("group_one_channel", (2, 1, 3, 3), [group + "1"]),
+        case_of("group_1x1", (3, 12, 1, 1), [group + "4"]),
+        case_of("group_one_number", (3, 4, 1, 1), [group + "4"]),
+        case_of("group_eps", small, [group + "2 eps=0.125"]),
+        case_of("group_not_affine", small, [group + "2 affine=false"]),
+        case_of("group_frozen_weight", small, [group + "2 frozen=weight"]),
+        case_of("group_frozen_bias", small, [group + "2 frozen=bias"]),
+        case_of("group_frozen", small, [group + "2 frozen=weight,bias"]),
+        case_of("group_eval", small, [group + "2"], "eval"),
+        case_of("group_features", (3, 12, 1, 1), [flat, group + "3"]),
+        case_of("group_features_image", (2, 3, 2, 4), [flat, group + "4 num_channels=24"]),
+        case_of("group_features_whole", (2, 3, 2, 3), [flat, group + "1"]),
+        case_of("group_features_channels", (2, 4, 3, 3), [flat, group + "4"]),
+        case_of("group_features_not_affine", (2, 3, 2, 2), [flat, group + "6 affine=false"]),
+        case_of("group_large_mean", (2, 4, 4, 4), [group + "2"],
+                x=normal("g", (2, 4, 4, 4), 1000, 0.01)),
+        case_of("layer", (3, 3, 4, 5), [layer]),
+        case_of("layer_chw", (2, 3, 2, 4), [layer + " normalized_shape=3,2,4"]),
+        case_of("layer_hw", (2, 3, 4, 3), [layer + " normalized_shape=4,3"]),
+        case_of("layer_w", (2, 3, 2, 5), [layer + " normalized_shape=5"]),
+        case_of("layer_hw_one_channel", (2, 1, 3, 4), [layer + " normalized_shape=3,4"]),
+        case_of("layer_w_one_channel", (2, 1, 3, 4), [layer + " normalized_shape=4"]),
+        case_of("layer_w_1", (2, 3, 4, 1), [layer + " normalized_shape=1"]),
+        case_of("layer_1x1", (3, 9, 1, 1), [layer]),
+        case_of("layer_hw_1x1", (3, 5, 1, 1), [layer + " normalized_shape=1,1"]),
+        case_of("layer_one_number", (2, 1, 1, 1), [layer]),
+        case_of("layer_17", wide, [layer]),
+        case_of("layer_hw_17", (1, 17, 3, 3), [layer + " normalized_shape=3,3"]),
+        case_of("layer_eps", small, [layer + " eps=0.5"]),
+        case_of("layer_not_affine", small, [layer + " elementwise_affine=false"]),
+        case_of("layer_hw_not_affine", small, [
+            layer + " normalized_shape=3,2 elementwise_affine=false bias=true"]),
+        case_of("layer_no_bias", small, [layer + " bias=false"]),
+        case_of("layer_w_no_bias", small, [layer + " normalized_shape=2 bias=false"]),
+        case_of("layer_frozen_weight", small, [layer + " frozen=weight"]),
+        case_of("layer_frozen_bias", small, [layer + " frozen=bias"]),
+        case_of("layer_frozen", small, [layer + " frozen=weight,bias"]),
+        case_of("layer_eval", small, [layer], "eval"),
+        case_of("layer_features", (3, 10, 1, 1), [flat, layer]),
+        case_of("layer_features_image", (2, 3, 2, 3), [flat, layer + " normalized_shape=18"]),
+        case_of("layer_large_mean", (2, 2, 4, 4), [layer],
+                x=normal("l", (2, 2, 4, 4), 1000, 0.01)),
+        case_of("instance", (3, 3, 4, 5), [instance]),
+        case_of("instance_one_channel", (2, 1, 3, 3), [instance]),
+        case_of("instance_17", wide, [instance + " affine=true num_features=17"]),
+        case_of("instance_1x2", (2, 5, 1, 2), [instance + " affine=true"]),
+        case_of("instance_eps", small, [instance + " eps=0.125"]),
+        case_of("instance_frozen", small, [instance + " affine=true frozen=weight"]),
+        case_of("instance_eval", small, [instance + " affine=true"], "eval"),
+        case_of("instance_tracked", (3, 9, 3, 2), [tracked]),
+        case_of("instance_tracked_affine", small, [tracked + " affine=true"], batches=3),
+        case_of("instance_one_sample", (1, 3, 3, 2), [tracked]),
+        case_of("instance_momentum", small, [tracked + " momentum=0.75"]),
+        case_of("instance_momentum_none", small, [tracked + " momentum=none"], batches=2),
+        case_of("instance_tracked_eval", small, [tracked + " affine=true"], "eval"),
+        case_of("instance_tracked_eval_1x1", (2, 3, 1, 1), [tracked], "eval"),
+        case_of("instance_tracked_eval_frozen", small, [
+            tracked + " affine=true frozen=bias eps=0.25"], "eval"),
+        case_of("instance_large_mean", (2, 2, 4, 4), [instance],
+                x=normal("i", (2, 2, 4, 4), 1000, 0.01)),
+        case_of("all_of_them", (3, 3, 5, 5), [
+            down, group + "2", relu, "conv2 = conv2d out_channels=5 kernel_size=2 bias=false",
+            "m = instance_norm2d affine=true track_running_stats=true", "relu2 = relu",
+            "o = layer_norm normalized_shape=3,3", flat, "p = layer_norm",
+            "fc = linear out_features=6", "q = group_norm num_groups=2"]),
+        case_of("residual", (2, 4, 3, 3), [
+            "n = group_norm num_groups=2", relu,
+            "conv2 = conv2d out_channels=4 kernel_size=3 padding=1 bias=false",
+            "m = layer_norm", "sum = add from=m,relu1", "relu2 = relu"]),
+    ]
+
+
 def cross_entropy_cases():
     def drawn(name, n, classes):
         values = Values(name)
@@ -653,7 +775,7 @@ PLAIN = {"conv1 = conv2d out_channels=3 kernel_size=3": lambda: torch.nn.Conv2d(
          "flatten = flatten": None,
          "fc1 = linear out_features=5": lambda: torch.nn.Linear(27, 5),
          "fc2 = linear out_features=4 bias=false": lambda: torch.nn.Linear(5, 4, bias=False)}
-NORMS = {"conv1 = conv2d out_channels=3 kernel_size=3": lambda: torch.nn.Conv2d(2, 3, 3),
+WITH_NORMS = {"conv1 = conv2d out_channels=3 kernel_size=3": lambda: torch.nn.Conv2d(2, 3, 3),
          "bn1 = batch_norm2d": lambda: torch.nn.BatchNorm2d(3),
          "conv2 = conv2d out_channels=4 kernel_size=2 bias=false":
              lambda: torch.nn.Conv2d(3, 4, 2, bias=False),
@@ -699,7 +821,7 @@ def mini_case():
 def random_cases():
     return [random_case("seed_0", 0, 1), random_case("seed_1", 1, 2),
             random_case("seed_7", 7, 1000), random_case("all_ones", 2 ** 32 - 1, 10),
-            random_case("past_32_bits", 2 ** 40 + 5, 3), random_case("norms", 11, 100, NORMS),
+            random_case("past_32_bits", 2 ** 40 + 5, 3), random_case("norms", 11, 100, WITH_NORMS),
             mini_case()]
 
 
@@ -715,7 +837,8 @@ def main():
             ("relu", relu_cases),
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
             ("add", add_cases),
-            ("batch_norm", batch_norm_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
+            ("batch_norm", batch_norm_cases), ("sample_norm", sample_norm_cases),
+            ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
             ("sgd", sgd_cases), ("random", random_cases),
             *[(name, functools.partial(cases, layer_case)) for name, cases in shapes.FILES.items()]]:
         if names and name not in names:

@@ -279,7 +279,7 @@ typedef enum tr_key_type {
     TR_KEY_CHOICE, /* int: index into `choices` */
     TR_KEY_STRING, /* const char *, never NULL */
     TR_KEY_PATH,   /* the same; a file or folder, relative to the folder that the program runs in */
-    TR_KEY_FLOATS, /* tr_floats: numbers separated by commas */
+    TR_KEY_FLOATS, /* tr_floats: numbers separated by commas, each as one of TR_KEY_FLOAT */
     TR_KEY_SIZE2,  /* tr_size2: "3" for both or "3x1"; each as an integer or word of TR_KEY_INT */
     TR_KEY_FLOAT2, /* tr_float2: the same of numbers, "2" or "2x1.5" */
     TR_KEY_SIDES,  /* tr_sides: "1" for all four or "1x1x2x2" */

@@ -500,7 +500,6 @@ static void format_ints(const int64_t *value, int n, const choices *words, tr_te
 void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     const void *place = (const char *)args + key->offset;
     choices words;
-    char number[32];
     choices_split(key->choices, &words);
     tr_text_add(out, "", 0);
     switch (key->type) {
@@ -527,8 +526,8 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     case TR_KEY_FLOATS: {
         const tr_floats *list = place;
         for (int i = 0; i < list->n; i++) {
-            format_double(list->v[i], number);
-            tr_text_print(out, "%s%s", i ? "," : "", number);
+            if (i) tr_text_add(out, ",", 1);
+            format_float(list->v[i], &words, out);
         }
         return;
     }

@@ -4,7 +4,10 @@
 
 #include "io/io.h"
 
-static json_t *numbers(const tr_floats *list) {
+/* A list of them; NULL where there is a word in it. */
+static json_t *numbers(const tr_key *key, const tr_floats *list) {
+    for (int i = 0; key->choices && i < list->n; i++)
+        if (list->v[i] < 0) return NULL;
     json_t *array = json_array();
     for (int i = 0; i < list->n; i++)
         if (json_array_append_new(array, tr_json_number(list->v[i]))) {
@@ -34,7 +37,8 @@ static json_t *number_or_text(const char *text, tr_key_type type) {
 static json_t *value_of(const tr_key *key, const void *args) {
     const void *place = (const char *)args + key->offset;
     if (key->type == TR_KEY_BOOL) return json_boolean(*(const bool *)place);
-    if (key->type == TR_KEY_FLOATS) return numbers(place);
+    json_t *list = key->type == TR_KEY_FLOATS ? numbers(key, place) : NULL;
+    if (list) return list;
     tr_text text = {0};
     tr_args_format(key, args, &text);
     json_t *value = text.failed ? NULL : number_or_text(text.at, key->type);

@@ -92,6 +92,11 @@ typedef struct tr_broadcast {
     int64_t step_h, step_w, step_c;
 } tr_broadcast;
 
+/* A number's place among others: (x - shift) * scale + offset. */
+typedef struct tr_affine {
+    tr_real shift, scale, offset;
+} tr_affine;
+
 typedef struct tr_sgd {
     tr_real lr, momentum, keep; /* keep = 1 - dampening */
     tr_real weight_decay;
@@ -161,6 +166,24 @@ typedef struct tr_kernels {
     void (*affine_dx)(int64_t n, int c, const tr_real *x, int64_t x_step, const tr_real *shift,
                       const tr_real *scale, const tr_real *offset, const tr_real *dy,
                       int64_t dy_step, const tr_real *by, tr_real *dx, int64_t dx_step);
+
+    /* Runs of n numbers that one map m normalises and that have weights w[n] and offsets b[n] of
+     * their own; w NULL: all 1, b NULL: all 0. Exactly n numbers are written.
+     * y = m(x) * w + b */
+    void (*affine_run)(int64_t n, tr_affine m, const tr_real *x, const tr_real *w, const tr_real *b,
+                       tr_real *y);
+    /* sum[0] = that of dy * w, sum[1] = that of dy * w * m(x), in double: sixteen chains, of the
+     * elements e % 16; eight of them are added to the others, then reduced as in tr_reduce8. */
+    void (*run_sums)(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy, const tr_real *w,
+                     double *sum);
+    /* dx = dy * w * by + m(x) */
+    void (*affine_run_dx)(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy,
+                          const tr_real *w, tr_real by, tr_real *dx);
+    /* dw += dy * m(x), db += dy; fresh: := in place of +=. Either may be NULL. */
+    void (*run_gradients)(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy, bool fresh,
+                          tr_real *dw, tr_real *db);
+    /* y[columns][rows] = x[rows][columns]; exactly these are written. */
+    void (*transpose)(int64_t rows, int64_t columns, const tr_real *x, tr_real *y);
 
     /* factor[e] = scale where number e % 4 of Philox4x32-10 for the counter of words e / 4, the two
      * of place, and 0, under `key`, is below kept / 2^31, else 0; e: 0 .. n-1, n padded to

@@ -278,6 +278,56 @@ static void affine_dx(int64_t n, int c, const tr_real *x, int64_t x_step, const 
     }
 }
 
+static tr_real normal_of(tr_affine m, tr_real x) {
+    return fused(x - m.shift, m.scale, m.offset);
+}
+
+static void affine_run(int64_t n, tr_affine m, const tr_real *x, const tr_real *w, const tr_real *b,
+                       tr_real *y) {
+    for (int64_t i = 0; i < n; i++) {
+        tr_real normal = normal_of(m, x[i]);
+        y[i] = w ? fused(normal, w[i], b ? b[i] : 0) : normal;
+    }
+}
+
+static void run_sums(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy, const tr_real *w,
+                     double *sum) {
+    double s[16] = {0}, q[16] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        double g = (double)dy[i] * (w ? (double)w[i] : 1);
+        s[i % 16] += g;
+        q[i % 16] += g * (double)normal_of(m, x[i]);
+    }
+    for (int l = 0; l < 8; l++) s[l] += s[8 + l], q[l] += q[8 + l];
+    sum[0] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    sum[1] = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
+}
+
+static void affine_run_dx(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy,
+                          const tr_real *w, tr_real by, tr_real *dx) {
+    for (int64_t i = 0; i < n; i++)
+        dx[i] = fused(w ? fused(dy[i], w[i], 0) : dy[i], by, normal_of(m, x[i]));
+}
+
+static void run_gradients(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy, bool fresh,
+                          tr_real *dw, tr_real *db) {
+    for (int64_t i = 0; dw && i < n; i++)
+        dw[i] = fused(dy[i], normal_of(m, x[i]), fresh ? 0 : dw[i]);
+    for (int64_t i = 0; db && i < n; i++) db[i] = dy[i] + (fresh ? 0 : db[i]);
+}
+
+/* Tile by tile, so that what is read across stays in the cache. */
+static void transpose(int64_t rows, int64_t columns, const tr_real *x, tr_real *y) {
+    enum { TILE = 16 };
+    for (int64_t r0 = 0; r0 < rows; r0 += TILE) {
+        for (int64_t c0 = 0; c0 < columns; c0 += TILE) {
+            for (int64_t c = c0; c < tr_min(c0 + TILE, columns); c++)
+                for (int64_t r = r0; r < tr_min(r0 + TILE, rows); r++)
+                    y[c * rows + r] = x[r * columns + c];
+        }
+    }
+}
+
 static void relu(int64_t n, const tr_real *x, tr_real *y) {
     for (int64_t i = 0; i < n; i++) y[i] = relu_of(x[i]);
 }
@@ -414,6 +464,11 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
                       .normal_sums = normal_sums,
                       .affine = affine,
                       .affine_dx = affine_dx,
+                      .affine_run = affine_run,
+                      .run_sums = run_sums,
+                      .affine_run_dx = affine_run_dx,
+                      .run_gradients = run_gradients,
+                      .transpose = transpose,
                       .relu = relu,
                       .relu_dx = relu_dx,
                       .add = add,

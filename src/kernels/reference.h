@@ -20,6 +20,7 @@ void TR_NAME(tr_kernels_fill_conv)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_gather)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_linear)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_norm)(tr_kernels *table);
+void TR_NAME(tr_kernels_fill_run)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_words)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_peak)(tr_kernels *table);
 #endif

@@ -16,6 +16,7 @@
     void tr_kernels_fill_gather_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_linear_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_norm_##isa(tr_kernels *table);                                            \
+    void tr_kernels_fill_run_##isa(tr_kernels *table);                                             \
     void tr_kernels_fill_words_##isa(tr_kernels *table);                                           \
     void tr_kernels_fill_peak_##isa(tr_kernels *table);
 X(scalar)
@@ -66,6 +67,7 @@ static void fill(void) {
         tr_kernels_fill_gather_##isa(table);                                                       \
         tr_kernels_fill_linear_##isa(table);                                                       \
         tr_kernels_fill_norm_##isa(table);                                                         \
+        tr_kernels_fill_run_##isa(table);                                                          \
         tr_kernels_fill_words_##isa(table);                                                        \
         tr_kernels_fill_peak_##isa(table);                                                         \
     }                                                                                              \

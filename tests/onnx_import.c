@@ -2,6 +2,8 @@
 #include "onnx_import.h"
 
 #include <check.h>
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,6 +140,8 @@ bool onnx_data(onnx_net *net, const Onnx__NodeProto *node, size_t index, const c
         return true;
     }
     if (t == NULL) return onnx_refuse(net, "%s has no value", name);
+    for (int64_t i = 0; i < t->n; i++)
+        if (fabs(t->v[i]) > FLT_MAX) return onnx_refuse(net, "numbers that no float32 is");
     if (net->input == NULL || net->input == t) {
         net->input = t;
         *line = "input";

@@ -59,7 +59,7 @@ static bool is_even(const window *w) {
 
 /* A layer of zeros around the image, in the place of the layer's own. */
 static const char *zeros(onnx_net *net, const char *from, window *w) {
-    from = onnx_line_of(net, "pad", from, "zero_pad2d padding=%lld,%lld,%lld,%lld",
+    from = onnx_line_of(net, "pad", from, "zero_pad2d padding=%lldx%lldx%lldx%lld",
                         (long long)w->w.begin, (long long)w->w.end, (long long)w->h.begin,
                         (long long)w->h.end);
     w->h.begin = w->h.end = w->w.begin = w->w.end = 0;
@@ -263,7 +263,7 @@ bool onnx_pad(onnx_net *net, const Onnx__NodeProto *node) {
         return onnx_refuse(net, "padding with a number that is not 0");
     if (pads->n != 8 || pads->v[0] != 0 || pads->v[1] != 0 || pads->v[4] != 0 || pads->v[5] != 0)
         return onnx_refuse(net, "padding that is not of an image's sides");
-    snprintf(text, sizeof text, "%s padding=%lld,%lld,%lld,%lld", layer,
+    snprintf(text, sizeof text, "%s padding=%lldx%lldx%lldx%lld", layer,
              (long long)onnx_at(pads, 3), (long long)onnx_at(pads, 7), (long long)onnx_at(pads, 2),
              (long long)onnx_at(pads, 6));
     return of_image(net, node, text);
@@ -271,22 +271,63 @@ bool onnx_pad(onnx_net *net, const Onnx__NodeProto *node) {
 
 /* ---- slices ---- */
 
-/* Elements begin .. end-1 along an axis. */
+/* Elements begin .. end-1 along the view's axis. */
 static const char *slice_of(onnx_net *net, const char *part, const char *from, int64_t begin,
                             int64_t end) {
     return onnx_line_of(net, part, from, "slice start=%lld end=%lld", (long long)begin,
                         (long long)end);
 }
 
-bool onnx_slice(onnx_net *net, const Onnx__NodeProto *node) {
-    (void)node;
-    (void)slice_of;
-    return onnx_refuse(net, "slice");
+/* Where a negative number counts from the end, cut to the size. */
+static int64_t place_of(int64_t at, int64_t size) {
+    return tr_max(0, tr_min(at < 0 ? at + size : at, size));
 }
 
+bool onnx_slice(onnx_net *net, const Onnx__NodeProto *node) {
+    const onnx_tensor *starts, *ends, *axes, *steps, *x = onnx_given(net->model, node->input[0]);
+    const char *from;
+    int axis = -1;
+    int64_t begin = 0, end = 0;
+    if (!list_of(net, node, 1, "starts", &starts) || !list_of(net, node, 2, "ends", &ends) ||
+        !list_of(net, node, 3, "axes", &axes) || !onnx_numbers(net, node, 4, &steps))
+        return false;
+    if (x == NULL || starts == NULL || ends == NULL) return onnx_refuse(net, "sizes are computed");
+    for (int64_t i = 0; i < starts->n; i++) {
+        int64_t d = axes ? onnx_at(axes, i) : i;
+        if (d < 0) d += x->n_dims;
+        if (steps && onnx_at(steps, i) != 1) return onnx_refuse(net, "every other element");
+        int64_t from_here = place_of(onnx_at(starts, i), x->dim[d]),
+                to_here = place_of(onnx_at(ends, i), x->dim[d]);
+        if (from_here >= to_here) return onnx_refuse(net, "no elements");
+        if (from_here == 0 && to_here == x->dim[d]) continue;
+        if (axis >= 0) return onnx_refuse(net, "along several axes");
+        axis = (int)d;
+        begin = from_here;
+        end = to_here;
+    }
+    if (axis < 0) return onnx_refuse(net, "all of it");
+    if (!onnx_see(net, ONNX_SAMPLES, axis) || !onnx_data(net, node, 0, &from, NULL)) return false;
+    onnx_result(net, node, 0, slice_of(net, "", from, begin, end), NULL);
+    return true;
+}
+
+/* A slice for each output. */
 bool onnx_split(onnx_net *net, const Onnx__NodeProto *node) {
-    (void)node;
-    return onnx_refuse(net, "split");
+    const onnx_tensor *sizes, *x = onnx_given(net->model, node->input[0]);
+    const char *from;
+    int axis;
+    int64_t begin = 0;
+    if (!list_of(net, node, 1, "split", &sizes) || !onnx_axis(net, node, 0, &axis)) return false;
+    if (!onnx_see(net, ONNX_SAMPLES, axis) || !onnx_data(net, node, 0, &from, NULL)) return false;
+    for (size_t i = 0; i < node->n_output; i++) {
+        char part[32];
+        int64_t size = sizes ? onnx_at(sizes, (int64_t)i) : x->dim[axis] / (int64_t)node->n_output;
+        if (size == 0) return onnx_refuse(net, "no elements");
+        snprintf(part, sizeof part, "s%zu", i);
+        onnx_result(net, node, i, slice_of(net, part, from, begin, begin + size), NULL);
+        begin += size;
+    }
+    return true;
 }
 
 /* ---- sizes ---- */

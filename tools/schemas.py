@@ -18,7 +18,8 @@ TRAINER = os.environ.get("TRAINER") or str(ROOT / "build" / "trainer")
 
 KINDS = {"integer": "int", "number": "float", "true or false": "bool", "one of": "choice",
          "text": "text", "file or folder": "path", "numbers with commas": "floats",
-         "size, 3 or 3x1": "size", "anything": "any"}
+         "size, 3 or 3x1": "size", "numbers, 2 or 2x1.5": "numbers",
+         "integers, 1 or 1x1x2x2 (left, right, top, bottom)": "sides", "anything": "any"}
 
 
 @dataclasses.dataclass

@@ -130,6 +130,11 @@ def plain(cls, *keys):
     return lambda name, a, shape: cls(**take(a, name, *keys))
 
 
+def adaptive(cls):
+    """output_size=none is that of the input: (None, None)."""
+    return lambda name, a, shape: cls(take(a, name, "output_size")["output_size"] or (None, None))
+
+
 LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "conv2d": conv2d,
     "linear": lambda name, a, shape: nn.Linear(shape[0], **take(a, name, "out_features", "bias")),
@@ -140,7 +145,7 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "instance_norm2d": instance_norm2d,
     "max_pool2d": plain(nn.MaxPool2d, *POOL, "dilation"),
     "avg_pool2d": plain(nn.AvgPool2d, *POOL, "count_include_pad", "divisor_override"),
-    "adaptive_avg_pool2d": plain(nn.AdaptiveAvgPool2d, "output_size"),
+    "adaptive_avg_pool2d": adaptive(nn.AdaptiveAvgPool2d),
     "relu": plain(nn.ReLU),
     "dropout": plain(nn.Dropout, "p"),
     "dropout2d": plain(nn.Dropout2d, "p"),

@@ -36,13 +36,15 @@ typedef struct check {
     tr_error err;       /* what failed */
 } check;
 
-/* Weights, biases and statistics that are not all one number. */
+/* Weights, biases and statistics that are not all one number, whatever they begin with. */
 static inline void vary_constants(const tr_graph *graph, uint32_t seed) {
     for (int i = 0; i < graph->n_rows; i++) {
         const tr_row *row = &graph->rows[i];
         const tr_state *state = tr_row_state(row);
-        for (int64_t e = 0; state->init_range == 0 && e < row->count; e++) {
-            double value = state->init_value + draw(&seed, 500, 1e-3);
+        for (int64_t e = 0; (state->init_range == 0 || state->init) && e < row->count; e++) {
+            double value;
+            tr_row_read(row, state->value, e, 1, &value);
+            value += draw(&seed, 500, 1e-3);
             if (state->type == TR_FLOAT32) tr_row_write(row, e, 1, &value);
         }
     }

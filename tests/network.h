@@ -27,6 +27,12 @@ static const char lenet_layers[] = "conv1 = conv2d out_channels=6 kernel_size=5\
                                    "relu4 = relu\n"
                                    "fc3 = linear out_features=10\n";
 
+/* First values of a graph that has memory. */
+static inline void tr_graph_init(tr_graph *graph, tr_generator generator, uint64_t seed) {
+    tr_error err = {0};
+    ck_assert_msg(tr_graph_initialise(graph, generator, seed, NULL, &err) == TR_OK, "%s", err.text);
+}
+
 /* The graph of a whole document, or the error. */
 static inline int graph_of_text(const char *text, tr_shape input, int n_classes, tr_graph **out,
                                 tr_error *err) {

@@ -21,7 +21,7 @@ static const char residual[] =
     "pool = max_pool2d kernel_size=3 stride=2\n"
     "mean = avg_pool2d kernel_size=2x3 stride=1\n"
     "flat = flatten\n"
-    "fc = linear out_features=5\n"
+    "fc = linear out_features=5 frozen=bias weight_init=\"kaiming_normal(mode=fan_out, a=0.5)\"\n"
     "[loss]\ntype = cross_entropy\n"
     "[optimizer]\ntype = sgd\nlr = 0.3\nmomentum = 0.9\nnesterov = true\nclip_grad_value = 0.5\n"
     "[train]\naccumulate = 2\nepochs = 2\nseed = 9007199254740991\ngenerator = torch\n";
@@ -71,7 +71,9 @@ START_TEST(network_as_json) {
     check_json(json_array_get(layers, 0),
                "{\"name\": \"stem.conv\", \"class\": \"conv2d\", \"arguments\": "
                "{\"out_channels\": 4, \"kernel_size\": 3, \"stride\": 1, \"padding\": 1, "
-               "\"bias\": false}, \"inputs\": [\"input\"], \"output\": [4, 9, 8], \"parameters\": "
+               "\"bias\": false, \"frozen\": \"\", \"weight_init\": {\"class\": \"default\", "
+               "\"arguments\": {}}, \"bias_init\": {\"class\": \"default\", \"arguments\": {}}}, "
+               "\"inputs\": [\"input\"], \"output\": [4, 9, 8], \"parameters\": "
                "[{\"name\": \"stem.conv.weight\", \"shape\": [4, 3, 3, 3]}], \"buffers\": []}");
     check_json(
         json_object_get(json_array_get(layers, 5), "arguments"),
@@ -89,7 +91,10 @@ START_TEST(network_as_json) {
                "[\"mean\"], \"output\": [12], \"parameters\": [], \"buffers\": []}");
     check_json(json_array_get(layers, 8),
                "{\"name\": \"fc\", \"class\": \"linear\", \"arguments\": {\"out_features\": 5, "
-               "\"bias\": true}, \"inputs\": [\"flat\"], \"output\": [5], \"parameters\": "
+               "\"bias\": true, \"frozen\": \"bias\", \"weight_init\": {\"class\": "
+               "\"kaiming_normal\", \"arguments\": {\"a\": 0.5, \"mode\": \"fan_out\", "
+               "\"nonlinearity\": \"leaky_relu\"}}, \"bias_init\": {\"class\": \"default\", "
+               "\"arguments\": {}}}, \"inputs\": [\"flat\"], \"output\": [5], \"parameters\": "
                "[{\"name\": \"fc.weight\", \"shape\": [5, 12]}, "
                "{\"name\": \"fc.bias\", \"shape\": [5]}], \"buffers\": []}");
     json_decref(net);

@@ -232,6 +232,11 @@ static void draw_layers(draws *d, tr_text *out, int lines, const char *names, co
             if (one_in(d, 2)) add_arg(d, out, "bias", PICK(d, "true", "false"));
             add_arg(d, out, "kernel_size", kernel);
             add_arg(d, out, "padding", kernel[0] == '3' || kernel[0] == '$' ? "1" : "0");
+            if (one_in(d, 3)) add_arg(d, out, "frozen", "weight");
+            if (one_in(d, 2))
+                add_arg(d, out, "weight_init",
+                        PICK(d, "default", "zeros", "kaiming_normal( a=1e-1 ,mode=fan_out )",
+                             "normal(std=0.1)", "trunc_normal()"));
         }
         end_line(d, out);
     }
@@ -471,10 +476,12 @@ START_TEST(every_key_is_there) {
              "[transforms]\nnormalize = mean=0 std=1\n\n"
              "[loader]\nbatch_size = 1\nshuffle = false\ndrop_last = false\nworkers = auto\n"
              "prefetch = auto\n\n"
-             "[network]\na.c = conv2d out_channels=3 kernel_size=3 stride=1 padding=0 bias=true\n"
+             "[network]\na.c = conv2d out_channels=3 kernel_size=3 stride=1 padding=0 bias=true "
+             "frozen= weight_init=default bias_init=default\n"
              "a.p = max_pool2d kernel_size=2 stride=kernel_size padding=0 dilation=1 "
              "ceil_mode=false\nflat = flatten\n"
-             "fc = linear out_features=10 bias=true\n\n"
+             "fc = linear out_features=10 bias=true frozen= weight_init=default "
+             "bias_init=default\n\n"
              "[loss]\ntype = cross_entropy\n\n"
              "[optimizer]\ntype = sgd\nlr = 0.1\nclip_grad_norm = 0\nclip_grad_value = 0\n"
              "momentum = 0\ndampening = 0\nweight_decay = 0\n"

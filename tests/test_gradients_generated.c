@@ -49,7 +49,9 @@ static void draw_int(source *s, const tr_key *key, char out[32]) {
 
 static void draw_float(source *s, const tr_key *key, const double *numbers, int n, char out[32]) {
     if (key->choices && one_in(s, 4) && draw_word(s, key->choices, out)) return;
-    snprintf(out, 32, "%g", fmin(fmax(numbers[below(s, n)], key->min), key->max));
+    double value = numbers[below(s, n)];
+    if (key->min != 0 || key->max != 0) value = fmin(fmax(value, key->min), key->max);
+    snprintf(out, 32, "%g", value);
 }
 
 /* Of an image: few pixels more or less on each side. */
@@ -81,8 +83,26 @@ static void draw_dimensions(source *s, tr_shape in, char out[80]) {
     }
 }
 
+enum { VALUE_BYTES = 256 };
+
+static bool draw_value(source *s, const tr_key *key, tr_shape in, char out[VALUE_BYTES]);
+
+/* NAME(key=value,...) */
+static bool draw_class(source *s, const tr_registry *classes, tr_shape in, char out[VALUE_BYTES]) {
+    const tr_schema *class = classes->schemas[below(s, classes->n)];
+    int n = snprintf(out, VALUE_BYTES, "%s", class->name);
+    for (int k = 0; k < class->n_keys; k++) {
+        char value[VALUE_BYTES];
+        if (draw_value(s, &class->keys[k], in, value))
+            n += snprintf(out + n, VALUE_BYTES - (size_t)n, "%c%s=%.40s",
+                          strchr(out, '(') ? ',' : '(', class->keys[k].name, value);
+    }
+    if (strchr(out, '(')) snprintf(out + n, VALUE_BYTES - (size_t)n, ")");
+    return true;
+}
+
 /* The value of an argument as text. Returns false to leave it out. */
-static bool draw_value(source *s, const tr_key *key, tr_shape in, char out[80]) {
+static bool draw_value(source *s, const tr_key *key, tr_shape in, char out[VALUE_BYTES]) {
     static const char *const parameters[] = {"weight", "bias", "weight,bias"};
     static const double numbers[] = {0, 1e-5, 0.1, 0.25, 0.5, 0.9, 1, 2},
                         ratios[] = {0.4, 0.5, 1, 1.5, 2, 2, 2.5, 3};
@@ -116,6 +136,8 @@ static bool draw_value(source *s, const tr_key *key, tr_shape in, char out[80]) 
     case TR_KEY_STRING:
         snprintf(out, 80, "%s", PICK(s, parameters));
         return true;
+    case TR_KEY_CLASS:
+        return draw_class(s, key->classes, in, out);
     case TR_KEY_FLOATS:
         if (key->choices && one_in(s, 4)) return draw_word(s, key->choices, out) != NULL;
         draw_dimensions(s, in, out);
@@ -166,7 +188,7 @@ typedef struct run {
 /* ---- networks ---- */
 
 typedef struct drawn {
-    char lines[1024];
+    char lines[2048];
     tr_shape input;
     int batch;
 } drawn;
@@ -218,7 +240,7 @@ static void draw_net(source *s, const tr_op *op, drawn *d) {
         n += draw_inputs(s, strcmp(p, "flatten") == 0, from, out + n, bytes - (size_t)n);
     n += snprintf(out + n, bytes - (size_t)n, "t = %s", op->schema.name);
     for (int k = 0; k < op->schema.n_keys; k++) {
-        char value[80];
+        char value[VALUE_BYTES];
         if (draw_value(s, &op->schema.keys[k], d->input, value))
             n += snprintf(out + n, bytes - (size_t)n, " %s=%s", op->schema.keys[k].name, value);
     }
@@ -227,7 +249,7 @@ static void draw_net(source *s, const tr_op *op, drawn *d) {
 }
 
 static tr_graph *build(const drawn *d) {
-    char text[1200];
+    char text[2200];
     tr_graph *graph;
     tr_error err = {0};
     snprintf(text, sizeof text, "[network]\n%s[loss]\ntype = cross_entropy\n", d->lines);

@@ -477,7 +477,8 @@ START_TEST(arguments_are_written) {
     tr_text text = {0};
     ck_assert_int_eq(tr_graph_write(graph, &text, NULL), TR_OK);
     ck_assert_msg(strstr(text.at, "n = batch_norm2d eps=1e-5 momentum=none affine=true "
-                                  "track_running_stats=true frozen=weight,bias\n") != NULL,
+                                  "track_running_stats=true frozen=weight,bias "
+                                  "weight_init=default bias_init=default\n") != NULL,
                   "%s", text.at);
     ck_assert_msg(strstr(text.at, "m = batch_norm1d eps=0 momentum=1 ") != NULL, "%s", text.at);
     ck_assert_msg(strstr(text.at, "g = group_norm num_groups=3 num_channels=input ") != NULL, "%s",

@@ -265,7 +265,7 @@ START_TEST(evaluate_from_elsewhere) {
     char *text = read_whole("el/config.ini", NULL);
     ck_assert_msg(strstr(text, "\nlr = 0.001\n") && strstr(text, "/data #1;\\n\\xff\"\n") &&
                       strstr(text, "\nf = flatten\nact = relu\nfc.fc = linear out_features=10 "
-                                   "bias=true\n"),
+                                   "bias=true frozen= "),
                   "%s", text);
     free(text);
     weights_of("el", sha);

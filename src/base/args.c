@@ -9,6 +9,28 @@ static bool is_space(char c) {
     return c == ' ' || c == '\t';
 }
 
+const char *tr_bracket_end(const char *at) {
+    for (int depth = 0; *at; at++) {
+        depth += (*at == '(') - (*at == ')');
+        if (depth == 0) return at + 1;
+    }
+    return NULL;
+}
+
+/* Behind the character at `at`, or behind its bracket. *closed: none was open so far. */
+static const char *step(const char *at, bool *closed) {
+    const char *end = *at == '(' && *closed ? tr_bracket_end(at) : NULL;
+    if (*at == '(' && end == NULL) *closed = false;
+    return end ? end : at + 1;
+}
+
+size_t tr_item_length(const char *text) {
+    const char *at = text;
+    bool closed = true;
+    while (*at && *at != ',') at = step(at, &closed);
+    return (size_t)(at - text);
+}
+
 /* Take the quotes off the value at `at`, which ends at white space; *after is what follows. */
 static int unquote_value(char *at, const char *word, tr_where where, const char *context,
                          char **after, tr_error *err) {
@@ -46,6 +68,7 @@ int tr_args_split(const char *text, tr_where where, const char *context, tr_aren
         return tr_fail_at(err, where, context, "the line is too long");
     char *at = tr_arena_copy(memory, text, strlen(text), err);
     out->pairs = at ? tr_arena_alloc(memory, bytes, err) : NULL;
+    bool closed = true;
     if (!out->pairs) return TR_ENOMEM;
     while (*at) {
         while (is_space(*at)) at++;
@@ -53,7 +76,7 @@ int tr_args_split(const char *text, tr_where where, const char *context, tr_aren
         char *word = at, *equals = NULL;
         while (*at && !is_space(*at) && !(*at == '"' && at > word && at[-1] == '=')) {
             if (*at == '=' && !equals) equals = at;
-            at++;
+            at += equals ? step(at, &closed) - at : 1;
         }
         bool quoted = *at == '"';
         if (quoted) {
@@ -86,13 +109,16 @@ int tr_args_split(const char *text, tr_where where, const char *context, tr_aren
 /* Would tr_args_split read it as it stands? */
 static bool is_plain_word(const char *text) {
     size_t n = strlen(text);
+    int depth = 0;
     if (n && (text[0] == '=' || text[n - 1] == '\\')) return false;
     for (size_t i = 0; i < n;) {
         size_t length = tr_plain_length(text + i, n - i);
         if (length == 0 || is_space(text[i]) || text[i] == '"') return false;
+        depth += (text[i] == '(') - (text[i] == ')');
+        if (depth < 0) return false;
         i += length;
     }
-    return true;
+    return depth == 0;
 }
 
 void tr_args_write(const tr_schema *schema, const void *args, tr_text *out) {

@@ -241,7 +241,8 @@ enum tr_stream { /* one number per purpose; never renumber, or seeds change mean
 
 void tr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* 32 random bits for the counter (stream, a, b) under `seed`. */
+/* 128 random bits for the counter (stream, a, b) under `seed`; the first 32 of them. */
+void tr_random_words(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_t out[4]);
 uint32_t tr_random(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
 /* The same as a number in [0, 1) with 24 random bits: exact in float. */
 float tr_random_unit(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
@@ -283,6 +284,7 @@ typedef enum tr_key_type {
     TR_KEY_SIZE2,  /* tr_size2: "3" for both or "3x1"; each as an integer or word of TR_KEY_INT */
     TR_KEY_FLOAT2, /* tr_float2: the same of numbers, "2" or "2x1.5" */
     TR_KEY_SIDES,  /* tr_sides: "1" for all four or "1x1x2x2" */
+    TR_KEY_CLASS,  /* tr_class: one of `classes`, "NAME" or "NAME(key=value, ...)" */
     TR_KEY_ANY,    /* all keys that the schema has not: ignored, kept nowhere, not written */
 } tr_key_type;
 
@@ -303,14 +305,20 @@ typedef struct tr_sides { /* of an image, in PyTorch's order */
     int64_t left, right, top, bottom;
 } tr_sides;
 
+typedef struct tr_class {
+    int index; /* in the key's registry */
+    void *args;
+} tr_class;
+
 typedef struct tr_key {
     const char *name;
     tr_key_type type;
-    size_t offset;        /* of the value in the arguments struct */
-    const char *fallback; /* the default, as one would write it; NULL: must be given */
-    double min, max;      /* inclusive, for numbers; both 0: any number */
-    const char *choices;  /* words separated by one space */
-    const char *help;     /* one sentence without a full stop */
+    size_t offset;                     /* of the value in the arguments struct */
+    const char *fallback;              /* the default, as one would write it; NULL: must be given */
+    double min, max;                   /* inclusive, for numbers; both 0: any number */
+    const char *choices;               /* words separated by one space */
+    const char *help;                  /* one sentence without a full stop */
+    const struct tr_registry *classes; /* of TR_KEY_CLASS */
 } tr_key;
 
 /* The head of every class that a configuration can name. */
@@ -361,8 +369,8 @@ typedef struct tr_args_words {
     tr_pair *pairs;
     int n;
 } tr_args_words;
-/* Splits at white space; a value may be quoted. What is in *out lives in `memory`, like `context`
- * that the pairs point to. */
+/* Splits at white space that is not in round brackets; a value may be quoted. What is in *out lives
+ * in `memory`, like `context` that the pairs point to. */
 int tr_args_split(const char *text, tr_where where, const char *context, tr_arena *memory,
                   tr_args_words *out, tr_error *err);
 /* The value that `args` holds for `key`, as one would write it, without quotes. */
@@ -370,6 +378,12 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out);
 /* " key=value" for each key but TR_KEY_ANY, quoted where it must be: what tr_args_split takes apart
  * again. */
 void tr_args_write(const tr_schema *schema, const void *args, tr_text *out);
+
+/* Bytes of the text before its first comma that is not in round brackets; all where there is none.
+ * From a bracket on that is not closed no other protects commas (nor blanks in tr_args_split). */
+size_t tr_item_length(const char *text);
+/* Behind the round bracket that closes the one at `at`; NULL: there is none. */
+const char *tr_bracket_end(const char *at);
 
 /* tr_fail_key for an error between the values of two keys, at the one that must change: `key`; but
  * `other` where that alone was written, or alone on the command line. The text is the same. */
@@ -403,6 +417,11 @@ int tr_registry_find(const tr_registry *registry, const char *name);
  * "CONTEXT.KEY" of the pair, or its context where the key is NULL. */
 int tr_class_parse(const tr_registry *registry, const tr_pair *class, const tr_places *given,
                    int *index, void **args, tr_error *err);
+/* The same of one value, "NAME" or "NAME(key=value, ...)", of the key pair->key; tr_class_clear. */
+int tr_class_read(const tr_registry *registry, const tr_pair *pair, tr_class *out, tr_error *err);
+/* What tr_class_read takes apart again, with every argument. */
+void tr_class_format(const tr_registry *registry, const tr_class *value, tr_text *out);
+void tr_class_clear(const tr_registry *registry, tr_class *value);
 
 /* ---- operating system (os.c, os_*.c) ---- */
 

@@ -25,7 +25,7 @@ void tr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]
     out[3] = x3;
 }
 
-static void draw(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_t out[4]) {
+void tr_random_words(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_t out[4]) {
     const uint32_t counter[4] = {(uint32_t)b, (uint32_t)(b >> 32), a, stream};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     tr_philox(counter, key, out);
@@ -33,7 +33,7 @@ static void draw(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_
 
 uint32_t tr_random(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b) {
     uint32_t bits[4];
-    draw(seed, stream, a, b, bits);
+    tr_random_words(seed, stream, a, b, bits);
     return bits[0];
 }
 
@@ -51,7 +51,7 @@ static uint64_t multiply_high(uint64_t x, uint64_t y) {
 
 uint64_t tr_random_below(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint64_t n) {
     uint32_t bits[4];
-    draw(seed, stream, a, b, bits);
+    tr_random_words(seed, stream, a, b, bits);
     return multiply_high((uint64_t)bits[1] << 32 | bits[0], n);
 }
 

@@ -340,6 +340,8 @@ static int set_value(const tr_key *key, const tr_pair *pair, void *args, tr_erro
         *(int *)place = word;
         return TR_OK;
     }
+    case TR_KEY_CLASS:
+        return tr_class_read(key->classes, pair, place, err);
     case TR_KEY_ANY:
         return TR_OK;
     }
@@ -434,6 +436,8 @@ void tr_args_clear(const tr_schema *schema, void *args) {
             tr_floats *list = place;
             tr_free(list->v);
             *list = (tr_floats){0};
+        } else if (key->type == TR_KEY_CLASS) {
+            tr_class_clear(key->classes, place);
         }
     }
 }
@@ -545,6 +549,9 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
         tr_text_add(out, text, strlen(text));
         return;
     }
+    case TR_KEY_CLASS:
+        tr_class_format(key->classes, place, out);
+        return;
     case TR_KEY_ANY:
         return;
     }

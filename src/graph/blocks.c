@@ -84,6 +84,18 @@ static bool is_word(const char *text) {
     return text[0] != '\0' && text[tr_word_length(text)] == '\0';
 }
 
+/* The next word of a heading: up to a blank that is not in round brackets; NULL: there is none. */
+static char *next_word(char **rest) {
+    char *word = *rest + strspn(*rest, " "), *at = word;
+    while (*at && *at != ' ') {
+        const char *end = *at == '(' ? tr_bracket_end(at) : NULL;
+        at += end ? end - at : 1;
+    }
+    *rest = *at ? at + 1 : at;
+    *at = '\0';
+    return *word ? word : NULL;
+}
+
 static int read_heading(expansion *x, block *b) {
     const char *text = b->section + strlen("block");
     size_t n_words = 0;
@@ -94,8 +106,7 @@ static int read_heading(expansion *x, block *b) {
     tr_text_print(&help, "as [%s] says", b->section);
     const char *says = keep(x, &help);
     if (rest == NULL || keys == NULL || says == NULL) return TR_ENOMEM;
-    while ((word = strsep(&rest, " ")) != NULL) {
-        if (word[0] == '\0') continue;
+    while ((word = next_word(&rest)) != NULL) {
         char *value = strchr(word, '=');
         if (value) *value++ = '\0';
         if (!is_word(word) || (value && (b->schema.name == NULL || value[0] == '\0')))
@@ -383,11 +394,12 @@ static int expand_use(expansion *x, scope *s, const words *w) {
     return code;
 }
 
-/* The values of a list with commas that are still to come; NULL: no list. */
+/* The values of a list with commas that are still to come; NULL: no list. A comma in round brackets
+ * belongs to a value. */
 static int begin_list(expansion *x, const words *w, const tr_pair *pair, const char **rest) {
     const tr_places given = {pair, 1, pair->where, w->name};
     int64_t n = 1;
-    for (const char *c = pair->value; *c; c++) n += *c == ',';
+    for (const char *c = pair->value; *(c += tr_item_length(c)) == ','; c++) n++;
     *rest = n > 1 ? pair->value : NULL;
     if (n <= w->times) return TR_OK;
     return tr_fail_key(x->err, &given, pair->key, "%lld values for x%lld: %s", (long long)n,
@@ -398,7 +410,7 @@ static int begin_list(expansion *x, const words *w, const tr_pair *pair, const c
 static int next_value(expansion *x, const words *w, tr_pair *pair, const char **rest) {
     const tr_places given = {pair, 1, pair->where, w->name};
     const char *at = *rest;
-    size_t length = strcspn(at, ",");
+    size_t length = tr_item_length(at);
     if (at[length] == ',') *rest = at + length + 1;
     while (length > 0 && *at == ' ') at++, length--;
     while (length > 0 && at[length - 1] == ' ') length--;

@@ -21,7 +21,7 @@ static int fuse(tr_node *node, tr_node *target, tr_error *err) {
     tr_free(target->state);
     target->state = NULL;
     target->n_state = 0;
-    return target->op->shape(target, err);
+    return tr_node_shape(target, err);
 }
 
 int tr_graph_fuse(tr_graph *graph, tr_error *err) {

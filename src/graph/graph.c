@@ -55,7 +55,7 @@ static int add_line(tr_graph *graph, tr_line *line, tr_error *err) {
     int code = set_inputs(graph, node, line, err);
     if (code) return code;
     node->given = line->given;
-    code = node->op->shape(node, err);
+    code = tr_node_shape(node, err);
     node->given = (tr_places){.where = node->where};
     if (code) return code;
     if (node->unfused.h > MAX_SIDE || node->unfused.w > MAX_SIDE ||

@@ -33,9 +33,11 @@ typedef struct tr_graph {
     int n_optimizer_rows;
     tr_row *optimizer_rows;
     int n_optimizer;     /* words of it */
-    tr_real **optimizer; /* [n_optimizer] memory of each, laid out as the parameters; or NULL */
+    tr_real **optimizer; /* [n_optimizer] memory of each, [n_trained]; or NULL */
     tr_real *parameters; /* all parameters, one allocation; NULL until tr_graph_allocate */
     int64_t n_elements;  /* in it */
+    int64_t n_trained;   /* in front of those of frozen ones */
+    int64_t n_draws;     /* numbers that the initial values took from PyTorch's sequence */
     char *buffers;       /* the other rows */
     int64_t buffer_bytes;
     tr_arena memory; /* of names of nodes */
@@ -75,12 +77,17 @@ void tr_row_set(const tr_row *row, int64_t first, int64_t n, const void *values)
 /* The same in double; read: from any memory laid out as the row's own (a gradient, an average). */
 void tr_row_read(const tr_row *row, const void *memory, int64_t first, int64_t n, double *values);
 void tr_row_write(const tr_row *row, int64_t first, int64_t n, const double *values);
-/* Initial values: PyTorch's distributions. TR_PHILOX draws them from (seed, parameter, element)
- * alone; TR_TORCH gives those of PyTorch's layers, made in the same order after
- * torch.manual_seed(seed). */
-void tr_graph_init(tr_graph *graph, tr_generator generator, uint64_t seed);
-/* How many numbers TR_TORCH draws for that. */
-int64_t tr_graph_n_draws(const tr_graph *graph);
+/* Initial values (initial.c): first each layer's default, in the order of rows, then those that
+ * arguments ask for, in the same order, as a PyTorch program makes its layers and then goes over
+ * them with torch.nn.init. TR_PHILOX draws them from (seed, parameter, element) alone; TR_TORCH
+ * gives PyTorch's after torch.manual_seed(seed). images: NULL where there is no training data; what
+ * needs them then keeps the default. */
+int tr_graph_initialise(tr_graph *graph, tr_generator generator, uint64_t seed,
+                        const tr_init_images *images, tr_error *err);
+/* The row whose initial value needs images, or NULL. */
+const tr_row *tr_graph_needs_images(const tr_graph *graph);
+/* What it allocates meanwhile, bytes. */
+int64_t tr_graph_initial_bytes(const tr_graph *graph, tr_generator generator);
 
 /* Private steps of tr_graph_create, shown for the tests. */
 int tr_graph_fuse(tr_graph *graph, tr_error *err);

@@ -51,6 +51,7 @@ static void plan_node(tr_builder *b, const tr_node *node) {
         for (int j = 0; j < node->n_inputs; j++)
             need[j] = trains(b->program) && b->need[tr_source(b->graph, node, j)];
         node->op->plan(node, &request, plan);
+        tr_plan_trim(node, plan);
         b->failed |= plan->failed;
     }
     tr_free(need);

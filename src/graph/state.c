@@ -1,5 +1,6 @@
 /* The table of state: everything that lives longer than a step, with PyTorch's names, order, shapes
- * and initial distributions. Model files, sums of weights and initial values are loops over it. */
+ * and initial distributions. Model files, sums of weights and initial values (initial.c) are loops
+ * over it. */
 #include <string.h>
 
 #include "graph/graph.h"
@@ -74,6 +75,7 @@ static int add_optimizer_row(tr_graph *graph, const tr_row *parameter, const cha
     *row->own = *tr_row_state(&(tr_row){.node = parameter->node, .state = parameter->state});
     row->own->kind = TR_OPTIMIZER;
     row->own->init_range = row->own->init_value = 0;
+    row->own->init = NULL;
     row->own->value = NULL;
     row->name = name_of("optimizer.", parameter->node->name, row->own->suffix, word, err);
     return row->name ? TR_OK : TR_ENOMEM;
@@ -88,21 +90,22 @@ int tr_graph_plan_optimizer(tr_graph *graph, const char *const *words, tr_error 
     if (graph->optimizer == NULL) return TR_ENOMEM;
     graph->n_optimizer = n;
     for (int i = 0; i < graph->n_rows; i++) {
-        for (int k = 0; k < n && code == TR_OK && is_parameter(&graph->rows[i]); k++)
+        bool trained = is_parameter(&graph->rows[i]) && !tr_row_state(&graph->rows[i])->frozen;
+        for (int k = 0; k < n && code == TR_OK && trained; k++)
             code = add_optimizer_row(graph, &graph->rows[i], words[k], err);
     }
     return code;
 }
 
 int64_t tr_graph_optimizer_bytes(const tr_graph *graph) {
-    int64_t one = tr_alloc_bytes(graph->n_elements, sizeof(tr_real)), all;
+    int64_t one = tr_alloc_bytes(graph->n_trained, sizeof(tr_real)), all;
     return __builtin_mul_overflow(one, (int64_t)graph->n_optimizer, &all) ? INT64_MAX : all;
 }
 
 int tr_graph_allocate_optimizer(tr_graph *graph, tr_error *err) {
     for (int k = 0; k < graph->n_optimizer; k++) {
         tr_free(graph->optimizer[k]);
-        graph->optimizer[k] = tr_alloc((size_t)graph->n_elements, sizeof(tr_real), err);
+        graph->optimizer[k] = tr_alloc((size_t)graph->n_trained, sizeof(tr_real), err);
         if (graph->optimizer[k] == NULL) return TR_ENOMEM;
     }
     for (int i = 0; i < graph->n_optimizer_rows; i++) {
@@ -151,20 +154,28 @@ static int64_t place_buffer(const tr_state *state, int64_t *at) {
     return first;
 }
 
-/* Gives every row its place; the values are set once there is memory. */
-static void place(tr_graph *graph) {
-    int64_t elements = 0, bytes = 0;
+static int64_t place_parameters(tr_graph *graph, bool frozen, int64_t elements) {
     for (int i = 0; i < graph->n_rows; i++) {
         tr_state *state = &graph->rows[i].node->state[graph->rows[i].state];
-        if (is_parameter(&graph->rows[i])) {
-            int64_t at = place_parameter(state, &elements);
-            state->value = graph->parameters ? graph->parameters + at : NULL;
-        } else {
-            int64_t at = place_buffer(state, &bytes);
-            state->value = graph->buffers ? graph->buffers + at : NULL;
-        }
+        if (!is_parameter(&graph->rows[i]) || state->frozen != frozen) continue;
+        int64_t at = place_parameter(state, &elements);
+        state->value = graph->parameters ? graph->parameters + at : NULL;
     }
-    graph->n_elements = elements;
+    return elements;
+}
+
+/* Gives every row its place; the values are set once there is memory. Frozen parameters come last:
+ * an optimizer has memory for the others only. */
+static void place(tr_graph *graph) {
+    int64_t bytes = 0;
+    graph->n_trained = place_parameters(graph, false, 0);
+    graph->n_elements = place_parameters(graph, true, graph->n_trained);
+    for (int i = 0; i < graph->n_rows; i++) {
+        tr_state *state = &graph->rows[i].node->state[graph->rows[i].state];
+        if (is_parameter(&graph->rows[i])) continue;
+        int64_t at = place_buffer(state, &bytes);
+        state->value = graph->buffers ? graph->buffers + at : NULL;
+    }
     graph->buffer_bytes = bytes;
 }
 
@@ -267,56 +278,6 @@ void tr_row_read(const tr_row *row, const void *memory, int64_t first, int64_t n
 
 void tr_row_write(const tr_row *row, int64_t first, int64_t n, const double *values) {
     move_all(row, tr_row_state(row)->value, first, n, (void *)values, from_double);
-}
-
-/* ---- initial values ---- */
-
-/* What draws the numbers of one tensor after the other. */
-typedef struct drawing {
-    bool torch;
-    uint64_t seed;
-    tr_mt19937 *generator;
-} drawing;
-
-/* torch: as PyTorch does on the CPU: 24 bits of a draw, a range rounded to float, the rest in
- * double, rounded once. */
-static double draw(const drawing *d, uint32_t number, int64_t element, double range) {
-    if (!d->torch) {
-        float u = tr_random_unit(d->seed, TR_STREAM_INIT, number, (uint64_t)element);
-        return (double)((u - 0.5f) * (2 * (float)range));
-    }
-    double u = (tr_mt19937_next(d->generator) & 0xffffff) * 0x1p-24, r = (double)(float)range;
-    return (double)(float)(u * (2 * r) - r);
-}
-
-static void init_row(const tr_row *row, const drawing *d, uint32_t number) {
-    const tr_state *state = tr_row_state(row);
-    double values[RUN];
-    for (int64_t first = 0; first < row->count; first += RUN) {
-        int64_t n = tr_min(RUN, row->count - first);
-        for (int64_t i = 0; i < n; i++)
-            values[i] = state->init_range > 0 ? draw(d, number, first + i, state->init_range)
-                                              : state->init_value;
-        tr_row_write(row, first, n, values);
-    }
-}
-
-void tr_graph_init(tr_graph *graph, tr_generator generator, uint64_t seed) {
-    tr_mt19937 g;
-    tr_mt19937_seed(&g, (uint32_t)seed);
-    drawing d = {generator == TR_TORCH, seed, &g};
-    uint32_t number = 0;
-    for (int i = 0; i < graph->n_rows; i++) {
-        init_row(&graph->rows[i], &d, number);
-        number += is_parameter(&graph->rows[i]);
-    }
-}
-
-int64_t tr_graph_n_draws(const tr_graph *graph) {
-    int64_t n = 0;
-    for (int i = 0; i < graph->n_rows; i++)
-        if (tr_row_state(&graph->rows[i])->init_range > 0) n += graph->rows[i].count;
-    return n;
 }
 
 void tr_graph_free_state(tr_graph *graph) {

@@ -94,6 +94,8 @@ json_t *tr_json_string(const char *text);
 /* {key: value} of a class's arguments: numbers, booleans, lists of numbers; text for words. NULL
  * where there is no memory (json_args.c). */
 json_t *tr_json_args(const tr_schema *schema, const void *args);
+/* {"class": name, "arguments": those}. */
+json_t *tr_json_class(const tr_schema *schema, const void *args);
 /* Read a file that holds one JSON value. */
 int tr_json_load(const char *path, json_t **out, tr_error *err);
 

@@ -39,6 +39,10 @@ static json_t *value_of(const tr_key *key, const void *args) {
     if (key->type == TR_KEY_BOOL) return json_boolean(*(const bool *)place);
     json_t *list = key->type == TR_KEY_FLOATS ? numbers(key, place) : NULL;
     if (list) return list;
+    if (key->type == TR_KEY_CLASS) {
+        const tr_class *class = place;
+        return tr_json_class(key->classes->schemas[class->index], class->args);
+    }
     tr_text text = {0};
     tr_args_format(key, args, &text);
     json_t *value = text.failed ? NULL : number_or_text(text.at, key->type);
@@ -57,4 +61,8 @@ json_t *tr_json_args(const tr_schema *schema, const void *args) {
         }
     }
     return object;
+}
+
+json_t *tr_json_class(const tr_schema *schema, const void *args) {
+    return json_pack("{s:s, s:o}", "class", schema->name, "arguments", tr_json_args(schema, args));
 }

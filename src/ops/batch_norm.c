@@ -19,7 +19,7 @@
 typedef struct batch_norm_args {
     double eps, momentum;
     bool affine, track;
-    const char *frozen;
+    tr_parameter_args parameters;
 } batch_norm_args;
 
 static const tr_key keys[] = {
@@ -31,8 +31,7 @@ static const tr_key keys[] = {
      "multiply by a learnable weight and add a learnable bias"},
     {"track_running_stats", TR_KEY_BOOL, offsetof(batch_norm_args, track), "true", 0, 0, NULL,
      "keep running statistics and use them in evaluation"},
-    {"frozen", TR_KEY_STRING, offsetof(batch_norm_args, frozen), "", 0, 0, NULL,
-     "parameters that are not trained, such as weight,bias"},
+    TR_PARAMETER_KEYS(batch_norm_args),
 };
 
 enum {
@@ -105,7 +104,7 @@ static int add_states(tr_node *node, tr_error *err) {
     if (a->track && (!tr_add_state(node, &mean, err) || !tr_add_state(node, &variance, err) ||
                      !tr_add_state(node, &batches, err)))
         return TR_ENOMEM;
-    return tr_freeze(node, a->frozen, err);
+    return TR_OK;
 }
 
 static int shape2d(tr_node *node, tr_error *err) {
@@ -356,16 +355,10 @@ static void plan_input_gradient(bool of_batch, const tr_node *node, tr_plan *out
 static void plan_backward(const tr_node *node, const tr_request *request, tr_plan *out) {
     const bool of_batch = uses_batch(node, request->training);
     const int weight = tr_find_state(node, "weight"), bias = tr_find_state(node, "bias");
-    bool sums = of_batch && request->need_dx[0];
-    if (weight >= 0 && !node->state[weight].frozen) {
+    if (weight >= 0)
         tr_plan_gradient(out, weight, &(tr_gradient){.sum = SUMS, .first = channels8(node)});
-        sums = true;
-    }
-    if (bias >= 0 && !node->state[bias].frozen) {
-        tr_plan_gradient(out, bias, &(tr_gradient){.sum = SUMS});
-        sums = true;
-    }
-    if (sums) {
+    if (bias >= 0) tr_plan_gradient(out, bias, &(tr_gradient){.sum = SUMS});
+    if (weight >= 0 || bias >= 0 || (of_batch && request->need_dx[0])) {
         tr_plan_add_up(out, TR_BACKWARD, SUMS);
         tr_reads(out, TR_X, 0);
         tr_reads(out, TR_DY, 0);

@@ -15,6 +15,7 @@ static const tr_key keys[] = {
      "zeros added on each side of the input"},
     {"bias", TR_KEY_BOOL, offsetof(tr_conv_args, bias), "true", 0, 0, NULL,
      "add a learnable number to each output channel"},
+    TR_PARAMETER_KEYS(tr_conv_args),
 };
 
 enum {

@@ -11,6 +11,7 @@
 typedef struct tr_conv_args {
     int64_t out_channels, kernel_size, stride, padding;
     bool bias;
+    tr_parameter_args parameters;
 } tr_conv_args;
 
 typedef struct tr_conv_algorithm {

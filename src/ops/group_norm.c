@@ -22,15 +22,10 @@ typedef struct group_norm_args {
     int64_t num_groups, num_channels, num_features;
     double momentum;
     bool affine, track;
-    const char *frozen;
+    tr_parameter_args parameters;
 } group_norm_args;
 
 #define ARG(name) offsetof(group_norm_args, name)
-#define FROZEN                                                                                     \
-    {                                                                                              \
-        "frozen", TR_KEY_STRING, ARG(frozen), "", 0, 0, NULL,                                      \
-            "parameters that are not trained, such as weight,bias"                                 \
-    }
 #define EPS                                                                                        \
     { "eps", TR_KEY_FLOAT, ARG(runs.eps), "1e-5", 0, 1e6, NULL, "added to the variance" }
 #define AFFINE(fallback)                                                                           \
@@ -46,7 +41,7 @@ static const tr_key group_keys[] = {
      "channels of the input, which is checked"},
     EPS,
     AFFINE("true"),
-    FROZEN,
+    TR_PARAMETER_KEYS(group_norm_args),
 };
 
 static const tr_key instance_keys[] = {
@@ -58,7 +53,7 @@ static const tr_key instance_keys[] = {
     AFFINE("false"),
     {"track_running_stats", TR_KEY_BOOL, ARG(track), "false", 0, 0, NULL,
      "keep running statistics and use them in evaluation"},
-    FROZEN,
+    TR_PARAMETER_KEYS(group_norm_args),
 };
 
 enum {
@@ -137,10 +132,9 @@ static int group_shape(tr_node *node, tr_error *err) {
     a->runs.n_weights = c;
     a->runs.planar = in.flat && a->runs.n > 1 && in.c > 1 && pixels(node) > 1;
     node->unfused = in;
-    code = add_parameters(
+    return add_parameters(
         node, in.flat ? tr_runs_parameter(node, "weight", 1, &c) : tr_vector_parameter("weight", c),
         err);
-    return code ? code : tr_freeze(node, a->frozen, err);
 }
 
 static int instance_shape(tr_node *node, tr_error *err) {
@@ -163,7 +157,7 @@ static int instance_shape(tr_node *node, tr_error *err) {
     if (a->track && (!tr_add_state(node, &mean, err) || !tr_add_state(node, &variance, err) ||
                      !tr_add_state(node, &batches, err)))
         return TR_ENOMEM;
-    return tr_freeze(node, a->frozen, err);
+    return TR_OK;
 }
 
 /* ---- forward ---- */

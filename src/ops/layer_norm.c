@@ -13,7 +13,7 @@ typedef struct layer_norm_args {
     tr_runs runs; /* first, as norm_runs.h wants it */
     tr_floats normalized_shape;
     bool affine, bias;
-    const char *frozen;
+    tr_parameter_args parameters;
 } layer_norm_args;
 
 static const tr_key keys[] = {
@@ -26,8 +26,7 @@ static const tr_key keys[] = {
      "multiply each element by a learnable weight and add a learnable bias"},
     {"bias", TR_KEY_BOOL, offsetof(layer_norm_args, bias), "true", 0, 0, NULL,
      "add the bias, where there are weights"},
-    {"frozen", TR_KEY_STRING, offsetof(layer_norm_args, frozen), "", 0, 0, NULL,
-     "parameters that are not trained, such as weight,bias"},
+    TR_PARAMETER_KEYS(layer_norm_args),
 };
 
 /* The input as PyTorch counts its dimensions, without that of samples; how many. */
@@ -81,7 +80,7 @@ static int shape(tr_node *node, tr_error *err) {
     weight.init_value = 1;
     if (a->affine && !tr_add_state(node, &weight, err)) return TR_ENOMEM;
     if (a->affine && a->bias && !tr_add_state(node, &bias, err)) return TR_ENOMEM;
-    return tr_freeze(node, a->frozen, err);
+    return TR_OK;
 }
 
 const tr_op tr_op_layer_norm = {

@@ -18,6 +18,7 @@
 typedef struct linear_args {
     int64_t out_features;
     bool bias;
+    tr_parameter_args parameters;
 } linear_args;
 
 static const tr_key keys[] = {
@@ -25,6 +26,7 @@ static const tr_key keys[] = {
      "features of the output"},
     {"bias", TR_KEY_BOOL, offsetof(linear_args, bias), "true", 0, 0, NULL,
      "add a learnable number to each output"},
+    TR_PARAMETER_KEYS(linear_args),
 };
 
 enum {

@@ -79,39 +79,6 @@ tr_state tr_vector_parameter(const char *suffix, int64_t n) {
                       .tile = n8};
 }
 
-static int freeze(tr_node *node, const char *name, tr_error *err) {
-    enum { MOST = 8 };
-    const char *known[MOST];
-    char full[256], what[256];
-    int n = 0;
-    for (int i = 0; i < node->n_state; i++) {
-        tr_state *state = &node->state[i];
-        if (state->kind != TR_PARAMETER) continue;
-        if (strcmp(state->suffix, name) == 0) {
-            state->frozen = true;
-            return TR_OK;
-        }
-        if (n < MOST) known[n++] = state->suffix;
-    }
-    snprintf(full, sizeof full, "%s.frozen", node->name);
-    snprintf(what, sizeof what, "the layer has no parameter '%s'", name);
-    return tr_fail_unknown(err, tr_key_where(node, "frozen"), full, what, name, known, n);
-}
-
-int tr_freeze(tr_node *node, const char *names, tr_error *err) {
-    if (*names == '\0') return TR_OK;
-    char *text = tr_strdup(names, err), *rest = text;
-    int code = text ? TR_OK : TR_ENOMEM;
-    while (code == TR_OK && rest) {
-        char *name = strsep(&rest, ",");
-        while (*name == ' ') name++;
-        name[strcspn(name, " ")] = '\0';
-        code = freeze(node, name, err);
-    }
-    tr_free(text);
-    return code;
-}
-
 int tr_find_state(const tr_node *node, const char *suffix) {
     for (int i = 0; i < node->n_state; i++) {
         if (strcmp(node->state[i].suffix, suffix) == 0) return i;

@@ -11,6 +11,7 @@
 #define TR_OPS_H
 
 #include "base/base.h"
+#include "init/init.h"
 #include "kernels/kernels.h"
 
 /* One sample of a value: an image [h][w][c], or h * w * c features in the order of the image they
@@ -43,7 +44,7 @@ typedef enum tr_state_kind {
     TR_OPTIMIZER, /* of a parameter: what the optimizer keeps, laid out as that is */
 } tr_state_kind;
 
-enum { TR_STATE_DIMS = 4 };
+enum { TR_STATE_DIMS = TR_INIT_DIMS };
 
 /* A tensor of a layer. In files it has PyTorch's name, shape, type and order; in memory the layer's
  * own order, padded with zeros that stay zero. Elements of type TR_FLOAT32 are tr_real in memory.
@@ -59,9 +60,13 @@ typedef struct tr_state {
      * tile; the rest stays zero. Blocks of whole pages keep what one processor reads ahead out of
      * another's. The last of the blocks may be short, or empty. */
     int64_t n_blocks, block, used, tile;
-    bool frozen;       /* a parameter that is not trained */
-    double init_range; /* initial values are uniform in [-init_range, init_range) ... */
+    double init_range; /* PyTorch's default: uniform in [-init_range, init_range) ... */
     double init_value; /* ... or, where that is 0, all this one */
+    /* By tr_node_shape, from the arguments: a parameter that is not trained; other initial values
+     * than the default, or NULL. */
+    bool frozen;
+    const tr_init *init;
+    const void *init_args;
     /* at[i] := where element first + i of PyTorch's order is in memory. NULL: the orders agree. */
     void (*index)(const tr_node *node, int64_t first, int64_t n, int64_t *at);
     void *value; /* [size], the graph's */
@@ -340,16 +345,45 @@ enum {
     TR_MAX_WEIGHTS = INT32_MAX / 4, /* elements of a parameter */
 };
 
+/* What every layer with parameters takes: its arguments have them as `parameters`, and its keys
+ * TR_PARAMETER_KEYS of their type, or TR_WEIGHT_KEYS where the weight is the only parameter. That
+ * is all that a layer does for it: the initial value of a parameter NAME is that of a key
+ * NAME_init, and gradients of frozen ones that a layer plans are not computed. */
+typedef struct tr_parameter_args {
+    const char *frozen;
+    tr_class weight_init, bias_init;
+} tr_parameter_args;
+
+#define TR_INIT_KEY(type, name)                                                                    \
+    {                                                                                              \
+#name "_init", TR_KEY_CLASS, offsetof(type, parameters.name##_init), "default", 0, 0,      \
+            NULL, "what the " #name " begins with; trainer help lists initial values",             \
+            &tr_init_registry                                                                      \
+    }
+#define TR_FROZEN_KEY(type)                                                                        \
+    {                                                                                              \
+        "frozen", TR_KEY_STRING, offsetof(type, parameters.frozen), "", 0, 0, NULL,                \
+            "parameters that are not trained, such as weight,bias", NULL                           \
+    }
+#define TR_WEIGHT_KEYS(type)    TR_FROZEN_KEY(type), TR_INIT_KEY(type, weight)
+#define TR_PARAMETER_KEYS(type) TR_WEIGHT_KEYS(type), TR_INIT_KEY(type, bias)
+
+/* ---- helpers for the graph (parameters.c, plan.c) ---- */
+
+/* op->shape, and what the arguments above say of its parameters. */
+int tr_node_shape(tr_node *node, tr_error *err);
+/* The parameter, as an initial value sees it. */
+tr_init_tensor tr_init_tensor_of(const tr_node *node, const tr_state *state);
+/* Take the gradients of frozen parameters out of a plan, and then what is computed in backward for
+ * nothing else. */
+void tr_plan_trim(const tr_node *node, tr_plan *plan);
+
 /* ---- helpers for ops ---- */
 
 /* One more tensor of a node; NULL where there is no memory. */
 tr_state *tr_add_state(tr_node *node, const tr_state *state, tr_error *err);
 /* A parameter of n numbers, one block, in PyTorch's order. */
 tr_state tr_vector_parameter(const char *suffix, int64_t n);
-/* Parameters that an argument frozen=weight,bias names are not trained: call it behind
- * tr_add_state.
- */
-int tr_freeze(tr_node *node, const char *names, tr_error *err);
 static inline void *tr_value_of(const tr_node *node, int state) {
     return node->state[state].value;
 }

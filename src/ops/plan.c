@@ -117,6 +117,61 @@ void tr_plan_keep_number(tr_plan *plan, int number) {
     if (!plan->failed) plan->phases[plan->n_phases - 1].n_blocks = number;
 }
 
+/* ---- frozen parameters ---- */
+
+static bool drop_frozen(const tr_node *node, tr_plan *plan) {
+    bool any = false;
+    for (int s = 0; s < node->n_state; s++) {
+        if (!node->state[s].frozen) continue;
+        plan->gradients[s].sum = -1;
+        any = true;
+    }
+    return any;
+}
+
+/* Is something that it writes wanted? wanted: of own resources. */
+static bool is_wanted(const tr_plan *plan, const tr_phase *phase, const bool *wanted) {
+    if (phase->sum >= 0 && wanted[phase->sum]) return true;
+    for (int i = 0; i < phase->n_uses; i++) {
+        const tr_use *use = &plan->uses[phase->first_use + i];
+        if (use->writes && (use->what != TR_OWN || wanted[use->index])) return true;
+    }
+    return false;
+}
+
+/* What the phase reads is wanted. True where some of it was not before. */
+static bool want_reads(const tr_plan *plan, const tr_phase *phase, bool *wanted) {
+    bool more = false;
+    for (int i = 0; i < phase->n_uses; i++) {
+        const tr_use *use = &plan->uses[phase->first_use + i];
+        if (use->writes || use->what != TR_OWN || wanted[use->index]) continue;
+        more = wanted[use->index] = true;
+    }
+    return more;
+}
+
+void tr_plan_trim(const tr_node *node, tr_plan *plan) {
+    if (plan->failed || !drop_frozen(node, plan)) return;
+    bool *wanted = tr_alloc((size_t)plan->n_resources, sizeof *wanted, NULL);
+    if (wanted == NULL) {
+        plan->failed = true;
+        return;
+    }
+    for (int s = 0; s < node->n_state; s++)
+        if (plan->gradients[s].sum >= 0) wanted[plan->gradients[s].sum] = true;
+    for (bool more = true; more;) {
+        more = false;
+        for (int i = plan->n_phases - 1; i >= 0; i--)
+            if (is_wanted(plan, &plan->phases[i], wanted))
+                more |= want_reads(plan, &plan->phases[i], wanted);
+    }
+    int n = 0;
+    for (int i = 0; i < plan->n_phases; i++)
+        if (is_wanted(plan, &plan->phases[i], wanted)) plan->phases[n++] = plan->phases[i];
+    plan->n_phases = n;
+    tr_free(wanted);
+}
+
 void tr_plan_free(tr_plan *plan) {
     tr_free(plan->resources);
     tr_free(plan->uses);

@@ -11,6 +11,9 @@ void tr_session_account(const tr_session *s, tr_account *out) {
     int64_t held = data + (g->parameters ? parameters : 0);
     *out = (tr_account){0};
     tr_account_add(out, TR_MEMORY_PARAMETERS, parameters);
+    /* Copies while the initial values are made. */
+    tr_account_add(out, TR_MEMORY_PARAMETERS,
+                   tr_graph_initial_bytes(g, (tr_generator)s->experiment.train.generator));
     tr_account_add(out, TR_MEMORY_DATA, data);
     tr_account_add(out, TR_MEMORY_PROGRAM, tr_max(s->resident, tr_resident_memory() - held));
 }

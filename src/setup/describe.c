@@ -17,10 +17,6 @@ static json_t *shape_json(tr_shape s) {
     return s.flat ? sizes(1, &features) : sizes(3, image);
 }
 
-static json_t *class_json(const tr_schema *schema, const void *args) {
-    return json_pack("{s:s, s:o}", "class", schema->name, "arguments", tr_json_args(schema, args));
-}
-
 static json_t *state_json(const tr_graph *graph, const tr_node *node, tr_state_kind kind) {
     json_t *list = json_array();
     for (int i = 0; i < graph->n_rows; i++) {
@@ -37,7 +33,7 @@ static json_t *layer_json(const tr_graph *graph, const tr_node *node) {
     json_t *inputs = json_array();
     for (int i = 0; i < node->n_inputs; i++)
         json_array_append_new(inputs, json_string(graph->nodes[node->input[i]].name));
-    json_t *layer = class_json(&node->op->schema, node->args);
+    json_t *layer = tr_json_class(&node->op->schema, node->args);
     json_t *head = json_pack("{s:s}", "name", node->name);
     json_t *rest = json_pack(
         "{s:o, s:o, s:o, s:o}", "inputs", inputs, "output", shape_json(node->unfused), "parameters",
@@ -70,7 +66,7 @@ static json_t *class_names_json(const tr_session *s) {
 }
 
 static int add_transform(const tr_schema *schema, const void *args, void *arg) {
-    return json_array_append_new(arg, class_json(schema, args)) ? TR_ENOMEM : TR_OK;
+    return json_array_append_new(arg, tr_json_class(schema, args)) ? TR_ENOMEM : TR_OK;
 }
 
 static json_t *transforms_json(const tr_session *s, tr_error *err) {
@@ -92,15 +88,15 @@ int tr_describe(const tr_session *s, char **out, tr_error *err) {
     } rows[] = {
         {"format", json_integer(1)},
         {"network", tr_json_string(e->name)},
-        {"data", class_json(&e->dataset->schema, e->dataset_args)},
+        {"data", tr_json_class(&e->dataset->schema, e->dataset_args)},
         {"transforms", transforms_json(s, err)},
         {"input", shape_json(g->nodes[0].unfused)},
         {"classes", json_integer(s->test.n_classes)},
         {"class_names", class_names_json(s)},
         {"layers", layers_json(g)},
-        {"loss", class_json(&loss->op->schema, loss->args)},
-        {"optimizer", class_json(&e->optimizer->schema, e->optimizer_args)},
-        {"schedule", class_json(&e->schedule->schema, e->schedule_args)},
+        {"loss", tr_json_class(&loss->op->schema, loss->args)},
+        {"optimizer", tr_json_class(&e->optimizer->schema, e->optimizer_args)},
+        {"schedule", tr_json_class(&e->schedule->schema, e->schedule_args)},
         {"loader", tr_json_args(&tr_loader_schema, &e->loader)},
         {"accumulate", json_incref(json_object_get(train, "accumulate"))},
         {"batch_size", json_integer(tr_min(e->loader.batch_size, s->train.n))},

@@ -31,6 +31,15 @@ static void show_topics(tr_manual *m) {
         tr_text_free(&head);
         tr_text_free(&text);
     }
+    for (int i = 0; i < TR_N_VALUES; i++) {
+        tr_text head = {0}, text = {0};
+        tr_text_print(&head, "  %s=", tr_values[i].key);
+        tr_text_print(&text, "%s: ", tr_values[i].classes->kind);
+        add_classes(&text, tr_values[i].classes, ", ");
+        tr_manual_wrap(m, head.at, text.n ? text.at : "", TOPIC_INDENT, WIDTH);
+        tr_text_free(&head);
+        tr_text_free(&text);
+    }
 }
 
 /* ---- keys ---- */
@@ -116,7 +125,9 @@ static bool show_key_page(tr_manual *m, const char *topic, bool gap) {
 
 /* ---- topics ---- */
 
+/* A section, or each class of that name. */
 static bool show_page(tr_manual *m, const char *topic) {
+    bool shown = false;
     for (int i = 0; i < TR_N_SECTIONS; i++) {
         const tr_section *s = &tr_sections[i];
         if (strcmp(topic, s->name) == 0) {
@@ -125,10 +136,18 @@ static bool show_page(tr_manual *m, const char *topic) {
         }
         int k = s->classes ? tr_registry_find(s->classes, topic) : -1;
         if (k < 0) continue;
+        if (shown) tr_manual_print(m, "%s", "");
         tr_manual_class(m, s, s->classes->schemas[k], 1);
-        return true;
+        shown = true;
     }
-    return false;
+    for (int i = 0; i < TR_N_VALUES; i++) {
+        int k = tr_registry_find(tr_values[i].classes, topic);
+        if (k < 0) continue;
+        if (shown) tr_manual_print(m, "%s", "");
+        tr_manual_value(m, &tr_values[i], tr_values[i].classes->schemas[k], 1);
+        shown = true;
+    }
+    return shown;
 }
 
 /* Calls add(name, arg) for all sections and classes, and then for all keys. */
@@ -137,6 +156,10 @@ static void each_topic(void (*add)(const char *name, void *arg), void *arg) {
         const tr_registry *classes = tr_sections[i].classes;
         add(tr_sections[i].name, arg);
         for (int k = 0; classes && k < classes->n; k++) add(classes->schemas[k]->name, arg);
+    }
+    for (int i = 0; i < TR_N_VALUES; i++) {
+        for (int k = 0; k < tr_values[i].classes->n; k++)
+            add(tr_values[i].classes->schemas[k]->name, arg);
     }
     for (int i = 0; i < TR_N_SECTIONS; i++) {
         const tr_registry *classes = tr_sections[i].classes;

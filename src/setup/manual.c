@@ -26,7 +26,8 @@ void tr_key_rule(const tr_key *key, tr_text *out) {
                                         [TR_KEY_SIDES] = "integers, 1 or 1x1x2x2 (left, right, "
                                                          "top, bottom)",
                                         [TR_KEY_ANY] = "anything"};
-    tr_text_print(out, "%s", kinds[key->type]);
+    tr_text_print(out, "%s", key->type == TR_KEY_CLASS ? key->classes->kind : kinds[key->type]);
+    if (key->type == TR_KEY_CLASS) tr_text_print(out, ", NAME or NAME(key=value, ...)");
     if (key->type == TR_KEY_CHOICE) tr_text_print(out, " %s", key->choices);
     bool integer =
         key->type == TR_KEY_INT || key->type == TR_KEY_SIZE2 || key->type == TR_KEY_SIDES;
@@ -66,14 +67,25 @@ static void torch_page(tr_manual *m, const char *kind, const char *name) {
     tr_text_free(&text);
 }
 
+static void class_page(tr_manual *m, const char *kind, const tr_schema *schema, int level,
+                       tr_text *note) {
+    m->format->heading(m, level, schema->name, note->at);
+    m->format->text(m, schema->help);
+    torch_page(m, kind, schema->torch);
+    keys_of(m, schema);
+    tr_text_free(note);
+}
+
 void tr_manual_class(tr_manual *m, const tr_section *section, const tr_schema *schema, int level) {
     tr_text note = {0};
     tr_text_print(&note, "%s, section [%s]", section->classes->kind, section->name);
-    m->format->heading(m, level, schema->name, note.at);
-    m->format->text(m, schema->help);
-    torch_page(m, section->classes->kind, schema->torch);
-    keys_of(m, schema);
-    tr_text_free(&note);
+    class_page(m, section->classes->kind, schema, level, &note);
+}
+
+void tr_manual_value(tr_manual *m, const tr_value *value, const tr_schema *schema, int level) {
+    tr_text note = {0};
+    tr_text_print(&note, "%s, %s=%s", value->classes->kind, value->key, schema->name);
+    class_page(m, value->classes->kind, schema, level, &note);
 }
 
 void tr_manual_section(tr_manual *m, const tr_section *section, int level) {
@@ -112,6 +124,12 @@ void tr_manual_configuration(tr_manual *m) {
         tr_text_free(&help);
     }
     for (int i = 0; i < TR_N_SECTIONS; i++) tr_manual_section(m, &tr_sections[i], 1);
+    for (int i = 0; i < TR_N_VALUES; i++) {
+        m->format->heading(m, 1, tr_values[i].key, NULL);
+        m->format->text(m, tr_values[i].help);
+        for (int k = 0; k < tr_values[i].classes->n; k++)
+            tr_manual_value(m, &tr_values[i], tr_values[i].classes->schemas[k], 2);
+    }
     m->format->heading(m, 1, "See also", NULL);
     m->format->text(m, "trainer(1)");
 }

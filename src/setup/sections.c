@@ -97,6 +97,14 @@ const tr_section tr_sections[TR_N_SECTIONS] = {
     {"run", NULL, &tr_run_schema, NULL, false},
 };
 
+const tr_value tr_values[TR_N_VALUES] = {
+    {"weight_init", &tr_init_registry,
+     "What the parameters of layers begin with: weight_init=NAME, or weight_init=NAME(key=value, "
+     "...). With train.generator = torch they are PyTorch's: the layers' own are drawn first, as "
+     "their constructors do, and then those that are written, layer by layer, the weight before "
+     "the bias."},
+};
+
 /* ---- keys that stand in the wrong section ---- */
 
 static const tr_schema *find_class(const tr_section *section, const char *name) {

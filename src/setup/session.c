@@ -210,12 +210,28 @@ tr_exec_options tr_session_options(const tr_session *s, int batch, bool training
     return options;
 }
 
-int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err) {
+/* A training image as test images are: normalised, not augmented. */
+static int read_image(void *arg, int i, tr_real *image, tr_error *err) {
+    const tr_session *s = arg;
+    const unsigned char *pixels;
+    int label, code = s->train.sample(&s->train, i, &pixels, &label, err);
+    if (code == TR_OK) tr_pipeline_decode(&s->pipeline, pixels, s->train.h * s->train.w, image);
+    return code;
+}
+
+/* Without a training set the weights come from a file. */
+static int initialise(tr_session *s, tr_error *err) {
     const tr_train_args *train = &s->experiment.train;
+    const tr_init_images images = {s->train.n, s->train.h, s->train.w, s->train.c, read_image, s};
+    return tr_graph_initialise(s->graph, (tr_generator)train->generator, (uint64_t)train->seed,
+                               s->train.n ? &images : NULL, err);
+}
+
+int tr_session_start(tr_session *s, tr_exec *exec, tr_team *team, tr_error *err) {
     bool first = s->graph->parameters == NULL;
     int code = first ? tr_graph_allocate(s->graph, err) : TR_OK;
     if (code == TR_OK) code = tr_exec_allocate(exec, team, err);
     if (code || !first) return code;
-    tr_graph_init(s->graph, (tr_generator)train->generator, (uint64_t)train->seed);
-    return tr_session_read_init(s, err);
+    code = initialise(s, err);
+    return code ? code : tr_session_read_init(s, err);
 }

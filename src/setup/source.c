@@ -12,7 +12,7 @@ static tr_loader_options options_of(const tr_session *s, const tr_dataset *datas
     tr_loader_options options = {.args = *args,
                                  .generator = (tr_generator)s->experiment.train.generator,
                                  .seed = (uint64_t)s->experiment.train.seed,
-                                 .n_before = tr_graph_n_draws(s->graph),
+                                 .n_before = s->graph->n_draws,
                                  .stride = tr_round_up(size, TR_LANES) + TR_LANES,
                                  .lazy = args->workers == 0,
                                  .worker_start = bind_worker,

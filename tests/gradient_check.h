@@ -3,8 +3,9 @@
  * The engine's own sources, compiled with double as their element type over the plain kernels: what
  * differs from the program is the type and the order inside a vector, not the mathematics. The
  * difference is that of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, with h = 1e-4:
- * its own error is h^4 f5 / 30, about 1e-17, and the rounding of the losses (a few 1e-16 each) over
- * h, below 1e-11. So a gradient must agree to 1e-6 of itself, or of 2e-5 where it is smaller.
+ * its own error is h^4 f5 / 30, about 1e-17, and the rounding of the losses (a few 1e-16 of the
+ * loss each) over h, below 1e-11 of it. So a gradient must agree to 1e-6 of itself, or of 2e-5 of
+ * the loss (of 1, where that is smaller) where it is smaller.
  *
  * At a kink of relu or max within 2h there is no derivative to compare with. There the differences
  * with h and with h/2 disagree with each other, whatever the engine says, as they do where the loss
@@ -31,6 +32,7 @@ typedef struct check {
     tr_exec *exec;
     tr_team *team;
     int64_t n_checked, n_kinks;
+    double scale;       /* the loss, 1 at least */
     double worst;       /* relative error so far */
     char mismatch[256]; /* the first one above LARGEST_ERROR */
     tr_error err;       /* what failed */
@@ -104,7 +106,8 @@ static inline void check_element(check *c, const char *what, int64_t i, tr_real 
         c->n_kinks++;
         return;
     }
-    double error = fabs(gradient - wide) / fmax(fmax(fabs(gradient), fabs(wide)), SMALLEST);
+    double error =
+        fabs(gradient - wide) / fmax(fmax(fabs(gradient), fabs(wide)), SMALLEST * c->scale);
     c->worst = error <= c->worst ? c->worst : error; /* NaN stays */
     if (!(error <= LARGEST_ERROR) && c->mismatch[0] == '\0')
         snprintf(c->mismatch, sizeof c->mismatch,
@@ -120,6 +123,7 @@ static inline void check_run(tr_team *team, void *arg) {
     c->team = team;
     if (tr_exec_create(graph, &c->options, team, &c->exec, &c->err)) return;
     tr_exec_step(c->exec, team, &c->input, 0, 0, &result);
+    c->scale = fmax(1, fabs(result.loss));
 
     /* Copies first: the steps below make new ones. */
     int64_t size = tr_shape_size(graph->nodes[0].unfused), n = size * c->input.n;

@@ -52,6 +52,14 @@ START_TEST(each_class_says_it) {
     }
     ck_assert_int_ge(n, 20);
     ck_assert_int_gt(n_torch, n / 2);
+    for (int i = 0; i < TR_N_VALUES; i++) {
+        for (int k = 0; k < tr_values[i].classes->n; k++) {
+            const tr_schema *schema = tr_values[i].classes->schemas[k];
+            check_help(schema->name, "", schema->help);
+            check_keys(schema);
+            ck_assert_msg(schema->torch && is_torch_name(schema->torch), "%s", schema->name);
+        }
+    }
 }
 END_TEST
 
@@ -119,7 +127,17 @@ START_TEST(markdown_has_all) {
             }
         }
     }
+    for (int i = 0; i < TR_N_VALUES; i++) {
+        for (int k = 0; k < tr_values[i].classes->n; k++) {
+            char heading[200];
+            snprintf(heading, sizeof heading, "### %s\n", tr_values[i].classes->schemas[k]->name);
+            ck_assert_msg(find_line(p.text.at, heading) != NULL, "%s", heading);
+        }
+    }
     ck_assert_int_gt(n, 40);
+    ck_assert_ptr_nonnull(strstr(p.text.at, "(https://docs.pytorch.org/docs/stable/nn.init.html#"
+                                            "torch.nn.init.kaiming_normal_)\n"));
+    ck_assert_ptr_nonnull(strstr(p.text.at, "| `mode` | one of fan_in fan_out | `fan_in` | "));
     ck_assert_ptr_nonnull(strstr(p.text.at, "\n[torch.nn.Conv2d](https://docs.pytorch.org/docs/"
                                             "stable/generated/torch.nn.Conv2d.html)\n"));
     ck_assert_ptr_nonnull(strstr(p.text.at, "(https://docs.pytorch.org/vision/stable/generated/"

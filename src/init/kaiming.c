@@ -10,9 +10,7 @@ typedef struct kaiming_args {
 } kaiming_args;
 
 /* As torch.nn.init.calculate_gain has them; what is not below has a gain of 1. */
-#define NONLINEARITIES                                                                             \
-    "leaky_relu relu tanh selu sigmoid linear conv1d conv2d conv3d conv_transpose1d "              \
-    "conv_transpose2d conv_transpose3d"
+#define NONLINEARITIES "leaky_relu relu tanh selu sigmoid linear conv2d conv_transpose2d"
 enum { LEAKY_RELU, RELU, TANH, SELU };
 enum { FAN_IN, FAN_OUT };
 

@@ -52,7 +52,7 @@ static void keys_of(tr_manual *m, const tr_schema *schema) {
 
 /* Where PyTorch's page of a class is. */
 static void torch_page(tr_manual *m, const char *kind, const char *name) {
-    static const char vision[] = "torchvision.";
+    static const char vision[] = "torchvision.", init[] = "torch.nn.init.";
     tr_text text = {0};
     if (name == NULL) return;
     if (*name == '\0') {
@@ -60,8 +60,10 @@ static void torch_page(tr_manual *m, const char *kind, const char *name) {
         m->format->text(m, text.n ? text.at : "");
     } else {
         bool is_vision = strncmp(name, vision, strlen(vision)) == 0;
-        tr_text_print(&text, "https://docs.pytorch.org/%s/stable/generated/%s.html",
-                      is_vision ? "vision" : "docs", name);
+        bool is_init = strncmp(name, init, strlen(init)) == 0; /* all on one page */
+        tr_text_print(&text, "https://docs.pytorch.org/%s/stable/%s%s%s",
+                      is_vision ? "vision" : "docs", is_init ? "nn.init.html#" : "generated/", name,
+                      is_init ? "" : ".html");
         m->format->see(m, name, text.n ? text.at : "");
     }
     tr_text_free(&text);

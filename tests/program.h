@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { PROGRAM_TEXT = 16384 };
+enum { PROGRAM_TEXT = 65536 };
 
 typedef struct program {
     pid_t pid;

@@ -48,10 +48,12 @@ static void draw_int(source *s, const tr_key *key, char out[32]) {
 }
 
 static void draw_float(source *s, const tr_key *key, const double *numbers, int n, char out[32]) {
+    static const double any[] = {-2, -1, -0.5, -0.1, 0, 0.1, 0.25, 0.5, 0.9, 1, 2};
     if (key->choices && one_in(s, 4) && draw_word(s, key->choices, out)) return;
-    double value = numbers[below(s, n)];
-    if (key->min != 0 || key->max != 0) value = fmin(fmax(value, key->min), key->max);
-    snprintf(out, 32, "%g", value);
+    if (key->min == 0 && key->max == 0) /* no range; 1e-5 as a divisor leaves few digits */
+        snprintf(out, 32, "%g", PICK(s, any));
+    else
+        snprintf(out, 32, "%g", fmin(fmax(numbers[below(s, n)], key->min), key->max));
 }
 
 /* Of an image: few pixels more or less on each side. */

@@ -77,7 +77,8 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
 }
 
 /* Averages: sums of at most 30 numbers below 4 are exact, a division is rounded, and the gradients
- * of at most 16 windows are added up: 32 roundings of 2^-24. */
+ * of at most 16 windows are added up: 32 roundings of 2^-24. Activations: up to 8 roundings
+ * (test_activation.c) of numbers up to 4. */
 static const struct {
     const char *name;
     double tolerance;
@@ -88,6 +89,7 @@ static const struct {
              {"subsample", 0},
              {"pad_channels", 0},
              {"relu", 0},
+             {"activation", 0x1p-19},
              {"linear", 0},
              {"flatten", 0},
              {"identity", 0},

@@ -83,11 +83,13 @@ def value_of(value):
 
 # Keys that say how trainer treats a layer's parameters: they are no arguments of the layer.
 OWN_KEYS = ("frozen", "weight_init", "bias_init")
+# Keys whose words are PyTorch's.
+WORD_KEYS = ("approximate",)
 
 
 def arguments_of(described):
-    return {key: value_of(value) for key, value in described["arguments"].items()
-            if key not in OWN_KEYS}
+    return {key: value if key in WORD_KEYS else value_of(value)
+            for key, value in described["arguments"].items() if key not in OWN_KEYS}
 
 
 def take(arguments, name, *keys):
@@ -147,6 +149,23 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "avg_pool2d": plain(nn.AvgPool2d, *POOL, "count_include_pad", "divisor_override"),
     "adaptive_avg_pool2d": adaptive(nn.AdaptiveAvgPool2d),
     "relu": plain(nn.ReLU),
+    "relu6": plain(nn.ReLU6),
+    "leaky_relu": plain(nn.LeakyReLU, "negative_slope"),
+    "elu": plain(nn.ELU, "alpha"),
+    "selu": plain(nn.SELU),
+    "celu": plain(nn.CELU, "alpha"),
+    "gelu": plain(nn.GELU, "approximate"),
+    "silu": plain(nn.SiLU),
+    "mish": plain(nn.Mish),
+    "sigmoid": plain(nn.Sigmoid),
+    "tanh": plain(nn.Tanh),
+    "hard_swish": plain(nn.Hardswish),
+    "hard_sigmoid": plain(nn.Hardsigmoid),
+    "hard_tanh": plain(nn.Hardtanh, "min_val", "max_val"),
+    "softplus": plain(nn.Softplus, "beta", "threshold"),
+    "softsign": plain(nn.Softsign),
+    "log_sigmoid": plain(nn.LogSigmoid),
+    "threshold": plain(nn.Threshold, "threshold", "value"),
     "dropout": plain(nn.Dropout, "p"),
     "dropout2d": plain(nn.Dropout2d, "p"),
     "drop_path": plain(DropPath, "p"),

@@ -40,6 +40,7 @@ import textwrap
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import torch_reference_shapes as shapes
@@ -95,6 +96,14 @@ def pair(size):
     return size if isinstance(size, tuple) else (size, size)
 
 
+def activation(cls):
+    """Of a module without parameters, whose arguments are numbers and words."""
+    def forward(args, x, _):
+        given = {k: v or "none" if k == "approximate" else float(v) for k, v in args.items()}
+        return cls(**given)(x)
+    return None, forward
+
+
 LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, input, parameters))
     "conv2d": (conv2d_shapes, conv2d),
     "linear": (linear_shapes, lambda a, x, p: F.linear(x, p["weight"], p.get("bias"))),
@@ -104,6 +113,23 @@ LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, 
     "subsample": (None, subsample),
     "pad_channels": (None, pad_channels),
     "relu": (None, lambda a, x, p: F.relu(x)),
+    "relu6": activation(nn.ReLU6),
+    "leaky_relu": activation(nn.LeakyReLU),
+    "elu": activation(nn.ELU),
+    "selu": activation(nn.SELU),
+    "celu": activation(nn.CELU),
+    "gelu": activation(nn.GELU),
+    "silu": activation(nn.SiLU),
+    "mish": activation(nn.Mish),
+    "sigmoid": activation(nn.Sigmoid),
+    "tanh": activation(nn.Tanh),
+    "hard_swish": activation(nn.Hardswish),
+    "hard_sigmoid": activation(nn.Hardsigmoid),
+    "hard_tanh": activation(nn.Hardtanh),
+    "softplus": activation(nn.Softplus),
+    "softsign": activation(nn.Softsign),
+    "log_sigmoid": activation(nn.LogSigmoid),
+    "threshold": activation(nn.Threshold),
     "flatten": (None, lambda a, x, p: torch.flatten(x, 1)),
     "identity": (None, lambda a, x, p: x),
 }
@@ -495,6 +521,36 @@ def relu_cases():
     return cases
 
 
+def activation_cases():
+    """Drawn numbers, and for each set of arguments 0, kinks and what is far from them."""
+    edges = [0, -0.0, 0.125, -0.125, 1, -1, 2, -2, 3, -3, 6, -6, 19, 21, -21, 40, -40, 100, -100,
+             1000, -1000]
+    table = [("relu6",), ("leaky_relu", "negative_slope=0.25", "negative_slope=-0.5",
+                          "negative_slope=0"),
+             ("elu", "alpha=0.3", "alpha=-2"), ("selu",), ("celu", "alpha=0.25", "alpha=-64"),
+             ("gelu", "approximate=tanh", "approximate=none"), ("silu",), ("mish",), ("sigmoid",),
+             ("tanh",), ("hard_swish",), ("hard_sigmoid",),
+             ("hard_tanh", "min_val=-3 max_val=0", "max_val=6", "min_val=0.1"),
+             ("softplus", "beta=2", "beta=-0.5 threshold=3", "beta=0.3 threshold=6"),
+             ("softsign",), ("log_sigmoid",),
+             ("threshold threshold=1 value=-20", "threshold=-0.1 value=0.3", "value=1 threshold=0")]
+    cases = []
+    for line, *more in table:
+        cls = line.split()[0]
+        cases.append(layer_case(cls, (1, 17, 1, 3), ["act1 = " + line], limit=8, exact=False))
+        for i, args in enumerate([line] + [cls + " " + args for args in more]):
+            cases.append(layer_case(f"{cls}_edges_{i}", (1, 1, 3, 7), ["act1 = " + args],
+                                    x=edges, exact=False))
+    return cases + [
+        layer_case("gelu_image_1x1", (2, 1, 1, 1), ["act1 = gelu"], exact=False),
+        layer_case("silu_features", (2, 3, 2, 3), ["flat = flatten", "act1 = silu"], exact=False),
+        layer_case("conv_mish_pool_tanh", (2, 3, 5, 4), [
+            conv(5, 2), "act1 = mish", "pool1 = max_pool2d kernel_size=2", "act2 = tanh"],
+            exact=False),
+        layer_case("elu_twice", (1, 3, 2, 3), [
+            "a = elu", "b = sigmoid", "sum = add from=a,b", "c = elu alpha=2"], exact=False)]
+
+
 def linear_cases():
     # The input of a network is an image, so each case flattens first.
     def case_of(name, shape, n, *more):
@@ -834,7 +890,7 @@ def main():
             ("conv2d", conv2d_cases), ("max_pool2d", max_pool2d_cases),
             ("avg_pool2d", avg_pool2d_cases), ("adaptive_avg_pool2d", adaptive_avg_pool2d_cases),
             ("subsample", subsample_cases), ("pad_channels", pad_channels_cases),
-            ("relu", relu_cases),
+            ("relu", relu_cases), ("activation", activation_cases),
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
             ("add", add_cases),
             ("batch_norm", batch_norm_cases), ("sample_norm", sample_norm_cases),

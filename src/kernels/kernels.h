@@ -103,6 +103,35 @@ typedef struct tr_sgd {
     bool nesterov, first; /* first: the buffer does not hold a gradient yet */
 } tr_sgd;
 
+/* Functions of an element (activation.c says which, and what their numbers are). */
+typedef enum tr_activation_kind {
+    TR_HARD_TANH,
+    TR_LEAKY_RELU,
+    TR_THRESHOLD,
+    TR_HARD_SIGMOID,
+    TR_HARD_SWISH,
+    TR_ELU,
+    TR_SIGMOID,
+    TR_TANH,
+    TR_SILU,
+    TR_SOFTPLUS,
+    TR_LOG_SIGMOID,
+    TR_MISH,
+    TR_GELU,
+    TR_GELU_TANH,
+    TR_SOFTSIGN,
+    TR_N_ACTIVATIONS,
+} tr_activation_kind;
+
+typedef struct tr_numbers {
+    tr_real v[3];
+} tr_numbers;
+
+typedef struct tr_activation { /* y = f(x); dx = dy * f'(x) */
+    void (*forward)(int64_t n, tr_numbers a, const tr_real *x, tr_real *y);
+    void (*backward)(int64_t n, tr_numbers a, const tr_real *x, const tr_real *dy, tr_real *dx);
+} tr_activation;
+
 typedef struct tr_kernels {
     const char *name; /* of the ISA */
 
@@ -197,6 +226,7 @@ typedef struct tr_kernels {
     void (*relu)(int64_t n, const tr_real *x, tr_real *y);
     /* out = y > 0 ? dy : 0; out may be dy. */
     void (*relu_dx)(int64_t n, const tr_real *y, const tr_real *dy, tr_real *out);
+    tr_activation activation[TR_N_ACTIVATIONS];
     /* y = a + b; y may be a or b. */
     void (*add)(int64_t n, const tr_real *a, const tr_real *b, tr_real *y);
     /* y = a - b, y = a b; y may be a or b. y = x * factor; y may be x. */

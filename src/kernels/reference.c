@@ -4,35 +4,10 @@
  * file is compiled once per ISA, too (kernels that are no more than a loop over their outputs need
  * no other version), and once with double for the gradient checks.
  */
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
+#include "kernels/functions.h"
 #include "kernels/reference.h"
-
-#ifdef TR_REAL_DOUBLE
-static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
-    return a * b + c;
-}
-#elif defined(__FMA__) || defined(__aarch64__)
-static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
-    return __builtin_fmaf(a, b, c);
-}
-#else
-/* a * b + c rounded once, without the instruction: the product is exact in double; the sum is
- * rounded to odd, so that rounding it again to float cannot go wrong (Boldo and Melquiond, 2008,
- * "Emulation of FMA and correctly rounded sums"). */
-static inline tr_real fused(tr_real a, tr_real b, tr_real c) {
-    double p = (double)a * b, z = c, s = p + z;
-    double t = s - p, lost = (p - (s - t)) + (z - t);
-    int64_t bits;
-    memcpy(&bits, &s, sizeof bits);
-    int64_t outward = (lost > 0) == (s > 0) ? 1 : -1;
-    bits += (((lost < 0) | (lost > 0)) & !(bits & 1)) ? outward : 0; /* not where s is not finite */
-    memcpy(&s, &bits, sizeof s);
-    return (tr_real)s;
-}
-#endif
 
 /* The number of lanes in the block of forward-layout weights that starts at channel k0. */
 static int block_lanes(int k, int k0) {
@@ -340,56 +315,6 @@ static void add(int64_t n, const tr_real *a, const tr_real *b, tr_real *y) {
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
-#ifdef TR_REAL_DOUBLE
-static tr_real exp_of(tr_real x) {
-    return exp(x);
-}
-static tr_real log_of(tr_real x) {
-    return log(x);
-}
-#else
-/* exp of x <= 0: 2^n * e^r with |r| <= ln(2)/2, the Taylor polynomial of degree 7 (error below one
- * unit in the last place); 0 below the smallest normal number. */
-static float exp_of(float x) {
-    if (!(x >= -87.0f)) return x != x ? x : 0.0f;
-    float n = rintf(x * 1.44269504f);
-    float r = fused(n, -0.693359375f, x);
-    r = fused(n, 2.12194440e-4f, r);
-    float p = 1.0f / 5040;
-    p = fused(p, r, 1.0f / 720);
-    p = fused(p, r, 1.0f / 120);
-    p = fused(p, r, 1.0f / 24);
-    p = fused(p, r, 1.0f / 6);
-    p = fused(p, r, 0.5f);
-    p = fused(p, r, 1.0f);
-    p = fused(p, r, 1.0f);
-    int32_t bits = ((int32_t)n + 127) << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
-
-/* log of a normal x >= 1: x = m * 2^e with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(t),
- * t = (m - 1) / (m + 1), |t| < 0.172, the odd series to t^9 (error below one unit in the last place
- * of the sum with e ln 2). */
-static float log_of(float x) {
-    if (!(x <= FLT_MAX)) return x;
-    int32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    int32_t e = (bits - 0x3f3504f3) >> 23;
-    bits -= e << 23;
-    float m;
-    memcpy(&m, &bits, sizeof m);
-    float t = (m - 1) / (m + 1), q = t * t;
-    float p = 2.0f / 9;
-    p = fused(p, q, 2.0f / 7);
-    p = fused(p, q, 2.0f / 5);
-    p = fused(p, q, 2.0f / 3);
-    p = fused(p, q, 2.0f);
-    return fused((float)e, 0.693359375f, fused((float)e, -2.12194440e-4f, p * t));
-}
-#endif
-
 static tr_real cross_entropy(int n, const tr_real *logits, int label, tr_real scale, tr_real *d,
                              int *best) {
     *best = 0;
@@ -478,4 +403,5 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
     TR_NAME(tr_kernels_fill_dropout)(t);
     TR_NAME(tr_kernels_fill_pool)(t);
     TR_NAME(tr_kernels_fill_shape)(t);
+    TR_NAME(tr_kernels_fill_activation)(t);
 }

@@ -14,12 +14,6 @@ static const tr_key keys[] = {
      "probability that an element is zero"},
 };
 
-static int shape(tr_node *node, tr_error *err) {
-    (void)err;
-    node->unfused = node->in[0];
-    return TR_OK;
-}
-
 static double p_of(const tr_node *node) {
     return ((const dropout_args *)node->args)->p;
 }
@@ -52,6 +46,6 @@ const tr_op tr_op_dropout = {
                keys, sizeof keys / sizeof *keys, sizeof(dropout_args), "torch.nn.Dropout"},
     .min_inputs = 1,
     .max_inputs = 1,
-    .shape = shape,
+    .shape = tr_shape_of_input,
     .plan = plan,
 };

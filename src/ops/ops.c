@@ -40,6 +40,12 @@ tr_where tr_key_where(const tr_node *node, const char *key) {
     return node->where;
 }
 
+int tr_shape_of_input(tr_node *node, tr_error *err) {
+    (void)err;
+    node->unfused = node->in[0];
+    return TR_OK;
+}
+
 int tr_want_image(const tr_node *node, int input, tr_error *err) {
     if (!node->in[input].flat) return TR_OK;
     char text[64];

@@ -313,6 +313,12 @@ static inline bool tr_has_own(const tr_work *w, int resource) {
     return w->own[resource].at != NULL;
 }
 
+/* A kernel of activations, and the numbers that the layer's arguments make for it. */
+typedef struct tr_activation_use {
+    tr_activation_kind kind;
+    tr_numbers numbers;
+} tr_activation_use;
+
 struct tr_op {
     tr_schema schema;
     int min_inputs, max_inputs; /* max 0: any number */
@@ -331,6 +337,8 @@ struct tr_op {
     int (*min_batch)(const tr_node *node);
     /* Multiply-adds of one sample's forward, as written; NULL: none worth counting. */
     int64_t (*multiply_adds)(const tr_node *node);
+    /* A function of each element (activation.h): which one. NULL: it is none. */
+    tr_activation_use (*activation)(const void *args);
 };
 
 /* Layers, then losses, each in the order of meson.build. */
@@ -389,6 +397,8 @@ static inline void *tr_value_of(const tr_node *node, int state) {
 }
 /* Position of state "suffix", or -1. */
 int tr_find_state(const tr_node *node, const char *suffix);
+/* The shape of a layer whose value is shaped as its input and that has no state. */
+int tr_shape_of_input(tr_node *node, tr_error *err);
 /* An image or features are wanted; fail at the node's line otherwise. */
 int tr_want_image(const tr_node *node, int input, tr_error *err);
 int tr_want_features(const tr_node *node, int input, tr_error *err);

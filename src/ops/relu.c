@@ -1,12 +1,6 @@
 /* relu: max(x, 0), torch.nn.ReLU. A convolution or linear layer before it takes it in. */
 #include "ops/ops.h"
 
-static int shape(tr_node *node, tr_error *err) {
-    (void)err;
-    node->unfused = node->in[0];
-    return TR_OK;
-}
-
 static bool as_epilogue(const tr_node *node, tr_epilogue *out) {
     (void)node;
     *out = (tr_epilogue){.relu = true};
@@ -35,7 +29,7 @@ const tr_op tr_op_relu = {
                "torch.nn.ReLU"},
     .min_inputs = 1,
     .max_inputs = 1,
-    .shape = shape,
+    .shape = tr_shape_of_input,
     .as_epilogue = as_epilogue,
     .plan = plan,
 };

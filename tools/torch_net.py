@@ -120,7 +120,11 @@ def group_norm(name, a, shape):
 
 def layer_norm(name, a, shape):
     a = dict(a, normalized_shape=[int(n) for n in a.get("normalized_shape") or shape])
-    return nn.LayerNorm(**take(a, name, "normalized_shape", "eps", "elementwise_affine", "bias"))
+    bias = a.pop("bias", True)
+    module = nn.LayerNorm(**take(a, name, "normalized_shape", "eps", "elementwise_affine"))
+    if not bias:  # an argument since PyTorch 2.1
+        module.register_parameter("bias", None)
+    return module
 
 
 def instance_norm2d(name, a, shape):

@@ -25,7 +25,7 @@ KINDS = {"integer": "int", "number": "float", "true or false": "bool", "one of":
 @dataclasses.dataclass
 class Key:
     name: str
-    kind: str              # of KINDS, or "other"
+    kind: str              # of KINDS, "class", or "other"
     low: float = None      # inclusive; None: any number
     high: float = None
     words: tuple = ()      # that it may be, too, or for a choice: one of
@@ -37,7 +37,8 @@ def read_key(name, rule):
     """`rule` is as in "integer, 1 to 1024, or auto; default auto"."""
     found = [kind for kind in KINDS if rule.startswith(kind)]
     kind = max(found, key=len) if found else None
-    key = Key(name, KINDS.get(kind, "other"))
+    is_class = "NAME or NAME(key=value, ...)" in rule
+    key = Key(name, "class" if is_class else KINDS.get(kind, "other"))
     left, _, right = rule.partition(";")
     key.required = right.strip() == "must be given"
     if right.strip().startswith("default "):

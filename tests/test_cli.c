@@ -164,6 +164,45 @@ START_TEST(batch_too_small_for_a_layer) {
 }
 END_TEST
 
+/* The same where a test would meet it: without running statistics, and for each map of one pixel.
+ */
+START_TEST(test_too_small_for_a_layer) {
+    program p;
+    write_config("t.ini", 13, "flatten = flatten\nnorm = batch_norm1d track_running_stats=false");
+    RUN(&p, "--config", "t.ini", "--out", "o", "--set", "data.test=257");
+    check_failure(&p, 2,
+                  "t.ini:14: norm: batch_norm1d evaluates batches of 2 images or more, but the "
+                  "last batch of 257 test images has 1");
+    RUN(&p, "--config", "t.ini", "--out", "o", "--set", "data.test=1");
+    check_failure(&p, 2,
+                  "t.ini:14: norm: batch_norm1d evaluates batches of 2 images or more, but the "
+                  "last batch of 1 test images has 1");
+    ck_assert_int_ne(access("o", F_OK), 0);
+    RUN(&p, "--config", "t.ini", "--dry-run", "--set", "data.test=258");
+    ck_assert_int_eq(p.code, 0);
+    RUN(&p, "--config", "t.ini", "--dry-run", "--set", "data.test=257", "--set",
+        "network.norm=batch_norm1d");
+    ck_assert_int_eq(p.code, 0);
+    RUN(&p, "--config", "t.ini", "--quiet", "--out", "run", "--epochs", "1");
+    ck_assert_int_eq(p.code, 0);
+    RUN(&p, "predict", "--model", "run", "--count", "1");
+    ck_assert_ptr_nonnull(strstr(p.err, "norm: batch_norm1d evaluates batches of 2 images or more, "
+                                        "but the last batch of 1 test images has 1\n"));
+    ck_assert_int_eq(p.code, 2);
+    RUN(&p, "predict", "--model", "run", "--count", "2");
+    ck_assert_int_eq(p.code, 0);
+    write_config("t.ini", 12,
+                 "pool = adaptive_avg_pool2d output_size=1\n"
+                 "norm = instance_norm2d track_running_stats=true");
+    RUN(&p, "--config", "t.ini", "--out", "o");
+    check_failure(
+        &p, 2,
+        "t.ini:13: norm: instance_norm2d cannot train on inputs of 4 x 1 x 1: no batch is "
+        "large enough");
+    ck_assert_int_ne(access("o", F_OK), 0);
+}
+END_TEST
+
 /* No section [loss]: two lines go. */
 START_TEST(no_loss) {
     program p;
@@ -331,7 +370,7 @@ static const call other_options[] = {
     {{"--Batch_Size", "8"}, "'--Batch_Size': write --set loader.batch_size=8"},
     {{"eval", "--momentum=0.9"},
      "'--momentum': write --set optimizer.momentum=0.9; also an argument of batch_norm2d, "
-     "batch_norm1d"},
+     "batch_norm1d, instance_norm2d"},
     {{"--shuffle", "--quiet"}, "'--shuffle': write --set loader.shuffle=true"},
     {{"--no-shuffle"}, "'--no-shuffle': write --set loader.shuffle=false"},
     {{"--type", "sgd"},
@@ -658,6 +697,7 @@ static Suite *cli_suite(void) {
     tcase_add_loop_test(errors, config_error, 0, N(config_errors));
     tcase_add_test(errors, no_loss);
     tcase_add_test(errors, batch_too_small_for_a_layer);
+    tcase_add_test(errors, test_too_small_for_a_layer);
     tcase_add_loop_test(errors, wrong_call, 0, N(wrong_calls));
     tcase_add_loop_test(errors, other_option, 0, N(other_options));
     tcase_add_test(errors, every_key);

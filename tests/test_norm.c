@@ -449,6 +449,8 @@ START_TEST(errors_are_named) {
          "net.ini:2: n.frozen: the layer has no parameter 'bias', allowed are weight"},
         {"n = instance_norm2d num_features=5",
          "net.ini:2: n.num_features: 5, but the input has 3 channels"},
+        {"p = adaptive_avg_pool2d output_size=1\nn = instance_norm2d",
+         "net.ini:3: n: instance_norm2d wants more than 1 spatial element, its input is of 1 x 1"},
         {"f = flatten\nn = instance_norm2d",
          "net.ini:3: n: instance_norm2d wants an image (channels x height x width) but its input "
          "has 144 features"},

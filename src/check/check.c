@@ -247,7 +247,9 @@ static void run(tr_team *team, void *arg) {
     options.input_gradient = r->input_gradient >= 0;
     tr_exec *exec = NULL;
     c->stride = tr_round_up(tr_shape_size(r->input_shape), TR_LANES) + TR_LANES;
-    c->code = tr_exec_plan(c->session.graph, &options, tr_team_size(team), &exec, c->err);
+    c->code = tr_session_check_batch(&c->session, r->n, r->training, "the reference has", c->err);
+    if (c->code == TR_OK)
+        c->code = tr_exec_plan(c->session.graph, &options, tr_team_size(team), &exec, c->err);
     if (c->code == TR_OK) c->code = step(c, team, exec);
     tr_exec_free(exec);
 }

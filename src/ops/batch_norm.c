@@ -121,9 +121,13 @@ static int shape1d(tr_node *node, tr_error *err) {
     return add_states(node, err);
 }
 
+static bool uses_batch(const tr_node *node, bool training) {
+    return training || !((const batch_norm_args *)node->args)->track;
+}
+
 /* One value has no variance. */
-static int min_batch(const tr_node *node) {
-    return pixels(node) == 1 ? 2 : 1;
+static int min_batch(const tr_node *node, bool training) {
+    return pixels(node) == 1 && uses_batch(node, training) ? 2 : 1;
 }
 
 /* ---- statistics ---- */
@@ -296,11 +300,6 @@ static void scale_gradient(const tr_work *w) {
 }
 
 /* ---- the plan ---- */
-
-static bool uses_batch(const tr_node *node, bool training) {
-    const batch_norm_args *a = node->args;
-    return training || !a->track;
-}
 
 static void plan_forward(const tr_node *node, const tr_request *request, tr_plan *out) {
     const int running = tr_find_state(node, "running_mean"); /* and the two behind it */

@@ -143,6 +143,10 @@ static int instance_shape(tr_node *node, tr_error *err) {
     if (code == TR_OK)
         code = tr_want_number(node, "num_features", a->num_features, node->in[0].c, err);
     if (code) return code;
+    if (pixels(node) == 1 && !a->track)
+        return tr_fail_at(
+            err, node->where, node->name,
+            "instance_norm2d wants more than 1 spatial element, its input is of 1 x 1");
     tr_state vector = tr_vector_parameter("weight", node->in[0].c);
     tr_state mean = vector, variance = vector;
     tr_state batches = {
@@ -158,6 +162,16 @@ static int instance_shape(tr_node *node, tr_error *err) {
                      !tr_add_state(node, &batches, err)))
         return TR_ENOMEM;
     return TR_OK;
+}
+
+/* One number is its own mean: PyTorch refuses a batch of which each part is one number. */
+static int group_min_batch(const tr_node *node, bool training) {
+    return training && args_of(node)->runs.length * (node->in[0].flat ? 1 : pixels(node)) == 1 ? 2
+                                                                                               : 1;
+}
+
+static int instance_min_batch(const tr_node *node, bool training) {
+    return training && pixels(node) == 1 ? TR_NO_BATCH : 1;
 }
 
 /* ---- forward ---- */
@@ -204,10 +218,13 @@ static void set_maps(const tr_work *w, const tr_moments *m, bool with_weights) {
     const double eps = args_of(w->node)->runs.eps;
     const tr_real *weight = with_weights ? value(w->node, "weight") : NULL,
                   *bias = with_weights ? value(w->node, "bias") : NULL;
-    for (int k = 0; k < w->node->in[0].c; k++)
-        set_map(w, k,
-                tr_normal_map(m[k / size], eps, weight ? (double)weight[k] : 1,
-                              bias ? (double)bias[k] : 0));
+    for (int k = 0; k < w->node->in[0].c; k += size, m++) {
+        const double inverse = tr_inverse_deviation(*m, eps);
+        for (int l = k; l < k + size; l++)
+            set_map(w, l,
+                    tr_normal_map(m->mean, inverse, weight ? (double)weight[l] : 1,
+                                  bias ? (double)bias[l] : 0));
+    }
 }
 
 static void clear_maps(const tr_work *w) {
@@ -435,6 +452,7 @@ const tr_op tr_op_group_norm = {
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = group_shape,
+    .min_batch = group_min_batch,
     .plan = plan_group,
 };
 
@@ -446,5 +464,6 @@ const tr_op tr_op_instance_norm2d = {
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = instance_shape,
+    .min_batch = instance_min_batch,
     .plan = plan_channels,
 };

@@ -9,15 +9,19 @@ tr_moments tr_moments_of(double shift, double above, double squares, int64_t n) 
     return (tr_moments){shift + mean, left < 0 ? 0 : left / (double)n};
 }
 
-tr_affine tr_normal_map(tr_moments m, double eps, double weight, double bias) {
-    const double scale = weight / sqrt(m.variance + eps);
-    const tr_real shift = (tr_real)m.mean;
-    return (tr_affine){shift, (tr_real)scale, (tr_real)(bias - (m.mean - (double)shift) * scale)};
+double tr_inverse_deviation(tr_moments m, double eps) {
+    return 1 / sqrt(m.variance + eps);
+}
+
+tr_affine tr_normal_map(double mean, double inverse, double weight, double bias) {
+    const double scale = inverse * weight;
+    const tr_real shift = (tr_real)mean;
+    return (tr_affine){shift, (tr_real)scale, (tr_real)(bias - (mean - (double)shift) * scale)};
 }
 
 tr_normal_dx tr_normal_dx_of(tr_moments m, double eps, double sum, double product, int64_t n) {
     if (n == 1) return (tr_normal_dx){0};
-    const double by = 1 / sqrt(m.variance + eps), scale = -by * by * (product / (double)n);
+    const double by = tr_inverse_deviation(m, eps), scale = -by * by * (product / (double)n);
     const tr_real shift = (tr_real)m.mean;
     const double offset = -by * (sum / (double)n) - (m.mean - (double)shift) * scale;
     return (tr_normal_dx){by, {shift, (tr_real)scale, (tr_real)offset}};

@@ -17,8 +17,10 @@ typedef struct tr_moments {
 
 /* From sums over n elements of what is above the shift, and of its squares. */
 tr_moments tr_moments_of(double shift, double above, double squares, int64_t n);
-/* (x - mean) / sqrt(variance + eps) * weight + bias */
-tr_affine tr_normal_map(tr_moments m, double eps, double weight, double bias);
+/* 1 / sqrt(variance + eps) */
+double tr_inverse_deviation(tr_moments m, double eps);
+/* (x - mean) * inverse * weight + bias */
+tr_affine tr_normal_map(double mean, double inverse, double weight, double bias);
 /* What makes dx of dy and x, as the kernels say, over a part of n elements: (dy * weight - sum / n
  * - normal * product / n) / sqrt(variance + eps); sum: of dy * weight over the part, product: of dy
  * * weight * normal. A part of one element is 0 whatever x is, and so is dx, without a rounding. */

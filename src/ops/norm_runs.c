@@ -19,6 +19,7 @@ enum {
     TILE = 2048,  /* elements of a parameter */
     BLOCK = 8192, /* and of what one thread updates */
     ROW = 16,     /* elements of a run that moments are added up of, as columns */
+    LARGE = 8,    /* times what is wide elsewhere: up to here slots cost less than x and dy again */
     N_PLANES = 3, /* planar copies of a sample: x, dy, and what is made */
 };
 
@@ -86,6 +87,10 @@ static void put(const tr_work *w, const tr_real *made, tr_real *y) {
 
 /* ---- forward ---- */
 
+static tr_affine normal_of(const tr_runs *r, tr_moments m) {
+    return tr_normal_map(m.mean, tr_inverse_deviation(m, r->eps), 1, 0);
+}
+
 static tr_moments moments_of(const tr_work *w, int64_t n, const tr_real *x) {
     double shift[ROW], sums[2 * ROW] = {0}, last[2 * ROW] = {0}, above = 0, squares = 0;
     const int64_t rows = n / ROW;
@@ -117,7 +122,7 @@ static void normalise(const tr_work *w) {
         const tr_moments *m = tr_own(w, MOMENTS, i);
         for (int64_t k = 0; k < r->n; k++) {
             const int64_t at = k * r->length, e = first_weight(r, k);
-            w->kernels->affine_run(r->length, tr_normal_map(m[k], r->eps, 1, 0), x + at,
+            w->kernels->affine_run(r->length, normal_of(r, m[k]), x + at,
                                    weight ? weight + e : NULL, bias ? bias + e : NULL, y + at);
         }
         put(w, y, tr_y(w, i));
@@ -137,8 +142,7 @@ static void input_gradient(const tr_work *w) {
             const int64_t at = k * r->length, e = first_weight(r, k);
             const tr_real *weights = weight ? weight + e : NULL;
             double sum[2];
-            w->kernels->run_sums(r->length, tr_normal_map(m[k], r->eps, 1, 0), x + at, dy + at,
-                                 weights, sum);
+            w->kernels->run_sums(r->length, normal_of(r, m[k]), x + at, dy + at, weights, sum);
             const tr_normal_dx d = tr_normal_dx_of(m[k], r->eps, sum[0], sum[1], r->length);
             w->kernels->affine_run_dx(r->length, d.map, x + at, dy + at, weights, (tr_real)d.by,
                                       dx + at);
@@ -158,7 +162,7 @@ static void add_sample(const tr_work *w, int i, int64_t a, int64_t b, bool fresh
         const int64_t e = first_weight(r, k), from = tr_max(a, e), to = tr_min(b, e + r->length);
         const int64_t at = k * r->length + from - e;
         if (from >= to) continue;
-        w->kernels->run_gradients(to - from, tr_normal_map(m[k], r->eps, 1, 0), x + at, dy + at,
+        w->kernels->run_gradients(to - from, normal_of(r, m[k]), x + at, dy + at,
                                   fresh && k * r->length < r->n_weights, dw ? dw + from - a : NULL,
                                   db ? db + from - a : NULL);
     }
@@ -229,7 +233,7 @@ void tr_plan_runs(const tr_node *node, const tr_request *request, tr_plan *out) 
     tr_plan_sum(out, &(tr_sum){.label = "gradient sums",
                                .size = 2 * n8,
                                .leaf = 1,
-                               .by_elements = !r->planar && r->n_weights > request->wide,
+                               .by_elements = !r->planar && r->n_weights > LARGE * request->wide,
                                .add_leaf = add_gradients});
     if (r->planar) out->scratch_bytes = N_PLANES * plane_size(node) * (int64_t)sizeof(tr_real);
     plan_forward(node, out);

@@ -333,13 +333,16 @@ struct tr_op {
     /* Fuse `e` into it: update node->epilogue, or refuse. NULL: never. */
     bool (*fuse)(tr_node *node, const tr_epilogue *e);
     void (*plan)(const tr_node *node, const tr_request *request, tr_plan *out);
-    /* The fewest samples that a batch it trains with can have; NULL: 1. */
-    int (*min_batch)(const tr_node *node);
+    /* The fewest samples that a batch can have, in training or evaluation; TR_NO_BATCH: no number
+     * is enough. NULL: 1. */
+    int (*min_batch)(const tr_node *node, bool training);
     /* Multiply-adds of one sample's forward, as written; NULL: none worth counting. */
     int64_t (*multiply_adds)(const tr_node *node);
     /* A function of each element (activation.h): which one. NULL: it is none. */
     tr_activation_use (*activation)(const void *args);
 };
+
+enum { TR_NO_BATCH = INT32_MAX };
 
 /* Layers, then losses, each in the order of meson.build. */
 extern const tr_op *const tr_layers[];

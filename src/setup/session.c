@@ -84,6 +84,29 @@ static int check_loader(tr_session *s, tr_error *err) {
     return TR_OK;
 }
 
+static int min_batch(const tr_node *node, bool training) {
+    return node->op && node->op->min_batch ? node->op->min_batch(node, training) : 1;
+}
+
+int tr_session_check_batch(const tr_session *s, int64_t n, bool training, const char *source,
+                           tr_error *err) {
+    for (int i = 0; i < s->graph->n_nodes; i++) {
+        const tr_node *node = &s->graph->nodes[i];
+        const int least = min_batch(node, training);
+        const char *verb = training ? "train" : "evaluate";
+        char shape[64];
+        if (least == TR_NO_BATCH)
+            return tr_fail_at(err, node->where, node->name,
+                              "%s cannot %s on inputs of %s: no batch is large enough",
+                              node->op->schema.name, verb, tr_shape_text(node->in[0], shape));
+        if (n < least)
+            return tr_fail_at(err, node->where, node->name,
+                              "%s %ss batches of %d images or more, but %s %lld",
+                              node->op->schema.name, verb, least, source, (long long)n);
+    }
+    return TR_OK;
+}
+
 /* Needs the network: every batch of an epoch must be as large as its layers need it. */
 static int check_batches(const tr_session *s, tr_error *err) {
     const tr_experiment *e = &s->experiment;
@@ -91,7 +114,8 @@ static int check_batches(const tr_session *s, tr_error *err) {
     int64_t batch = e->loader.batch_size, last = s->train.n % batch;
     for (int i = 0; i < s->graph->n_nodes; i++) {
         const tr_node *node = &s->graph->nodes[i];
-        int least = node->op && node->op->min_batch ? node->op->min_batch(node) : 1;
+        const int least = min_batch(node, true);
+        if (least == TR_NO_BATCH) return tr_session_check_batch(s, batch, true, "", err);
         if (batch < least)
             return tr_fail_key(err, &keys, "batch_size",
                                "batch_size=%lld, but layer '%s' (%s) trains with %d images or more "

@@ -150,6 +150,10 @@ void tr_session_close(tr_session *session);
 int64_t tr_session_epoch_samples(const tr_session *session, const tr_loader_args *loader);
 int64_t tr_session_effective(const tr_session *session, const tr_loader_args *loader);
 /* How the configuration has its network executed, for batches of so many samples at most. */
+/* Fails, at the layer, where one cannot work on a batch of n samples, in training or evaluation.
+ * source: "the last batch of the test has", behind which n stands. */
+int tr_session_check_batch(const tr_session *session, int64_t n, bool training, const char *source,
+                           tr_error *err);
 tr_exec_options tr_session_options(const tr_session *session, int batch, bool training);
 /* Allocate what a planned executor holds and, the first time, the weights, drawn from the seed. On
  * thread 0 of the team. */

@@ -98,8 +98,9 @@ static void predict(tr_team *team, void *arg) {
     int batch = tr_test_batch(&p->session);
     tr_exec *exec = NULL;
     p->labels = tr_alloc((size_t)batch, sizeof *p->labels, p->err);
-    p->code = p->labels ? tr_test_plan_exec(&p->session, true, tr_team_size(team), &exec, p->err)
-                        : TR_ENOMEM;
+    p->code = p->labels ? tr_test_check_batches(&p->session, p->count, p->err) : TR_ENOMEM;
+    if (p->code == TR_OK)
+        p->code = tr_test_plan_exec(&p->session, true, tr_team_size(team), &exec, p->err);
     if (p->code == TR_OK) p->code = predict_all(p, team, exec, batch);
     tr_exec_free(exec);
     tr_free(p->labels);

@@ -2,6 +2,7 @@
 #include "train/test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TEST_BATCH = 256 };
@@ -14,6 +15,13 @@ static tr_loader_args loader_of(const tr_session *s) {
     return (tr_loader_args){.batch_size = tr_test_batch(s), .prefetch = -1, .workers = s->workers};
 }
 
+int tr_test_check_batches(const tr_session *s, int64_t n, tr_error *err) {
+    const int64_t batch = tr_min(tr_test_batch(s), n), last = (n - 1) % batch + 1;
+    char source[64];
+    snprintf(source, sizeof source, "the last batch of %lld test images has", (long long)n);
+    return tr_session_check_batch(s, last, false, source, err);
+}
+
 int tr_test_plan_exec(const tr_session *s, bool loads, int n_threads, tr_exec **out,
                       tr_error *err) {
     tr_exec_options options = tr_session_options(s, tr_test_batch(s), false);
@@ -23,6 +31,8 @@ int tr_test_plan_exec(const tr_session *s, bool loads, int n_threads, tr_exec **
 
 int tr_test_plan(const tr_session *s, int n_threads, tr_test *out, tr_error *err) {
     *out = (tr_test){.n = s->test.n, .n_classes = s->test.n_classes};
+    int code = tr_test_check_batches(s, s->test.n, err);
+    if (code) return code;
     return tr_test_plan_exec(s, s->workers == 0, n_threads, &out->exec, err);
 }
 

@@ -14,6 +14,8 @@ typedef struct tr_test {
 } tr_test;
 /* Images in a batch of a test. */
 int tr_test_batch(const tr_session *session);
+/* Fails where a layer cannot evaluate so many images in such batches. */
+int tr_test_check_batches(const tr_session *session, int64_t n, tr_error *err);
 /* Plan an executor that tests. loads: tr_input.load makes the samples. */
 int tr_test_plan_exec(const tr_session *session, bool loads, int n_threads, tr_exec **out,
                       tr_error *err);

@@ -3,7 +3,7 @@
 
     python3 tools/torch_reference.py [FOLDER [NAME...]]    default: tests/reference, all of them
 
-Needs PyTorch (Debian: python3-torch, 1.13 made the files in the tree); neither the build nor the
+Needs PyTorch (Debian: python3-torch, 1.13 made the files in the tree; 2.15 init.txt); neither the build nor the
 tests need it. The output is the same on every run: inputs come from random.Random(name of case).
 
 Inputs, parameters and output gradients of the layers are multiples of 1/8 of small size, and so
@@ -23,7 +23,7 @@ Format, one item a line, white space between words, `#` starts a comment line:
       VALUE VALUE ...                      PyTorch's shapes), on lines of at most 100 columns
     end
 
-random.txt holds PyTorch's first weights and orders, for which 9 digits are enough to
+random.txt and init.txt hold PyTorch's first weights and orders, for which 9 digits are enough to
 distinguish floats, and the losses of a short training.
 
 Tensors of a layer case: input, the parameters (conv1.weight), output, grad_output (the cotangent
@@ -43,6 +43,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import torch_reference_init as inits
 import torch_reference_shapes as shapes
 from torch_shapes import JOINS
 from tutorial import Net, read_images
@@ -896,7 +897,8 @@ def main():
             ("batch_norm", batch_norm_cases), ("sample_norm", sample_norm_cases),
             ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
             ("sgd", sgd_cases), ("random", random_cases),
-            *[(name, functools.partial(cases, layer_case)) for name, cases in shapes.FILES.items()]]:
+            *[(name, functools.partial(cases, layer_case)) for name, cases in shapes.FILES.items()],
+            *[(name, functools.partial(cases, case)) for name, cases in inits.FILES.items()]]:
         if names and name not in names:
             continue
         (folder / (name + ".txt")).write_text(HEADER + "\n" + "\n".join(cases()), "ascii")

@@ -20,9 +20,9 @@ static int not_a_pair(const tr_schema *schema, const tr_places *given, const cha
     tr_text keys = {0};
     for (int i = 0; i < schema->n_keys; i++)
         tr_text_print(&keys, "%s%s=", i ? ", " : ", its keys are ", schema->keys[i].name);
-    int code = tr_fail_at(err, given->where, given->context, "%s: '%s' is not of the form %s%s",
-                          schema->name, word, schema->n_keys ? "key=value" : "of an argument",
-                          keys.n ? keys.at : "");
+    int code =
+        tr_fail_at(err, given->where, given->context, "%s: '%s' is not of the form key=value%s",
+                   schema->name, word, keys.n ? keys.at : ": it has no keys");
     tr_text_free(&keys);
     return code;
 }

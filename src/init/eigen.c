@@ -50,7 +50,8 @@ static void fix_sign(int n, double *vector) {
     int largest = 0;
     for (int i = 1; i < n; i++)
         if (fabs(vector[i]) > fabs(vector[largest])) largest = i;
-    for (int i = 0; vector[largest] < 0 && i < n; i++) vector[i] = -vector[i];
+    if (vector[largest] >= 0) return;
+    for (int i = 0; i < n; i++) vector[i] = -vector[i];
 }
 
 int tr_init_eigen(int n, double *a, double *values, double *vectors, tr_error *err) {

@@ -45,10 +45,10 @@ static int freeze(tr_node *node, const char *name, tr_error *err) {
     return tr_fail_unknown(err, tr_key_where(node, "frozen"), full, what, name, known, n);
 }
 
-/* "weight,bias", or "(weight,bias)" as a value of a repeat's list is written. */
+/* "weight,bias", or "(weight,bias)" as a value of a repeat's list is written; "" or "()". */
 static int freeze_all(tr_node *node, const char *names, tr_error *err) {
     size_t n = strlen(names);
-    if (n == 0) return TR_OK;
+    if (n == 0 || strcmp(names, "()") == 0) return TR_OK;
     bool brackets = n >= 2 && names[0] == '(' && names[n - 1] == ')';
     char *text = tr_strdup(names + brackets, err), *rest = text;
     if (text && brackets) text[n - 2] = '\0';

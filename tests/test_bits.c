@@ -96,6 +96,44 @@ static const char resnet8_ini[] =
     "momentum = 0.9\n"
     "weight_decay = 0.001\n";
 
+/* Joins with broadcasting, and moves of pixels and channels: odd sizes, channels that fill no
+ * vector. */
+static const char shapes_ini[] = "[data]\n"
+                                 "type = synthetic\n"
+                                 "train = 57\n"
+                                 "test = 2\n"
+                                 "height = 9\n"
+                                 "width = 7\n"
+                                 "[loader]\n"
+                                 "batch_size = 31\n" /* and 26, in shards of 3 */
+                                 "shuffle = true\n"
+                                 "[engine]\n"
+                                 "shard = 3\n"
+                                 "[network]\n"
+                                 "conv1 = conv2d out_channels=9 kernel_size=3 padding=1\n"
+                                 "squeeze = adaptive_avg_pool2d output_size=1\n"
+                                 "excite = conv2d out_channels=9 kernel_size=1\n"
+                                 "weighed = mul from=conv1,excite\n"
+                                 "scaled = scale learned=true factor=0.7\n"
+                                 "map = conv2d out_channels=1 kernel_size=1 from=conv1\n"
+                                 "attended = mul from=map,scaled\n"
+                                 "shifted = sub from=excite,attended\n"
+                                 "joined = concat from=shifted,conv1,map\n"
+                                 "part = slice start=1 end=19\n"
+                                 "shuffled = channel_shuffle groups=3\n"
+                                 "padded = reflection_pad2d padding=1x2x3x0\n"
+                                 "larger = upsample scale_factor=1.5 mode=bilinear\n"
+                                 "cropped = zero_pad2d padding=-1x2x-1x0\n"
+                                 "pool = adaptive_max_pool2d output_size=5x4\n"
+                                 "flatten = flatten\n"
+                                 "fc = linear out_features=10\n"
+                                 "[loss]\n"
+                                 "type = cross_entropy\n"
+                                 "[optimizer]\n"
+                                 "type = sgd\n"
+                                 "lr = 0.05\n"
+                                 "momentum = 0.9\n";
+
 typedef struct job {
     int threads, workers;
     const char *isa;
@@ -216,7 +254,7 @@ END_TEST
 
 static const struct {
     const char *name, *ini;
-} synthetic[] = {{"wide", wide_ini}, {"resnet8", resnet8_ini}};
+} synthetic[] = {{"wide", wide_ini}, {"resnet8", resnet8_ini}, {"shapes", shapes_ini}};
 enum { N_SYNTHETIC = sizeof synthetic / sizeof *synthetic };
 
 START_TEST(synthetic_images) {

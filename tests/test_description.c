@@ -87,7 +87,8 @@ START_TEST(network_as_json) {
                "[\"layer1.0.act\", \"stem.act\"], \"output\": [4, 9, 8], \"parameters\": [], "
                "\"buffers\": []}");
     check_json(json_array_get(layers, 7),
-               "{\"name\": \"flat\", \"class\": \"flatten\", \"arguments\": {}, \"inputs\": "
+               "{\"name\": \"flat\", \"class\": \"flatten\", \"arguments\": {\"start_dim\": 1, "
+               "\"end_dim\": -1}, \"inputs\": "
                "[\"mean\"], \"output\": [12], \"parameters\": [], \"buffers\": []}");
     check_json(json_array_get(layers, 8),
                "{\"name\": \"fc\", \"class\": \"linear\", \"arguments\": {\"out_features\": 5, "

@@ -479,7 +479,7 @@ START_TEST(every_key_is_there) {
              "[network]\na.c = conv2d out_channels=3 kernel_size=3 stride=1 padding=0 bias=true "
              "frozen= weight_init=default bias_init=default\n"
              "a.p = max_pool2d kernel_size=2 stride=kernel_size padding=0 dilation=1 "
-             "ceil_mode=false\nflat = flatten\n"
+             "ceil_mode=false\nflat = flatten start_dim=1 end_dim=-1\n"
              "fc = linear out_features=10 bias=true frozen= weight_init=default "
              "bias_init=default\n\n"
              "[loss]\ntype = cross_entropy\n\n"

@@ -78,7 +78,8 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
 
 /* Averages: sums of at most 30 numbers below 4 are exact, a division is rounded, and the gradients
  * of at most 16 windows are added up: 32 roundings of 2^-24. Activations: up to 8 roundings
- * (test_activation.c) of numbers up to 4. */
+ * (test_activation.c) of numbers up to 4. Upsample: products with two weights, each of
+ * which is rounded; gradients add up to 16 of them. */
 static const struct {
     const char *name;
     double tolerance;
@@ -97,6 +98,16 @@ static const struct {
              {"sub", 0},
              {"mul", 0},
              {"concat", 0},
+             {"scale", 0},
+             {"slice", 0},
+             {"flatten_dims", 0},
+             {"adaptive_max_pool2d", 0},
+             {"upsample", 0x1p-18},
+             {"zero_pad2d", 0},
+             {"reflection_pad2d", 0},
+             {"replication_pad2d", 0},
+             {"pixel_shuffle", 0},
+             {"channel_shuffle", 0},
              {"chains", 0}};
 enum { N_FILES = sizeof files / sizeof *files };
 

@@ -22,6 +22,16 @@ static const char *const networks[] = {
     "c = relu\nd = conv2d out_channels=5 kernel_size=2 bias=false\ne = flatten\n"
     "f = linear out_features=10 bias=false\n",
     "a = flatten\nb = linear out_features=64\nc = relu\nd = linear out_features=10\n",
+    /* joins, and values that are made again where they are read (the factor is small, or its
+     * clipped update would be lost in rounding) */
+    "a = conv2d out_channels=8 kernel_size=3 padding=1\nb = adaptive_avg_pool2d output_size=1\n"
+    "c = conv2d out_channels=8 kernel_size=1\nd = mul from=a,c\ne = scale learned=true "
+    "factor=0.01\n"
+    "f = concat from=e,a\ng = conv2d out_channels=1 kernel_size=1 from=a\nh = sub from=f,g\n"
+    "i = mul from=h,g,f\nj = slice start=2 end=14\nk = pixel_shuffle upscale_factor=2\n"
+    "l = zero_pad2d padding=1\nm = upsample size=7 mode=bilinear\nn = adaptive_max_pool2d "
+    "output_size=3\no = channel_shuffle groups=3\np = scale factor=50\nq = flatten\n"
+    "r = linear out_features=10\n",
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks };
 

@@ -21,11 +21,6 @@ import torch_shapes
 FORMAT = 1
 
 
-class Flatten(nn.Module):
-    def forward(self, x):
-        return torch.flatten(x, 1)
-
-
 class Subsample(nn.Module):
     """Every stride-th pixel."""
 
@@ -70,15 +65,12 @@ def pair(size):
 
 def value_of(value):
     """"3x1" -> (3, 1), "nonex1" -> (None, 1); a list -> a tuple; numbers and booleans as they are;
-    other words -> None ("none", and "kernel_size" for the stride of a pool)."""
+    "none", and "kernel_size" for the stride of a pool, -> None; other words as they are."""
     if isinstance(value, list):
         return tuple(value)
     if not isinstance(value, str):
         return value
-    parts = value.split("x")
-    if len(parts) < 2 or not all(part.isdigit() or part == "none" for part in parts):
-        return None
-    return tuple(int(part) if part.isdigit() else None for part in parts)
+    return None if value == "kernel_size" else torch_shapes.numbers_of(value)
 
 
 # Keys that say how trainer treats a layer's parameters: they are no arguments of the layer.
@@ -136,9 +128,13 @@ def plain(cls, *keys):
     return lambda name, a, shape: cls(**take(a, name, *keys))
 
 
-def adaptive(cls):
-    """output_size=none is that of the input: (None, None)."""
-    return lambda name, a, shape: cls(take(a, name, "output_size")["output_size"] or (None, None))
+def joining(cls):
+    return lambda name, a, shape: torch_shapes.Call(torch_shapes.JOINS[cls], cls)
+
+
+def shaping(cls):
+    return lambda name, a, shape: torch_shapes.ONE_INPUT[cls](
+        take(a, name, *torch_shapes.KEYS[cls]), shape)
 
 
 LAYERS = {  # class: (name, arguments, shape of its first input) -> module
@@ -151,7 +147,6 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "instance_norm2d": instance_norm2d,
     "max_pool2d": plain(nn.MaxPool2d, *POOL, "dilation"),
     "avg_pool2d": plain(nn.AvgPool2d, *POOL, "count_include_pad", "divisor_override"),
-    "adaptive_avg_pool2d": adaptive(nn.AdaptiveAvgPool2d),
     "relu": plain(nn.ReLU),
     "relu6": plain(nn.ReLU6),
     "leaky_relu": plain(nn.LeakyReLU, "negative_slope"),
@@ -173,11 +168,11 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "dropout": plain(nn.Dropout, "p"),
     "dropout2d": plain(nn.Dropout2d, "p"),
     "drop_path": plain(DropPath, "p"),
-    "flatten": plain(Flatten),
     "identity": lambda name, a, shape: nn.Identity(),
     "subsample": plain(Subsample, "stride"),
     "pad_channels": plain(PadChannels, "before", "after"),
-    **torch_shapes.LAYERS,
+    **{cls: joining(cls) for cls in torch_shapes.JOINS},
+    **{cls: shaping(cls) for cls in torch_shapes.ONE_INPUT},
 }
 
 

@@ -110,7 +110,6 @@ LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, 
     "linear": (linear_shapes, lambda a, x, p: F.linear(x, p["weight"], p.get("bias"))),
     "max_pool2d": (None, lambda a, x, p: F.max_pool2d(x, dilation=a.get("dilation", 1), **window(a))),
     "avg_pool2d": (None, avg_pool2d),
-    "adaptive_avg_pool2d": (None, lambda a, x, p: F.adaptive_avg_pool2d(x, pair(a["output_size"]))),
     "subsample": (None, subsample),
     "pad_channels": (None, pad_channels),
     "relu": (None, lambda a, x, p: F.relu(x)),
@@ -131,8 +130,8 @@ LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, 
     "softsign": activation(nn.Softsign),
     "log_sigmoid": activation(nn.LogSigmoid),
     "threshold": activation(nn.Threshold),
-    "flatten": (None, lambda a, x, p: torch.flatten(x, 1)),
     "identity": (None, lambda a, x, p: x),
+    **shapes.LAYERS,
 }
 
 

@@ -20,8 +20,6 @@ static const tr_key keys[] = {
      "keep a last window that reaches past the end but begins before it"},
 };
 
-enum { WINNERS }; /* own: for each output the element of the input that it is */
-
 static int shape(tr_node *node, tr_error *err) {
     return tr_pool_shape(node, node->args, err);
 }
@@ -39,33 +37,19 @@ static bool as_epilogue(const tr_node *node, tr_epilogue *out) {
 
 static void forward(const tr_work *w) {
     tr_pool d = tr_pool_geometry(w->node, w->node->args);
-    for (int i = 0; i < w->n; i++)
-        w->kernels->max_pool(&d, tr_x(w, 0, i), tr_y(w, i),
-                             tr_has_own(w, WINNERS) ? tr_own(w, WINNERS, i) : NULL);
-}
-
-static void backward(const tr_work *w) {
-    for (int i = 0; i < w->n; i++)
-        w->kernels->max_pool_dx(tr_shape_size(w->node->out), tr_dy(w, i), tr_own(w, WINNERS, i),
-                                tr_dx(w, 0, i), tr_shape_size(w->node->in[0]));
+    tr_pool_largest(w, &d);
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
-    tr_plan_sample_buffer(out, tr_shape_size(node->out) * (int64_t)sizeof(int32_t));
-    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
-    tr_reads(out, TR_X, 0);
-    tr_writes(out, TR_Y, 0);
-    if (!request->need_dx[0]) return;
-    tr_writes(out, TR_OWN, WINNERS);
-    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, backward);
-    tr_reads(out, TR_DY, 0);
-    tr_reads(out, TR_OWN, WINNERS);
-    tr_writes(out, TR_DX, 0);
+    tr_pool_plan_largest(node, request, out, forward);
 }
 
 const tr_op tr_op_max_pool2d = {
-    .schema = {"max_pool2d", "Maximum over windows of an image, as torch.nn.MaxPool2d.", keys,
-               sizeof keys / sizeof *keys, sizeof(tr_pool_args), "torch.nn.MaxPool2d"},
+    .schema =
+        {"max_pool2d",
+         "Maximum over windows of an image, as torch.nn.MaxPool2d. There is no return_indices: "
+         "the places of the maxima are of use to a MaxUnpool2d only, which no classifier has.",
+         keys, sizeof keys / sizeof *keys, sizeof(tr_pool_args), "torch.nn.MaxPool2d"},
     .min_inputs = 1,
     .max_inputs = 1,
     .shape = shape,

@@ -110,6 +110,36 @@ int tr_pool_shape(tr_node *node, const tr_pool_args *a, tr_error *err) {
     return TR_OK;
 }
 
+/* ---- maxima ---- */
+
+enum { WINNERS }; /* own: for each output the element of the input that it is */
+
+void tr_pool_largest(const tr_work *w, const tr_pool *d) {
+    for (int i = 0; i < w->n; i++)
+        w->kernels->max_pool(d, tr_x(w, 0, i), tr_y(w, i),
+                             tr_has_own(w, WINNERS) ? tr_own(w, WINNERS, i) : NULL);
+}
+
+static void largest_dx(const tr_work *w) {
+    for (int i = 0; i < w->n; i++)
+        w->kernels->max_pool_dx(tr_shape_size(w->node->out), tr_dy(w, i), tr_own(w, WINNERS, i),
+                                tr_dx(w, 0, i), tr_shape_size(w->node->in[0]));
+}
+
+void tr_pool_plan_largest(const tr_node *node, const tr_request *request, tr_plan *out,
+                          void (*forward)(const tr_work *w)) {
+    tr_plan_sample_buffer(out, tr_shape_size(node->out) * (int64_t)sizeof(int32_t));
+    tr_plan_phase(out, TR_FORWARD, "forward", TR_BY_SAMPLES, forward);
+    tr_reads(out, TR_X, 0);
+    tr_writes(out, TR_Y, 0);
+    if (!request->need_dx[0]) return;
+    tr_writes(out, TR_OWN, WINNERS);
+    tr_plan_phase(out, TR_BACKWARD, "input gradient", TR_BY_SAMPLES, largest_dx);
+    tr_reads(out, TR_DY, 0);
+    tr_reads(out, TR_OWN, WINNERS);
+    tr_writes(out, TR_DX, 0);
+}
+
 /* ---- averages ---- */
 
 void tr_pool_average(const tr_work *w, const tr_pool *d) {

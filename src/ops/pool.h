@@ -15,6 +15,10 @@ typedef struct tr_pool_args {
 int tr_pool_shape(tr_node *node, const tr_pool_args *args, tr_error *err);
 /* The pool over node->in[0]. */
 tr_pool tr_pool_geometry(const tr_node *node, const tr_pool_args *args);
+/* The largest of each window, and their phases. */
+void tr_pool_largest(const tr_work *w, const tr_pool *d);
+void tr_pool_plan_largest(const tr_node *node, const tr_request *request, tr_plan *out,
+                          void (*forward)(const tr_work *w));
 /* Pools that average: their phases, which differ in the geometry only. */
 void tr_pool_average(const tr_work *w, const tr_pool *d);
 void tr_pool_average_dx(const tr_work *w, const tr_pool *d);

@@ -1,7 +1,5 @@
 /* subsample: every stride-th pixel from the first on, x[:, :, ::stride, ::stride]. */
-#include <string.h>
-
-#include "ops/ops.h"
+#include "ops/resample.h"
 
 typedef struct subsample_args {
     tr_size2 stride;
@@ -22,44 +20,22 @@ static int shape(tr_node *node, tr_error *err) {
     return TR_OK;
 }
 
-static void forward(const tr_work *w) {
-    const subsample_args *a = w->node->args;
-    tr_shape in = w->node->in[0], out = w->node->out;
-    for (int i = 0; i < w->n; i++) {
-        tr_real *y = tr_y(w, i);
-        for (int h = 0; h < out.h; h++) {
-            const tr_real *x = tr_x(w, 0, i) + h * a->stride.h * in.w * in.c;
-            for (int v = 0; v < out.w; v++, y += in.c, x += a->stride.w * in.c)
-                memcpy(y, x, (size_t)in.c * sizeof *y);
-        }
-    }
+static int taps(const tr_node *node, bool rows, int o, tr_tap out[TR_MOST_TAPS]) {
+    const subsample_args *a = node->args;
+    out[0] = (tr_tap){(int)(o * (rows ? a->stride.h : a->stride.w)), 1};
+    return 1;
 }
 
-/* Pixels that were not kept have no gradient. */
+static void forward(const tr_work *w) {
+    tr_resample(w, taps, false);
+}
+
 static void backward(const tr_work *w) {
-    const subsample_args *a = w->node->args;
-    tr_shape in = w->node->in[0];
-    size_t bytes = (size_t)in.c * sizeof(tr_real);
-    for (int i = 0; i < w->n; i++) {
-        const tr_real *dy = tr_dy(w, i);
-        tr_real *dx = tr_dx(w, 0, i);
-        for (int h = 0; h < in.h; h++) {
-            bool kept = h % a->stride.h == 0;
-            for (int v = 0; v < in.w; v++, dx += in.c) {
-                if (!kept || v % a->stride.w) {
-                    memset(dx, 0, bytes);
-                } else {
-                    memcpy(dx, dy, bytes);
-                    dy += in.c;
-                }
-            }
-        }
-    }
+    tr_resample_dx(w, taps, false);
 }
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
-    (void)node;
-    tr_plan_map(out, request, true, forward, backward);
+    tr_resample_plan(node, request, out, forward, backward);
 }
 
 const tr_op tr_op_subsample = {

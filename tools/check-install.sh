@@ -15,7 +15,8 @@ meson setup "$scratch/build" "$source" --prefix "$prefix" --libdir lib -Dtests=f
 meson install -C "$scratch/build" >>"$scratch/log"
 for file in bin/trainer lib/libtrainer.so lib/libtrainer.a include/trainer/trainer.h \
     libexec/trainer/fetch-cifar10.sh share/trainer/configs/lenet.ini share/doc/trainer/README.md \
-    share/doc/trainer/reference.md share/man/man1/trainer.1 share/man/man5/trainer.ini.5; do
+    share/doc/trainer/reference.md share/doc/trainer/from-pytorch.md \
+    share/man/man1/trainer.1 share/man/man5/trainer.ini.5; do
     [ -s "$prefix/$file" ] || { echo "check-install: $file is not installed" >&2; exit 1; }
 done
 

@@ -1,235 +1,98 @@
-/* Kernels of activations against long double, and against each other (kernel_check.h).
- *
- *     test_activation                     as a test
- *     test_activation --table [STRIDE]    the largest errors of every STRIDE-th float
- *
- * Errors are in units in the last place (ulp) of float: of the result, or, where a sum may cancel,
- * of its terms. Bounds are the largest errors of a table with stride 97, rounded up. Where e^x is
- * not a normal number 0 will do, and what that makes of a term of x^2.
- */
-#include "kernel_check.h"
+/* Activations as layers: what they refuse, and in which words; prelu's first weights. Their values
+ * and gradients are in test_ops.c and test_gradients_generated.c, their kernels in
+ * test_kernels_activation.c and test_kernels_softmax.c. */
+#include "network.h"
 
-#include <float.h>
+static const tr_shape image = {false, 5, 6, 3};
 
-typedef long double wide;
+typedef struct golden {
+    const char *lines, *message;
+} golden;
 
-typedef struct expected {
-    wide value, size; /* size: what an ulp is of */
-} expected;
-
-static expected plain(wide value) {
-    return (expected){value, fabsl(value)};
-}
-static expected sum(wide a, wide b) {
-    return (expected){a + b, fabsl(a) + fabsl(b)};
-}
-
-/* ---- the functions, as PyTorch's documentation gives them ---- */
-
-static wide logistic(wide x) {
-    return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x));
-}
-static wide normal_below(wide x) { /* the probability of a standard normal number */
-    return 0.5L * erfcl(-x * sqrtl(0.5L));
-}
-static wide bell(wide x) {
-    return expl(-0.5L * x * x) * 0.398942280401432677939946059934381868L;
-}
-static wide log_1_plus_exp(wide x) {
-    return fmaxl(x, 0) + log1pl(expl(-fabsl(x)));
-}
-static wide ramp(wide x) {
-    return x + 3 < 0 ? 0 : x + 3 > 6 ? 6 : x + 3;
-}
-
-#define FUNCTION(f, y, dx)                                                                         \
-    static expected f(wide x, const wide *a) {                                                     \
-        (void)a;                                                                                   \
-        return y;                                                                                  \
-    }                                                                                              \
-    static expected f##_dx(wide x, const wide *a) {                                                \
-        (void)a;                                                                                   \
-        return dx;                                                                                 \
-    }
-
-FUNCTION(hard_tanh, plain(x<a[0] ? a[0] : x> a[1] ? a[1] : x),
-         plain(x <= a[0] || x >= a[1] ? 0 : 1))
-FUNCTION(leaky_relu, plain(x > 0 ? x : x * a[0]), plain(x > 0 ? 1 : a[0]))
-FUNCTION(threshold, plain(x <= a[0] ? a[1] : x), plain(x > a[0] ? 1 : 0))
-FUNCTION(hard_sigmoid, plain(ramp(x) / 6), plain(x > -3 && x < 3 ? 1 / 6.0L : 0))
-FUNCTION(hard_swish, plain(x *ramp(x) / 6),
-         x <= -3  ? plain(0)
-         : x >= 3 ? plain(1)
-                  : sum(x / 3, 0.5L))
-FUNCTION(elu, plain(x > 0 ? a[2] * x : a[0] * expm1l(a[1] * x)),
-         plain(x > 0 ? a[2] : a[0] * a[1] * expl(a[1] * x)))
-FUNCTION(sigmoid, plain(logistic(x)), plain(logistic(x) * logistic(-x)))
-FUNCTION(hyperbolic, plain(tanhl(x)), plain(4 * logistic(2 * x) * logistic(-2 * x)))
-FUNCTION(silu, plain(x *logistic(x)), sum(logistic(x), x *logistic(x) * logistic(-x)))
-FUNCTION(softplus, plain(a[0] * x > a[1] ? x : log_1_plus_exp(a[0] * x) / a[0]),
-         plain(a[0] * x > a[1] ? 1 : logistic(a[0] * x)))
-FUNCTION(log_sigmoid, plain(-log_1_plus_exp(-x)), plain(logistic(-x)))
-FUNCTION(mish, plain(x *tanhl(log_1_plus_exp(x))),
-         sum(tanhl(log_1_plus_exp(x)), x *logistic(x) / powl(coshl(log_1_plus_exp(x)), 2)))
-FUNCTION(gelu, plain(x *normal_below(x)), sum(normal_below(x), x *bell(x)))
-static wide inside(wide x) {
-    return 2 * sqrtl(2 / acosl(-1)) * (x + 0.044715L * x * x * x);
-}
-static wide inside_dx(wide x) {
-    return 2 * sqrtl(2 / acosl(-1)) * (1 + 3 * 0.044715L * x * x);
-}
-/* The error of e^u is what u is rounded by. */
-static expected of_exp(wide u, expected e) {
-    return (expected){e.value, e.size * (1 + fabsl(u))};
-}
-FUNCTION(gelu_tanh, of_exp(inside(x), plain(x *logistic(inside(x)))),
-         of_exp(inside(x), sum(logistic(inside(x)),
-                               x *inside_dx(x) * logistic(inside(x)) * logistic(-inside(x)))))
-FUNCTION(softsign, plain(x / (1 + fabsl(x))), plain(1 / powl(1 + fabsl(x), 2)))
-
-typedef struct row {
-    const char *name;
-    tr_activation_kind kind;
-    tr_numbers a;
-    expected (*y)(wide x, const wide *a);
-    expected (*dx)(wide x, const wide *a);
-    double y_ulp, dx_ulp; /* bounds */
-} row;
-
-#define ROW(kind, f, y_ulp, dx_ulp, ...)                                                           \
-    { #f, kind, {{__VA_ARGS__ } }, f, f##_dx, y_ulp, dx_ulp }
-static const row rows[] = {
-    ROW(TR_HARD_TANH, hard_tanh, 0, 0, -1, 1),
-    ROW(TR_HARD_TANH, hard_tanh, 0, 0, 0, 6),
-    ROW(TR_LEAKY_RELU, leaky_relu, 0.5, 0, 0.01f),
-    ROW(TR_LEAKY_RELU, leaky_relu, 0.5, 0, -1.5f),
-    ROW(TR_THRESHOLD, threshold, 0, 0, 0.25f, -20),
-    ROW(TR_HARD_SIGMOID, hard_sigmoid, 1.1, 0.5, 0),
-    ROW(TR_HARD_SWISH, hard_swish, 2, 0.8, 0),
-    ROW(TR_ELU, elu, 1.6, 1.5, 1, 1, 1),
-    ROW(TR_ELU, elu, 1.6, 1.5, 1.7580993f, 1, 1.050701f),
-    ROW(TR_ELU, elu, 1.6, 1.5, 2, 0.5f, 1),
-    ROW(TR_ELU, elu, 1.6, 1.5, -0.5f, -2, 1),
-    ROW(TR_SIGMOID, sigmoid, 2.2, 3.8, 0),
-    ROW(TR_TANH, hyperbolic, 2.6, 3.9, 0),
-    ROW(TR_SILU, silu, 2.7, 4.2, 0),
-    ROW(TR_SOFTPLUS, softplus, 2.5, 2.3, 1, 20, 1),
-    ROW(TR_SOFTPLUS, softplus, 2.5, 2.3, 2, 1000, 0.5f),
-    ROW(TR_SOFTPLUS, softplus, 2.5, 2.3, -4, 1, -0.25f),
-    ROW(TR_LOG_SIGMOID, log_sigmoid, 2.6, 2.3, 0),
-    ROW(TR_MISH, mish, 3.8, 4.9, 0),
-    ROW(TR_GELU, gelu, 8, 3, 0),
-    ROW(TR_GELU_TANH, gelu_tanh, 2.4, 2.4, 0),
-    ROW(TR_SOFTSIGN, softsign, 1.6, 3.6, 0),
+static const golden messages[] = {
+    {"a = hard_tanh min_val=1", "net.ini:2: a.min_val: max_val=1 is not above min_val=1"},
+    {"a = hard_tanh max_val=-2", "net.ini:2: a.max_val: max_val=-2 is not above min_val=-1"},
+    {"a = hard_tanh min_val=0.5 max_val=0.25",
+     "net.ini:2: a.max_val: max_val=0.25 is not above min_val=0.5"},
+    {"a = celu alpha=0",
+     "net.ini:2: a.alpha: alpha=0 divides by zero: any other number is allowed"},
+    {"a = softplus beta=-0",
+     "net.ini:2: a.beta: beta=0 divides by zero: any other number is allowed"},
+    {"a = threshold value=1",
+     "net.ini:2: a.threshold: missing, it must be given (x above which the value is x)"},
+    {"a = threshold threshold=1",
+     "net.ini:2: a.value: missing, it must be given (the value of all others)"},
+    {"a = gelu approximate=tan",
+     "net.ini:2: a.approximate: unknown value 'tan', allowed are none, tanh"},
+    {"a = elu alpha=inf", "net.ini:2: a.alpha: inf is not a number"},
+    {"a = silu inplace=true", "net.ini:2: a.inplace: unknown key, there is none"},
+    {"a = hardswish", "net.ini:2: a: unknown layer 'hardswish' (did you mean 'hard_swish'?)"},
+    {"a = prelu num_parameters=2",
+     "net.ini:2: a.num_parameters: 2, allowed are 1 and 3, the channels of the input"},
+    {"f = flatten\na = prelu num_parameters=3",
+     "net.ini:3: a.num_parameters: 3, allowed are 1 and 90, the features of the input"},
+    {"a = prelu num_parameters=0",
+     "net.ini:2: a.num_parameters: 0 is out of range, allowed are 1 to 134217727"},
+    {"a = prelu frozen=bias",
+     "net.ini:2: a.frozen: the layer has no parameter 'bias', allowed are weight"},
+    {"a = softmax dim=0",
+     "net.ini:2: a.dim: 0 is no dimension of a sample of an image, allowed are 1 to 3 and -3 to "
+     "-1"},
+    {"f = flatten\na = softmax dim=2",
+     "net.ini:3: a.dim: 2 is no dimension of a sample of features, allowed are 1 and -1"},
+    {"f = flatten\na = log_softmax dim=-2",
+     "net.ini:3: a.dim: -2 is no dimension of a sample of features, allowed are 1 and -1"},
+    {"a = log_softmax dim=4", "net.ini:2: a.dim: 4 is out of range, allowed are -3 to 3"},
 };
-enum { N_ROWS = sizeof rows / sizeof *rows, PIECE = 4096 };
+enum { N_MESSAGES = sizeof messages / sizeof *messages };
 
-/* ---- errors ---- */
-
-static float of_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return fabsf(x) < FLT_MIN ? copysignf(0, x) : x; /* as the engine reads it */
-}
-
-/* The distance in ulp. NaN where one of the two is NaN. */
-static double distance(float x, float got, expected want) {
-    int exponent;
-    if (isnan(got) && isnan(want.value)) return 0;
-    /* A step on the way may overflow a little sooner, as PyTorch's do. */
-    if (isinf(got) && fabsl(want.value) > (wide)FLT_MAX / 8)
-        return (got > 0) == (want.value > 0) ? 0 : INFINITY;
-    wide error = fabsl((wide)got - want.value);
-    if (error <= 5e-38L * (1 + fminl((wide)x * (wide)x, 1e4L))) return 0;
-    frexpl(want.size, &exponent);
-    return (double)ldexpl(error, 24 - exponent);
-}
-
-typedef struct worst {
-    double ulp;
-    float x;
-} worst;
-
-static void take(worst *w, float x, float got, expected want) {
-    double ulp = distance(x, got, want);
-    if (!(ulp <= w->ulp)) *w = (worst){ulp, x};
-}
-
-/* Of every stride-th float. */
-static void measure(const tr_kernels *t, const row *r, uint32_t stride, worst *y, worst *dx) {
-    const wide a[3] = {(wide)r->a.v[0], (wide)r->a.v[1], (wide)r->a.v[2]};
-    float x[PIECE], one[PIECE], got[PIECE], got_dx[PIECE];
-    *y = *dx = (worst){0, 0};
-    for (uint64_t bits = 0; bits <= UINT32_MAX;) {
-        int n = 0;
-        for (; n < PIECE && bits <= UINT32_MAX; bits += stride, n++) {
-            x[n] = of_bits((uint32_t)bits);
-            one[n] = 1;
-        }
-        t->activation[r->kind].forward(n, r->a, x, got);
-        t->activation[r->kind].backward(n, r->a, x, one, got_dx);
-        for (int i = 0; i < n; i++) {
-            take(y, x[i], got[i], r->y((wide)x[i], a));
-            if (!isnan(x[i])) take(dx, x[i], got_dx[i], r->dx((wide)x[i], a));
-        }
-    }
-}
-
-START_TEST(errors) {
-    const row *r = &rows[_i];
-    worst y, dx;
-    measure(scalar, r, 99991, &y, &dx);
-    ck_assert_msg(y.ulp <= r->y_ulp, "%s of %a: %g ulp", r->name, (double)y.x, y.ulp);
-    ck_assert_msg(dx.ulp <= r->dx_ulp, "the gradient of %s at %a: %g ulp", r->name, (double)dx.x,
-                  dx.ulp);
-}
-END_TEST
-
-/* The same bits, of any number of elements. */
-START_TEST(tables_agree) {
-    const tr_kernels *t = tables[_i];
-    state = 11;
-    for (int i = 0; i < 100 * N_ROWS; i++) {
-        const row *r = &rows[i % N_ROWS];
-        int n = 1 + below(below(4) ? 40 : 400);
-        float *x = input(n, REAL), *dy = input(n, (kind)below(N_KINDS));
-        for (int e = 0; e < n; e++) x[e] = below(2) ? x[e] * 8 : of_bits(bits32());
-        outputs y = output(n, sizeof *x), dx = output(n, sizeof *x);
-        snprintf(label, sizeof label, "%s: %s of %d", t->name, r->name, n);
-        scalar->activation[r->kind].forward(n, r->a, x, y.a);
-        t->activation[r->kind].forward(n, r->a, x, y.b);
-        compare(y, "forward");
-        scalar->activation[r->kind].backward(n, r->a, x, dy, dx.a);
-        t->activation[r->kind].backward(n, r->a, x, dy, dx.b);
-        compare(dx, "backward");
-        release();
-    }
-}
-END_TEST
-
-static void print_table(uint32_t stride) {
-    const tr_kernels *t;
+START_TEST(errors_are_named) {
+    char text[1024];
+    tr_graph *graph;
     tr_error err = {0};
-    if (tr_kernels_get("auto", &t, &err)) return;
-    tr_flush_subnormals();
-    printf("%-14s %8s %14s %8s %14s\n", "", "ulp of y", "at", "ulp of dx", "at");
-    for (int i = 0; i < N_ROWS; i++) {
-        worst y, dx;
-        measure(t, &rows[i], stride, &y, &dx);
-        printf("%-14s %8.3f %14g %8.3f %14g\n", rows[i].name, y.ulp, (double)y.x, dx.ulp,
-               (double)dx.x);
+    snprintf(text, sizeof text, "[network]\n%s\n[loss]\ntype = cross_entropy\n",
+             messages[_i].lines);
+    ck_assert_int_eq(graph_of_text(text, image, 0, &graph, &err), TR_ECONFIG);
+    ck_assert_ptr_null(graph);
+    ck_assert_str_eq(err.text, messages[_i].message);
+}
+END_TEST
+
+/* torch.nn.PReLU's argument, or the key that all weights have. */
+START_TEST(first_weights_of_prelu) {
+    static const struct {
+        const char *line;
+        int n;
+        double value;
+    } cases[] = {
+        {"a = prelu", 1, 0.25},
+        {"a = prelu num_parameters=3 init=-0.5", 3, -0.5},
+        {"a = prelu num_parameters=3 init=0", 3, 0},
+        {"a = prelu num_parameters=3 init=2 weight_init=constant(val=0.125)", 3, 0.125},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char lines[128];
+        snprintf(lines, sizeof lines, "%s\nf = flatten", cases[i].line);
+        tr_graph *graph = graph_of(lines, image, 0);
+        tr_graph_init(graph, i % 2 ? TR_TORCH : TR_PHILOX, 3);
+        ck_assert_int_eq(graph->n_rows, 1);
+        ck_assert_str_eq(graph->rows[0].name, "a.weight");
+        ck_assert_int_eq(graph->rows[0].count, cases[i].n);
+        for (int e = 0; e < cases[i].n; e++) {
+            double value;
+            tr_row_read(&graph->rows[0], tr_row_state(&graph->rows[0])->value, e, 1, &value);
+            ck_assert_double_eq(value, cases[i].value);
+        }
+        tr_graph_free(graph);
     }
 }
+END_TEST
 
-int main(int argc, char **argv) {
+int main(void) {
     Suite *suite = suite_create("activation");
-    TCase *all = kernel_tests("activation");
-    if (argc > 1 && strcmp(argv[1], "--table") == 0) {
-        print_table(argc > 2 ? (uint32_t)atoi(argv[2]) : 9973);
-        return 0;
-    }
-    tcase_add_loop_test(all, errors, 0, N_ROWS);
-    tcase_add_loop_test(all, tables_agree, 0, n_tables);
+    TCase *all = tcase_create("activation");
+    tcase_add_loop_test(all, errors_are_named, 0, N_MESSAGES);
+    tcase_add_test(all, first_weights_of_prelu);
     suite_add_tcase(suite, all);
     return tr_check_run(suite);
 }

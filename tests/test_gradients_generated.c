@@ -11,7 +11,7 @@
  */
 #include "gradient_check.h"
 
-enum { MAX_LAYERS = 64, MAX_KEYS = 32, MAX_THREADS = 3, MIN_USES = 3 };
+enum { MAX_LAYERS = 128, MAX_KEYS = 32, MAX_THREADS = 3, MIN_USES = 3 };
 
 /* ---- drawing ---- */
 

@@ -78,7 +78,7 @@ static void check_case(const tr_reference_case *c, const setting *s, const tr_ke
 
 /* Averages: sums of at most 30 numbers below 4 are exact, a division is rounded, and the gradients
  * of at most 16 windows are added up: 32 roundings of 2^-24. Activations: up to 8 roundings
- * (test_activation.c) of numbers up to 4. Upsample: products with two weights, each of
+ * (test_kernels_activation.c) of numbers up to 4. Upsample: products with two weights, each of
  * which is rounded; gradients add up to 16 of them. */
 static const struct {
     const char *name;

@@ -130,6 +130,10 @@ LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, 
     "softsign": activation(nn.Softsign),
     "log_sigmoid": activation(nn.LogSigmoid),
     "threshold": activation(nn.Threshold),
+    "prelu": (lambda a, shape: {"weight": (int(a.get("num_parameters", 1)),)},
+              lambda a, x, p: F.prelu(x, p["weight"])),
+    "softmax": (None, lambda a, x, p: F.softmax(x, int(a.get("dim", 1)))),
+    "log_softmax": (None, lambda a, x, p: F.log_softmax(x, int(a.get("dim", 1)))),
     "identity": (None, lambda a, x, p: x),
     **shapes.LAYERS,
 }
@@ -541,6 +545,27 @@ def activation_cases():
         for i, args in enumerate([line] + [cls + " " + args for args in more]):
             cases.append(layer_case(f"{cls}_edges_{i}", (1, 1, 3, 7), ["act1 = " + args],
                                     x=edges, exact=False))
+    for cls in "softmax", "log_softmax":
+        flat, act = "flat = flatten", "act1 = " + cls
+        cases += [layer_case(f"{cls}_dim_{dim}", (2, 3, 2, 5), [f"{act} dim={dim}"], exact=False)
+                  for dim in (1, 2, 3, -1, -2, -3)]
+        cases += [
+            layer_case(cls, (1, 35, 1, 2), [act], limit=4, exact=False),
+            layer_case(f"{cls}_one", (2, 1, 2, 1), [act], exact=False),
+            layer_case(f"{cls}_features", (2, 5, 2, 2), [flat, act], exact=False),
+            layer_case(f"{cls}_features_last", (2, 3, 1, 1), [flat, act + " dim=-1"], exact=False),
+            layer_case(f"{cls}_large", (1, 7, 1, 3), [act], x=edges, exact=False),
+            layer_case(f"{cls}_conv", (1, 2, 3, 4), [conv(5, 2), act, "relu1 = relu"], exact=False)]
+    prelu = "act1 = prelu"
+    cases += [
+        layer_case("prelu", (2, 3, 3, 2), [prelu]),
+        layer_case("prelu_channels", (2, 17, 2, 3), [prelu + " num_parameters=17"]),
+        layer_case("prelu_features", (2, 3, 2, 2), ["flat = flatten", prelu + " num_parameters=12"]),
+        layer_case("prelu_features_one", (2, 3, 1, 2), ["flat = flatten", prelu]),
+        layer_case("prelu_image_1x1", (3, 1, 1, 1), [prelu + " num_parameters=1"]),
+        layer_case("prelu_long", (1, 6, 5, 7), [prelu]),
+        layer_case("prelu_conv", (2, 2, 4, 3), [conv(3, 2), prelu + " num_parameters=3",
+                                                "pool1 = max_pool2d kernel_size=2"], step=0.5)]
     return cases + [
         layer_case("gelu_image_1x1", (2, 1, 1, 1), ["act1 = gelu"], exact=False),
         layer_case("silu_features", (2, 3, 2, 3), ["flat = flatten", "act1 = silu"], exact=False),

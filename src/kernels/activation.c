@@ -255,6 +255,37 @@ static const tr_activation all[TR_N_ACTIVATIONS] = {
     ROW(TR_SOFTSIGN, softsign),
 };
 
+/* ---- a slope for each element ---- */
+
+static void prelu(int64_t n, const tr_real *restrict slope, const tr_real *restrict x,
+                  tr_real *restrict y) {
+    for (int64_t i = 0; i < n; i++) {
+        tr_real below = x[i] * slope[i];
+        y[i] = x[i] > 0 ? x[i] : below;
+    }
+}
+
+static void prelu_dx(int64_t n, const tr_real *restrict slope, const tr_real *restrict x,
+                     const tr_real *restrict dy, tr_real *restrict dx) {
+    for (int64_t i = 0; i < n; i++) {
+        tr_real below = dy[i] * slope[i];
+        dx[i] = x[i] > 0 ? dy[i] : below;
+    }
+}
+
+static void prelu_sums(int64_t n, int64_t c, const tr_real *restrict x, const tr_real *restrict dy,
+                       double *restrict sum) {
+    for (int64_t r = 0; r < n; r++, x += c, dy += c) {
+        for (int64_t i = 0; i < c; i++) {
+            double product = (double)x[i] * (double)dy[i];
+            sum[i] += x[i] > 0 ? 0 : product;
+        }
+    }
+}
+
 void TR_NAME(tr_kernels_fill_activation)(tr_kernels *t) {
     memcpy(t->activation, all, sizeof all);
+    t->prelu = prelu;
+    t->prelu_dx = prelu_dx;
+    t->prelu_sums = prelu_sums;
 }

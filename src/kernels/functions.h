@@ -3,7 +3,7 @@
  * same bits. Nothing here calls libm, but for the build in double, whose functions are libm's.
  *
  * NaN in, NaN out. Errors are in units in the last place (ulp) of the result and hold where that is
- * a normal number; tests/test_functions.c measures them.
+ * a normal number; tests/test_kernels_activation.c measures them.
  */
 #ifndef TR_FUNCTIONS_H
 #define TR_FUNCTIONS_H

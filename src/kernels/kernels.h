@@ -132,6 +132,12 @@ typedef struct tr_activation { /* y = f(x); dx = dy * f'(x) */
     void (*backward)(int64_t n, tr_numbers a, const tr_real *x, const tr_real *dy, tr_real *dx);
 } tr_activation;
 
+/* A value [outer][n][inner] and a sum over n. */
+typedef struct tr_softmax {
+    int64_t outer, n, inner;
+    bool log;
+} tr_softmax;
+
 typedef struct tr_kernels {
     const char *name; /* of the ISA */
 
@@ -227,6 +233,15 @@ typedef struct tr_kernels {
     /* out = y > 0 ? dy : 0; out may be dy. */
     void (*relu_dx)(int64_t n, const tr_real *y, const tr_real *dy, tr_real *out);
     tr_activation activation[TR_N_ACTIVATIONS];
+    /* y = x where it is above 0, else slope * x; dx accordingly. */
+    void (*prelu)(int64_t n, const tr_real *slope, const tr_real *x, tr_real *y);
+    void (*prelu_dx)(int64_t n, const tr_real *slope, const tr_real *x, const tr_real *dy,
+                     tr_real *dx);
+    /* sum[c] += dy * x where x is not above 0, of the rows of x[n][c], in their order. */
+    void (*prelu_sums)(int64_t n, int64_t c, const tr_real *x, const tr_real *dy, double *sum);
+    /* y = e^x / sum of e^x, or its logarithm; dx from y and dy. */
+    void (*softmax)(const tr_softmax *d, const tr_real *x, tr_real *y);
+    void (*softmax_dx)(const tr_softmax *d, const tr_real *y, const tr_real *dy, tr_real *dx);
     /* y = a + b; y may be a or b. */
     void (*add)(int64_t n, const tr_real *a, const tr_real *b, tr_real *y);
     /* y = a - b, y = a b; y may be a or b. y = x * factor; y may be x. */

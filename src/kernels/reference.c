@@ -404,4 +404,5 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
     TR_NAME(tr_kernels_fill_pool)(t);
     TR_NAME(tr_kernels_fill_shape)(t);
     TR_NAME(tr_kernels_fill_activation)(t);
+    TR_NAME(tr_kernels_fill_softmax)(t);
 }

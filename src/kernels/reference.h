@@ -17,6 +17,7 @@ void TR_NAME(tr_kernels_fill_dropout)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_pool)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_shape)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_activation)(tr_kernels *table);
+void TR_NAME(tr_kernels_fill_softmax)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_conv)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_gather)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_linear)(tr_kernels *table);

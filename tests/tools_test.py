@@ -10,6 +10,7 @@ found here, not by whoever next has PyTorch at hand.
 import ast
 import importlib.util
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -124,9 +125,22 @@ def check_layers(net):
                f"torch_net.py has no {part} {net[part]['class']}")
 
 
+def check_table():
+    """tools/compare-pytorch.sh --layers has a network for each layer."""
+    table = imported("compare_layers")
+    with tempfile.TemporaryDirectory() as place:
+        for layer, keys in imported("schemas").layers(TRAINER).items():
+            cases = table.cases_of(layer, keys)
+            expect(cases, f"compare_layers.py has no arguments for {layer}")
+            for arguments, side in cases:
+                found, said = table.described(layer, arguments, side, 2, pathlib.Path(place))
+                expect(found, f"compare_layers.py: {layer} {arguments}: {said}")
+
+
 def main():
     trees = {}
     sys.path.insert(0, str(TOOLS))
+    os.environ["TRAINER"] = TRAINER
     for name in ("torch", "torch.nn", "torch.nn.functional", "torch.nn.utils", "torch.utils",
                  "torch.utils.data", "numpy"):
         sys.modules[name] = Nothing
@@ -138,6 +152,7 @@ def main():
     net = describe()
     check_fields(net, trees)
     check_layers(net)
+    check_table()
     for fault in FAULTS:
         print(fault)
     sys.exit(bool(FAULTS))

@@ -6,7 +6,8 @@
  *    after each update costs more than the arithmetic. A thread then owns a block of rows: it
  *    computes their partial sum of the output for the whole batch and their input gradient, and
  *    updates them at once. Only activations move between cores. The number of blocks follows from
- *    the batch alone, and so do the sums.
+ *    the batch alone, and so do the sums. A matrix that fits no second-level cache is always
+ *    multiplied so: by samples it would be read once for each chunk of them.
  * In both, gradients of the weights are computed tile by tile over the whole batch where they are
  * used.
  */
@@ -32,13 +33,14 @@ static const tr_key keys[] = {
 enum {
     WEIGHT,
     BIAS,
-    N_BLOCKS = 16,       /* of rows */
-    TILE_ROWS = 28,      /* a tile of weights and its gradient fit the first-level cache: */
-    LEAST_ROWS = 7,      /* so many rows at most, these at least, */
-    LARGEST_TILE = 8192, /* else so many elements */
-    LEAF = 16,           /* shards in a leaf of the gradients' sums */
-    SMALL_BATCH = 16,    /* up to here split-K, ... */
-    LARGE_MATRIX = 4096, /* ... if the matrix has this many elements; its blocks are then pages */
+    N_BLOCKS = 16,         /* of rows */
+    TILE_ROWS = 28,        /* a tile of weights and its gradient fit the first-level cache: */
+    LEAST_ROWS = 7,        /* so many rows at most, these at least, */
+    LARGEST_TILE = 8192,   /* else so many elements */
+    LEAF = 16,             /* shards in a leaf of the gradients' sums */
+    SMALL_BATCH = 16,      /* up to here split-K, ... */
+    LARGE_MATRIX = 4096,   /* ... if the matrix has this many elements; its blocks are then pages */
+    HUGE_MATRIX = 1 << 20, /* of so many elements: split-K for all batches */
 };
 
 static int in_of(const tr_node *node) {
@@ -269,9 +271,10 @@ static void plan_backward(const tr_node *node, const tr_request *request, tr_pla
 
 static void plan(const tr_node *node, const tr_request *request, tr_plan *out) {
     int64_t out8 = out8_of(node), row = out8 * (int64_t)sizeof(tr_real);
-    bool split_k = request->gradients && request->effective <= SMALL_BATCH && is_large(node);
+    bool small = request->gradients && request->effective <= SMALL_BATCH && is_large(node);
+    bool split_k = small || (int64_t)in_of(node) * out8 >= HUGE_MATRIX;
     /* There are no more threads than samples, and each partial sum has to be moved. */
-    int n_blocks = split_k ? (int)tr_min(N_BLOCKS, request->effective) : 0;
+    int n_blocks = small ? (int)tr_min(N_BLOCKS, request->effective) : split_k ? N_BLOCKS : 0;
     if (split_k) {
         tr_plan_thread_buffer(out, request->batch * row);
         tr_plan_batch_buffer(out, n_blocks * request->batch * row);

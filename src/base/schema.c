@@ -123,7 +123,7 @@ static void format_double(double value, char out[32]) {
     leave_c_locale(c, before);
 }
 
-/* ---- one value ---- */
+/* ---- one number ---- */
 
 /* Where a value stands and what is wrong with it; every message about a value goes through here. */
 typedef struct spot {
@@ -178,7 +178,8 @@ static bool in_range(const tr_key *key, double value) {
     return (key->min == 0 && key->max == 0) || (value >= key->min && value <= key->max);
 }
 
-static int read_int(const spot *s, const char *text, int64_t *out) {
+static int read_int(const spot *s, const char *text, void *place) {
+    int64_t *out = place;
     choices words;
     choices_split(s->key->choices, &words);
     int word = choices_find(&words, text);
@@ -199,7 +200,8 @@ static int read_int(const spot *s, const char *text, int64_t *out) {
     return TR_OK;
 }
 
-static int read_float(const spot *s, const char *text, double *out) {
+static int read_float(const spot *s, const char *text, void *place) {
+    double *out = place;
     choices words;
     choices_split(s->key->choices, &words);
     int word = choices_find(&words, text);
@@ -226,38 +228,50 @@ static int read_float(const spot *s, const char *text, double *out) {
     return TR_OK;
 }
 
-/* Numbers joined by x, such as 3x1, in consecutive elements of `bytes`; one alone stands for all.
- */
+static void format_int(const void *place, const choices *words, tr_text *out) {
+    const int64_t value = *(const int64_t *)place;
+    if (value < 0 && value >= -(int64_t)words->n)
+        tr_text_print(out, "%s", words->word[-1 - value]);
+    else
+        tr_text_print(out, "%" PRId64, value);
+}
+
+static void format_float(const void *place, const choices *words, tr_text *out) {
+    const double value = *(const double *)place;
+    char number[32];
+    for (int i = 0; i < words->n; i++) {
+        if (value != -1 - i) continue;
+        tr_text_print(out, "%s", words->word[i]);
+        return;
+    }
+    format_double(value, number);
+    tr_text_print(out, "%s", number);
+}
+
+/* ---- numbers joined by x ---- */
+
+/* One alone stands for all. They are consecutive elements of PART bytes. */
+enum { PART = 8, MOST_PARTS = 4 };
 typedef struct joined {
     int n;
-    size_t bytes;
     const char *what; /* "size, such as 3 or 3x1" */
     bool (*looks_right)(const char *text);
     int (*read)(const spot *s, const char *text, void *place);
+    void (*format)(const void *place, const choices *words, tr_text *out);
 } joined;
 
-static int read_int_at(const spot *s, const char *text, void *place) {
-    return read_int(s, text, place);
-}
-static int read_float_at(const spot *s, const char *text, void *place) {
-    return read_float(s, text, place);
-}
-
-static const joined size2 = {2, sizeof(int64_t), "size, such as 3 or 3x1", looks_like_integer,
-                             read_int_at};
-static const joined float2 = {2, sizeof(double), "pair of numbers, such as 2 or 2x1.5",
-                              looks_like_number, read_float_at};
-static const joined sides = {4, sizeof(int64_t),
-                             "padding, such as 1 or 1x1x2x2 (left, right, top, bottom)",
-                             looks_like_integer, read_int_at};
+static const joined size2 = {2, "size, such as 3 or 3x1", looks_like_integer, read_int, format_int};
+static const joined float2 = {2, "pair of numbers, such as 2 or 2x1.5", looks_like_number,
+                              read_float, format_float};
+static const joined sides = {4, "padding, such as 1 or 1x1x2x2 (left, right, top, bottom)",
+                             looks_like_integer, read_int, format_int};
 
 /* "3", "3x1", "none", "nonex1". */
 static int read_joined(const spot *s, const char *text, const joined *form, void *place) {
-    enum { MOST = 4 };
     choices words;
     choices_split(s->key->choices, &words);
     char copy[TR_ERROR_TEXT], rule[TR_ERROR_TEXT], *rest = copy;
-    const char *part[MOST] = {copy};
+    const char *part[MOST_PARTS] = {copy};
     int n = 1;
     snprintf(copy, sizeof copy, "%s", text);
     if (choices_find(&words, text) < 0) {
@@ -270,11 +284,23 @@ static int read_joined(const spot *s, const char *text, const joined *form, void
     if (!right)
         return reject(s, "%s is not a %s, %s", text, form->what, allowed(s->key, &words, rule));
     for (int i = 0; i < form->n; i++) {
-        int code = form->read(s, part[n == 1 ? 0 : i], (char *)place + (size_t)i * form->bytes);
+        int code = form->read(s, part[n == 1 ? 0 : i], (char *)place + i * PART);
         if (code) return code;
     }
     return TR_OK;
 }
+
+static void format_joined(const joined *form, const char *place, const choices *words,
+                          tr_text *out) {
+    bool same = true;
+    for (int i = 1; i < form->n; i++) same &= memcmp(place, place + i * PART, PART) == 0;
+    for (int i = 0; i < (same ? 1 : form->n); i++) {
+        if (i) tr_text_add(out, "x", 1);
+        form->format(place + i * PART, words, out);
+    }
+}
+
+/* ---- one value ---- */
 
 static int read_floats(const spot *s, const char *text, tr_floats *out) {
     size_t n = 1;
@@ -473,34 +499,6 @@ int tr_fail_between(tr_error *err, const tr_places *places, const char *key, con
 
 /* ---- and back ---- */
 
-static void format_int(int64_t value, const choices *words, tr_text *out) {
-    if (value < 0 && value >= -(int64_t)words->n)
-        tr_text_print(out, "%s", words->word[-1 - value]);
-    else
-        tr_text_print(out, "%" PRId64, value);
-}
-
-static void format_float(double value, const choices *words, tr_text *out) {
-    char number[32];
-    for (int i = 0; i < words->n; i++) {
-        if (value != -1 - i) continue;
-        tr_text_print(out, "%s", words->word[i]);
-        return;
-    }
-    format_double(value, number);
-    tr_text_print(out, "%s", number);
-}
-
-/* One number where all are the same. */
-static void format_ints(const int64_t *value, int n, const choices *words, tr_text *out) {
-    bool same = true;
-    for (int i = 1; i < n; i++) same &= value[i] == value[0];
-    for (int i = 0; i < (same ? 1 : n); i++) {
-        if (i) tr_text_add(out, "x", 1);
-        format_int(value[i], words, out);
-    }
-}
-
 void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     const void *place = (const char *)args + key->offset;
     choices words;
@@ -508,30 +506,25 @@ void tr_args_format(const tr_key *key, const void *args, tr_text *out) {
     tr_text_add(out, "", 0);
     switch (key->type) {
     case TR_KEY_INT:
-        format_int(*(const int64_t *)place, &words, out);
+        format_int(place, &words, out);
         return;
     case TR_KEY_SIZE2:
-        format_ints(place, 2, &words, out);
+        format_joined(&size2, place, &words, out);
         return;
     case TR_KEY_SIDES:
-        format_ints(place, 4, &words, out);
+        format_joined(&sides, place, &words, out);
         return;
     case TR_KEY_FLOAT:
-        format_float(*(const double *)place, &words, out);
+        format_float(place, &words, out);
         return;
-    case TR_KEY_FLOAT2: {
-        const tr_float2 *pair = place;
-        format_float(pair->h, &words, out);
-        if (pair->w == pair->h) return;
-        tr_text_add(out, "x", 1);
-        format_float(pair->w, &words, out);
+    case TR_KEY_FLOAT2:
+        format_joined(&float2, place, &words, out);
         return;
-    }
     case TR_KEY_FLOATS: {
         const tr_floats *list = place;
         for (int i = 0; i < list->n; i++) {
             if (i) tr_text_add(out, ",", 1);
-            format_float(list->v[i], &words, out);
+            format_float(&list->v[i], &words, out);
         }
         return;
     }

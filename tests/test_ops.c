@@ -101,6 +101,7 @@ static const struct {
              {"scale", 0},
              {"slice", 0},
              {"flatten_dims", 0},
+             {"unflatten", 0},
              {"adaptive_max_pool2d", 0},
              {"upsample", 0x1p-18},
              {"zero_pad2d", 0},

@@ -23,9 +23,11 @@ static const golden messages[] = {
      "net.ini:4: a: mul wants inputs of one shape, or with 1 where they differ, not 3 x 8 x 6 and "
      "3 x 2 x 2"},
     {IMAGE, "f = flatten\na = add from=f,input",
-     "net.ini:3: a: add wants images or features, not both: 144 and 3 x 8 x 6"},
+     "net.ini:3: a: add wants images or features, not both: 144 and 3 x 8 x 6 (unflatten makes an "
+     "image of features)"},
     {IMAGE, "f = flatten\nl = linear out_features=3\na = mul from=input,l",
-     "net.ini:4: a: mul wants images or features, not both: 3 x 8 x 6 and 3"},
+     "net.ini:4: a: mul wants images or features, not both: 3 x 8 x 6 and 3 (unflatten makes an "
+     "image of features)"},
     {IMAGE, "f = flatten\nfc = linear out_features=144\na = add from=f,fc",
      "net.ini:4: a: add wants inputs whose features are in one order, not a flattened image and "
      "other features"},
@@ -68,6 +70,29 @@ static const golden messages[] = {
      "net.ini:3: g: end_dim=-3 is no dimension of samples x 144, allowed are -2 to 1"},
     {IMAGE, "f = flatten start_dim=4",
      "net.ini:2: f.start_dim: 4 is out of range, allowed are -4 to 3"},
+    {IMAGE, "f = flatten\nu = unflatten unflattened_size=3,8",
+     "net.ini:3: u: unflattened_size wants three numbers whose product is the 144 features, as in "
+     "144,1,1"},
+    {IMAGE, "f = flatten\nu = unflatten unflattened_size=3,-1,5",
+     "net.ini:3: u: unflattened_size wants three numbers whose product is the 144 features, as in "
+     "144,1,1"},
+    {IMAGE, "f = flatten\nu = unflatten unflattened_size=-1,-1,3",
+     "net.ini:3: u: unflattened_size wants three numbers whose product is the 144 features, as in "
+     "144,1,1"},
+    {IMAGE, "f = flatten\nu = unflatten unflattened_size=0,1,1",
+     "net.ini:3: u: unflattened_size wants three numbers whose product is the 144 features, as in "
+     "144,1,1"},
+    {IMAGE, "f = flatten\nu = unflatten unflattened_size=1.5,96,1",
+     "net.ini:3: u: unflattened_size wants three numbers whose product is the 144 features, as in "
+     "144,1,1"},
+    {IMAGE, "f = flatten\nu = unflatten unflattened_size=134217727,134217727,134217727",
+     "net.ini:3: u: unflattened_size wants three numbers whose product is the 144 features, as in "
+     "144,1,1"},
+    {IMAGE, "f = flatten\nu = unflatten dim=0 unflattened_size=144,1,1",
+     "net.ini:3: u: dim=0 is that of the samples, allowed are 1 and -1"},
+    {IMAGE, "u = unflatten unflattened_size=144,1,1",
+     "net.ini:2: u: unflatten wants features but its input is an image of 3 x 8 x 6: put a flatten "
+     "layer before it"},
     {IMAGE, "p = zero_pad2d",
      "net.ini:2: p.padding: missing, it must be given (pixels on all sides, or on the left, right, "
      "top and bottom; a negative number crops)"},

@@ -173,6 +173,21 @@ def flatten_dim_cases(case):
                                            "p = max_pool2d kernel_size=1x3 stride=1"])]
 
 
+def unflatten_cases(case):
+    table = [("channels", (2, 5, 1, 1), "5,1,1"), ("rest", (2, 6, 1, 1), "-1,1,1"),
+             ("image", (2, 12, 1, 1), "3,2,2"), ("back", (2, 3, 2, 4), "3,2,4"),
+             ("other_image", (1, 3, 2, 4), "2,-1,3"), ("one_channel", (1, 1, 2, 3), "1,3,2"),
+             ("one_pixel", (1, 9, 2, 1), "18,1,1")]
+    return [case(name, shape, ["flat = flatten", "t = unflatten unflattened_size=" + size])
+            for name, shape, size in table] + [
+        case("from_the_end", (1, 4, 1, 1), [
+            "flat = flatten", "t = unflatten dim=-1 unflattened_size=1,2,2"]),
+        case("squeeze_and_excitation", (2, 4, 3, 3), [
+            A, "pool = max_pool2d kernel_size=3", "flat = flatten", "fc1 = linear out_features=2",
+            "relu1 = relu", "fc2 = linear out_features=4", "map = unflatten unflattened_size=-1,1,1",
+            "t = mul from=a,map"], step=0.5, limit=1)]
+
+
 def pad_cases(cls):
     def cases(case):
         table = [("none", (1, 2, 2, 3), "padding=0"),
@@ -259,7 +274,7 @@ def channel_shuffle_cases(case):
 
 FILES = {
     "scale": scale_cases, "slice": slice_cases, "flatten_dims": flatten_dim_cases,
-    "upsample": upsample_cases, "adaptive_max_pool2d": adaptive_max_pool2d_cases,
+    "unflatten": unflatten_cases, "upsample": upsample_cases, "adaptive_max_pool2d": adaptive_max_pool2d_cases,
     "pixel_shuffle": pixel_shuffle_cases, "channel_shuffle": channel_shuffle_cases,
     **{cls: pad_cases(cls) for cls in ("zero_pad2d", "reflection_pad2d", "replication_pad2d")},
     "sub": sub_cases, "mul": mul_cases, "concat": concat_cases}

@@ -68,6 +68,11 @@ def flatten(x, start_dim=1, end_dim=-1):
     return x.unsqueeze(2) if x.dim() == 3 else x
 
 
+def sizes_of(sizes):
+    """"3,1,1" or [3.0, 1.0, 1.0]"""
+    return tuple(int(n) for n in (sizes.split(",") if isinstance(sizes, str) else sizes))
+
+
 def upsample(a):
     """align_corners=false is no argument of the mode nearest."""
     return nn.Upsample(**{key: value for key, value in a.items()
@@ -88,6 +93,7 @@ ONE_INPUT = {
     "scale": lambda a, shape: Scale(**a, channels=shape[0]),
     "slice": lambda a, shape: Call(lambda x: x[:, a.get("start", 0):a.get("end")], f"slice {a}"),
     "flatten": lambda a, shape: Call(lambda x: flatten(x, **a), f"flatten {a}"),
+    "unflatten": lambda a, shape: nn.Unflatten(a.get("dim", 1), sizes_of(a["unflattened_size"])),
     "adaptive_avg_pool2d": adaptive(nn.AdaptiveAvgPool2d),
     "adaptive_max_pool2d": adaptive(nn.AdaptiveMaxPool2d),
     "upsample": lambda a, shape: upsample(a),
@@ -101,6 +107,7 @@ KEYS = {
     "scale": ("factor", "learned"),
     "slice": ("start", "end"),
     "flatten": ("start_dim", "end_dim"),
+    "unflatten": ("dim", "unflattened_size"),
     "adaptive_avg_pool2d": ("output_size",),
     "adaptive_max_pool2d": ("output_size",),
     "upsample": ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor"),

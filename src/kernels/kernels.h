@@ -262,7 +262,8 @@ typedef struct tr_kernels {
     void (*pick)(int64_t n, int64_t m, const int32_t *at, const tr_real *x, int64_t x_step,
                  tr_real *y, int64_t y_step);
     /* y[rows->n][columns->n][c]: of each pixel the taps of its row times those of its column, from
-     * an image x that is `width` pixels wide; sums over columns first, then over rows. */
+     * an image x that is `width` pixels wide; sums over columns first, then over rows. Both have
+     * weights, or neither. */
     void (*resample)(const tr_taps *rows, const tr_taps *columns, int width, int c,
                      const tr_real *x, tr_real *y);
 

@@ -130,24 +130,45 @@ static void move_row(const tr_taps *columns, int c, const tr_real *x, tr_real *y
     }
 }
 
-/* Eight channels of a pixel: the sum over rows of the sums over columns. r, q: the first and the
- * last but one of their taps. */
-static inline reals sum_taps(const tr_taps *rows, const tr_taps *columns, const int32_t *r,
-                             const int32_t *q, int64_t row, int c, const tr_real *x) {
-    reals sum = {0};
-    for (int32_t i = r[0]; i < r[1]; i++) {
-        const tr_real *from = x + rows->at[i] * row;
-        reals part = {0};
-        for (int32_t j = q[0]; j < q[1]; j++) {
-            reals v = load(from + (int64_t)columns->at[j] * c);
-            part += columns->weight ? v * columns->weight[j] : v;
+/* A pixel: the sum over its n_rows rows of the sums over its n_columns columns, whose taps begin at
+ * r and q. The numbers are constants where that is worth it: the loops are unrolled then. */
+static inline __attribute__((always_inline)) void
+sum_taps(const tr_taps *rows, const tr_taps *columns, int32_t r, int32_t q, int n_rows,
+         int n_columns, bool weighted, int64_t row, int c, const tr_real *x, tr_real *y) {
+    for (int l = 0; l < c; l += TR_BLOCK8) {
+        reals sum = {0};
+        for (int i = 0; i < n_rows; i++) {
+            const tr_real *from = x + rows->at[r + i] * row + l;
+            reals part = {0};
+            for (int j = 0; j < n_columns; j++) {
+                reals v = load(from + (int64_t)columns->at[q + j] * c);
+                part += weighted ? v * columns->weight[q + j] : v;
+            }
+            sum += weighted ? part * rows->weight[r + i] : part;
         }
-        sum += rows->weight ? part * rows->weight[i] : part;
+        store(y + l, sum);
     }
-    return sum;
 }
 
-/* Has no output of this side more than one tap, of weight 1? */
+/* A row of outputs, each of which is a sum. Bilinear weights are of two pixels, and those of their
+ * gradients, at twice the size, of four. */
+static inline __attribute__((always_inline)) void sum_row(const tr_taps *rows,
+                                                          const tr_taps *columns, int h,
+                                                          bool weighted, int64_t row, int c,
+                                                          const tr_real *x, tr_real *y) {
+    const int32_t r = rows->first[h], n_rows = rows->first[h + 1] - r;
+    for (int w = 0; w < columns->n; w++, y += c) {
+        const int32_t q = columns->first[w], n_columns = columns->first[w + 1] - q;
+        if (n_rows == 2 && n_columns == 2)
+            sum_taps(rows, columns, r, q, 2, 2, weighted, row, c, x, y);
+        else if (n_rows == 4 && n_columns == 4)
+            sum_taps(rows, columns, r, q, 4, 4, weighted, row, c, x, y);
+        else
+            sum_taps(rows, columns, r, q, n_rows, n_columns, weighted, row, c, x, y);
+    }
+}
+
+/* Has each output of this side one tap at most, of weight 1? */
 static bool only_moves(const tr_taps *side) {
     for (int o = 0; side->weight == NULL && o < side->n; o++)
         if (side->first[o + 1] - side->first[o] > 1) return false;
@@ -156,21 +177,18 @@ static bool only_moves(const tr_taps *side) {
 
 static void resample(const tr_taps *rows, const tr_taps *columns, int width, int c,
                      const tr_real *x, tr_real *y) {
-    const int64_t row = (int64_t)width * c;
-    const bool moves = only_moves(columns);
-    for (int h = 0; h < rows->n; h++) {
+    const int64_t row = (int64_t)width * c, y_row = (int64_t)columns->n * c;
+    const bool weighted = rows->weight != NULL, moves = only_moves(columns);
+    for (int h = 0; h < rows->n; h++, y += y_row) {
         const int32_t *r = rows->first + h, n = r[1] - r[0];
-        if (n == 0) {
-            memset(y, 0, (size_t)columns->n * (size_t)c * sizeof *y);
-            y += (int64_t)columns->n * c;
-        } else if (n == 1 && moves && rows->weight == NULL) {
+        if (n == 0)
+            memset(y, 0, (size_t)y_row * sizeof *y);
+        else if (n == 1 && moves)
             move_row(columns, c, x + rows->at[*r] * row, y);
-            y += (int64_t)columns->n * c;
-        } else {
-            for (int w = 0; w < columns->n; w++, y += c)
-                for (int l = 0; l < c; l += TR_BLOCK8)
-                    store(y + l, sum_taps(rows, columns, r, columns->first + w, row, c, x + l));
-        }
+        else if (weighted)
+            sum_row(rows, columns, h, true, row, c, x, y);
+        else
+            sum_row(rows, columns, h, false, row, c, x, y);
     }
 }
 

@@ -28,7 +28,9 @@ int tr_join_shape(tr_node *node, tr_error *err) {
         tr_shape_text(b, t);
         if (a.flat != b.flat)
             return tr_fail_at(err, node->where, node->name,
-                              "%s wants images or features, not both: %s and %s", name, s, t);
+                              "%s wants images or features, not both: %s and %s (unflatten makes "
+                              "an image of features)",
+                              name, s, t);
         if (a.flat && tr_shape_size(a) == tr_shape_size(b))
             return tr_fail_at(
                 err, node->where, node->name,

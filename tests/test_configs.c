@@ -58,38 +58,51 @@ static void add_conv_norms(names *list, const char *prefix, int n) {
     }
 }
 
-/* A stem, stages of so many blocks of so many convolutions, and a linear layer. Where `shortcut` is
- * not NULL the first block of each stage from number `from` on has a projection of that name. */
-static void add_resnet(names *list, int stages, const int *blocks, int convs, const char *shortcut,
-                       int from, const char *linear) {
+typedef struct resnet {
+    int stages, blocks[4], convs; /* convolutions of a block */
+    const char *shortcut;         /* projection of the first block ... */
+    int from;                     /* ... of each stage from this number on */
+    bool excitation;              /* squeeze and excitation behind the convolutions */
+    const char *linear;
+} resnet;
+
+/* A stem, stages of blocks, and a linear layer. */
+static void add_resnet(names *list, const resnet *net) {
     add_conv_norms(list, "", 1);
-    for (int s = 1; s <= stages; s++) {
-        for (int b = 0; b < blocks[s - 1]; b++) {
+    for (int s = 1; s <= net->stages; s++) {
+        for (int b = 0; b < net->blocks[s - 1]; b++) {
             char prefix[32], conv[32], norm[32];
             snprintf(prefix, sizeof prefix, "layer%d.%d.", s, b);
-            add_conv_norms(list, prefix, convs);
-            if (shortcut == NULL || b > 0 || s < from) continue;
-            snprintf(conv, sizeof conv, "%s.0", shortcut);
-            snprintf(norm, sizeof norm, "%s.1", shortcut);
+            add_conv_norms(list, prefix, net->convs);
+            if (net->excitation) add(list, prefix, "se.fc.0.weight");
+            if (net->excitation) add(list, prefix, "se.fc.2.weight");
+            if (net->shortcut == NULL || b > 0 || s < net->from) continue;
+            snprintf(conv, sizeof conv, "%s.0", net->shortcut);
+            snprintf(norm, sizeof norm, "%s.1", net->shortcut);
             add_conv_norm(list, prefix, conv, norm);
         }
     }
-    add_both(list, linear);
+    add_both(list, net->linear);
 }
 
 static void resnet20(names *list) {
-    add_resnet(list, 3, (const int[]){3, 3, 3}, 2, NULL, 0, "linear");
+    add_resnet(list, &(resnet){3, {3, 3, 3}, 2, NULL, 0, false, "linear"});
     ck_assert_int_eq(list->n, 116);
 }
 
 static void resnet18(names *list) {
-    add_resnet(list, 4, (const int[]){2, 2, 2, 2}, 2, "shortcut", 2, "linear");
+    add_resnet(list, &(resnet){4, {2, 2, 2, 2}, 2, "shortcut", 2, false, "linear"});
     ck_assert_int_eq(list->n, 122);
 }
 
 static void resnet50(names *list) {
-    add_resnet(list, 4, (const int[]){3, 4, 6, 3}, 3, "shortcut", 1, "linear");
+    add_resnet(list, &(resnet){4, {3, 4, 6, 3}, 3, "shortcut", 1, false, "linear"});
     ck_assert_int_eq(list->n, 320);
+}
+
+static void se_resnet20(names *list) {
+    add_resnet(list, &(resnet){3, {3, 3, 3}, 2, "downsample", 2, true, "fc"});
+    ck_assert_int_eq(list->n, 146);
 }
 
 static void vgg11(names *list) {
@@ -123,6 +136,18 @@ static void densenet(names *list) {
     ck_assert_int_eq(list->n, 722);
 }
 
+static void airbench94(names *list) {
+    add_both(list, "whiten");
+    for (int g = 1; g <= 3; g++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "layers.%d.", g);
+        add_conv_norm(list, prefix, "conv1", "norm1");
+        add_conv_norm(list, prefix, "conv2", "norm2");
+    }
+    add(list, "", "head.weight");
+    ck_assert_int_eq(list->n, 39);
+}
+
 static void lenet5(names *list) {
     static const char *const layers[] = {"conv1", "conv2", "fc1", "fc2", "fc3"};
     for (int i = 0; i < 5; i++) add_both(list, layers[i]);
@@ -146,9 +171,14 @@ static const struct {
     json_int_t parameters;
     int images; /* that are trained on, fewer by large networks */
 } cases[] = {
-    {"resnet20", resnet20, 269722, 12},        {"resnet18", resnet18, 11173962, 12},
-    {"mlp", mlp, 1841162 + 2048, 12},          {"vgg11-bn", vgg11, 9231114, 8},
-    {"resnet50-cifar", resnet50, 23520842, 8}, {"densenet-small", densenet, 1000618, 8},
+    {"resnet20", resnet20, 269722, 12},
+    {"resnet18", resnet18, 11173962, 12},
+    {"mlp", mlp, 1841162 + 2048, 12},
+    {"vgg11-bn", vgg11, 9231114, 8},
+    {"resnet50-cifar", resnet50, 23520842, 8},
+    {"densenet-small", densenet, 1000618, 8},
+    {"se-resnet20", se_resnet20, 274490, 8},
+    {"airbench94", airbench94, 1971640 + 1152, 8}, /* 1,152 are weights that stay 1 */
     {"lenet5-mnist", lenet5, 44426, 12},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };

@@ -322,6 +322,18 @@ static void count_uses(layer_result *r, const tr_node *node) {
     }
 }
 
+/* Every parameter can be frozen and has an initial value of its own. */
+static void check_parameter_keys(layer_result *r, const tr_node *node) {
+    for (int i = 0; i < node->n_state; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s_init", node->state[i].suffix);
+        if (node->state[i].kind != TR_PARAMETER || (key_of(r->op, name) && key_of(r->op, "frozen")))
+            continue;
+        snprintf(r->mismatch, sizeof r->mismatch, "no argument frozen or %s: TR_PARAMETER_KEYS",
+                 name);
+    }
+}
+
 static void check_net(run *a, tr_team *team, layer_result *r, source *s) {
     drawn d;
     draw_net(s, r->op, &d);
@@ -334,6 +346,7 @@ static void check_net(run *a, tr_team *team, layer_result *r, source *s) {
     layer_result seen = {0};
     count_uses(&seen, node);
     count_edges(&seen, node, d.batch);
+    check_parameter_keys(r, node);
     check c;
     check_create(&c, graph, d.batch, (uint32_t)below(s, 1 << 30));
     c.options.shard = below(s, 3);

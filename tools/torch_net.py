@@ -5,8 +5,9 @@
 
 As a module: read(path), build(net), loss_of(net), optimizer_of(net, parameters), step(net, ...).
 Parameters and buffers have exactly the names that the file gives, "layer1.0.conv1.weight" by
-submodules, and layers are made in the file's order, so that torch.manual_seed(net["seed"]) gives
-what trainer starts from with train.generator = torch. PyTorch 1.13 and 2.x.
+submodules, and layers are made in the file's order and then get their weight_init and bias_init
+(torch_init.py), so that torch.manual_seed(net["seed"]) gives what trainer starts from with
+train.generator = torch. PyTorch 1.13 and 2.x.
 """
 import json
 import pathlib
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import torch_init
 import torch_shapes
 
 FORMAT = 1
@@ -202,7 +204,7 @@ class Net(nn.Module):
                 sys.exit(f"torch_net: '{name}': unknown layer {layer['class']}")
             module = LAYERS[layer["class"]](name, arguments_of(layer), shapes[inputs[0]])
             frozen = layer["arguments"].get("frozen") or ""
-            for key in frozen.split(","):
+            for key in frozen.strip("()").split(","):
                 if getattr(module, key.strip(), None) is not None:
                     getattr(module, key.strip()).requires_grad_(False)
             if inplace and isinstance(module, nn.ReLU):
@@ -262,6 +264,7 @@ def build(net):
     faults = check(net, module)
     if faults:
         sys.exit("torch_net: " + "; ".join(faults))
+    torch_init.initialise(dict(module.named_parameters()), net["layers"])
     return module
 
 

@@ -11,18 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-
-def overlay(weight):
-    nn.init.dirac_(weight[:weight.size(1)])
-
-
-# The word of a configuration -> a function of the parameter and the arguments.
-INITS = {"constant": nn.init.constant_, "dirac": nn.init.dirac_, "dirac_overlay": overlay,
-         "kaiming_normal": nn.init.kaiming_normal_, "kaiming_uniform": nn.init.kaiming_uniform_,
-         "normal": nn.init.normal_, "ones": nn.init.ones_, "orthogonal": nn.init.orthogonal_,
-         "trunc_normal": nn.init.trunc_normal_, "uniform": nn.init.uniform_,
-         "xavier_normal": nn.init.xavier_normal_, "xavier_uniform": nn.init.xavier_uniform_,
-         "zeros": nn.init.zeros_}
+from torch_init import initialise
 
 
 def text(value):
@@ -44,12 +33,10 @@ def init_case(case, name, seed, layers):
         if make:
             modules[layer] = make()
     net = nn.ModuleDict(modules)
-    with torch.no_grad():
-        for layer, _, _, _, inits in layers:
-            for parameter in ("weight", "bias"):
-                if parameter in inits:
-                    word, given = inits[parameter]
-                    INITS[word](getattr(net[layer], parameter), **given)
+    chosen = [{"name": layer, "arguments": {f"{parameter}_init": {"class": word, "arguments": given}
+                                            for parameter, (word, given) in inits.items()}}
+              for layer, _, _, _, inits in layers]
+    initialise(dict(net.named_parameters()), chosen)
     tensors = {"seed": torch.tensor([seed >> bit & 0xffff for bit in range(0, 64, 16)])}
     tensors.update(net.state_dict())
     tensors["order0"] = torch.tensor([int(i) for i in DataLoader(torch.arange(9), shuffle=True)])

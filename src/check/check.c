@@ -310,6 +310,16 @@ static int make_rows(checking *c) {
 
 /* ---- the public call ---- */
 
+/* The training images are not read: weights that are made of them must be given. */
+static int check_images(const checking *c) {
+    const tr_row *row = tr_graph_needs_images(c->session.graph);
+    if (row == NULL || c->reference.has[TR_GROUP_PARAM] || c->session.init.graph) return TR_OK;
+    return tr_fail(c->err, TR_EDATA,
+                   "%s: '%s' is made of the training images (%s), which check does not read: the "
+                   "file must hold the parameters, param.%s and all others",
+                   c->path, row->name, tr_row_state(row)->init->schema.name, row->name);
+}
+
 static int check(checking *c, tr_config *config) {
     int code = tr_reference_open(c->path, &c->reference, c->err);
     if (code) return code;
@@ -317,6 +327,7 @@ static int check(checking *c, tr_config *config) {
     tr_config_keep_notes(config, &c->session.notes);
     if (code) return code;
     code = tr_reference_match(&c->reference, c->session.graph, c->err);
+    if (code == TR_OK) code = check_images(c);
     if (code == TR_OK) code = tr_team_run(&c->session.placement, run, c, c->err);
     if (code == TR_OK) code = c->code;
     return code ? code : make_rows(c);

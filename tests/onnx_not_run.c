@@ -84,6 +84,8 @@ static const struct {
     {"*/resize_upsample_sizes_nearest_*", "other pixels than PyTorch's nearest reads"},
     {"*/resize_downsample_sizes_linear_pytorch_half_pixel",
      "one pixel is the first here, the middle in PyTorch since its version 1.2"},
+    {"*/resize_downsample_scales_linear_align_corners",
+     "corners of an image 2.4 pixels wide: PyTorch aligns those of the two that there are"},
     {"*/sce_*_ii", "the loss has no ignore_index yet"},
     {"*/sce_*_ii_*", "the loss has no ignore_index yet"},
     {"*/sce_*weight*", "the loss has no weight yet"},

@@ -342,8 +342,8 @@ static double source(const Onnx__NodeProto *node, const resize *r, int64_t i) {
     const char *mode = "coordinate_transformation_mode";
     if (onnx_is(node, mode, "asymmetric") || strcmp(node->op_type, "Upsample") == 0)
         return (double)i / r->scale;
-    if (onnx_is(node, mode, "align_corners"))
-        return r->out > 1 ? (double)i * (double)(r->in - 1) / (double)(r->out - 1) : 0;
+    if (onnx_is(node, mode, "align_corners")) /* of a size that need be no integer */
+        return i > 0 ? (double)(i * (r->in - 1)) / ((double)r->in * r->scale - 1) : 0;
     if (onnx_is(node, mode, "tf_half_pixel_for_nn")) return ((double)i + 0.5) / r->scale;
     if (onnx_is(node, mode, "pytorch_half_pixel") && r->out == 1) return 0;
     return ((double)i + 0.5) / r->scale - 0.5;

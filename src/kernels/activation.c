@@ -16,7 +16,7 @@ static inline tr_real hard_tanh(tr_real x, tr_numbers a) {
     return low > a.v[1] ? a.v[1] : low;
 }
 static inline tr_real hard_tanh_dx(tr_real x, tr_real dy, tr_numbers a) {
-    return (x > a.v[0]) & (x < a.v[1]) ? dy : 0;
+    return ((x > a.v[0]) & (x < a.v[1])) ? dy : 0;
 }
 
 /* a.v[0]: the slope below 0 */
@@ -47,7 +47,7 @@ static inline tr_real hard_sigmoid(tr_real x, tr_numbers a) {
 }
 static inline tr_real hard_sigmoid_dx(tr_real x, tr_real dy, tr_numbers a) {
     (void)a;
-    return (x > -3) & (x < 3) ? dy * (tr_real)(1 / 6.0f) : 0; /* as PyTorch, also in double */
+    return ((x > -3) & (x < 3)) ? dy * (tr_real)(1 / 6.0f) : 0; /* as PyTorch, also in double */
 }
 
 static inline tr_real hard_swish(tr_real x, tr_numbers a) {

@@ -264,7 +264,7 @@ void tr_mt19937_seed(tr_mt19937 *g, uint32_t seed);
 uint32_t tr_mt19937_next(tr_mt19937 *g);
 /* order[0..n) := the order of the samples in epoch `epoch` (from 0) of a
  * torch.utils.data.DataLoader(shuffle=True) after torch.manual_seed(seed) and `n_before` numbers
- * drawn since, one for each initial weight (PyTorch 1.13). Takes time in n_before + epoch + n.
+ * drawn since, for the initial weights (PyTorch 1.13). Takes time in n_before + epoch + n.
  * PyTorch has another rule for more than 2^32 / 20 samples. */
 void tr_torch_permutation(uint64_t seed, int64_t n_before, uint32_t epoch, uint32_t *order,
                           uint32_t n);

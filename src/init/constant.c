@@ -6,7 +6,7 @@ typedef struct constant_args {
 } constant_args;
 
 static const tr_key keys[] = {
-    {"val", TR_KEY_FLOAT, offsetof(constant_args, val), NULL, 0, 0, NULL, "the value"},
+    {"val", TR_KEY_FLOAT, offsetof(constant_args, val), NULL, -1e18, 1e18, NULL, "the value"},
 };
 
 static tr_distribution constant(const void *args, const tr_init_tensor *tensor) {

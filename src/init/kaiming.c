@@ -15,7 +15,7 @@ enum { LEAKY_RELU, RELU, TANH, SELU };
 enum { FAN_IN, FAN_OUT };
 
 static const tr_key keys[] = {
-    {"a", TR_KEY_FLOAT, offsetof(kaiming_args, a), "0", -1e15, 1e15, NULL,
+    {"a", TR_KEY_FLOAT, offsetof(kaiming_args, a), "0", -1e18, 1e18, NULL,
      "negative slope of the rectifier behind the layer, for leaky_relu"},
     {"mode", TR_KEY_CHOICE, offsetof(kaiming_args, mode), "fan_in", 0, 0, "fan_in fan_out",
      "fan_in keeps the variance of values forward, fan_out of gradients backward"},

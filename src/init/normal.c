@@ -6,8 +6,8 @@ typedef struct normal_args {
 } normal_args;
 
 static const tr_key keys[] = {
-    {"mean", TR_KEY_FLOAT, offsetof(normal_args, mean), "0", -1e30, 1e30, NULL, "the mean"},
-    {"std", TR_KEY_FLOAT, offsetof(normal_args, std), "1", 0, 1e30, NULL, "the standard deviation"},
+    {"mean", TR_KEY_FLOAT, offsetof(normal_args, mean), "0", -1e18, 1e18, NULL, "the mean"},
+    {"std", TR_KEY_FLOAT, offsetof(normal_args, std), "1", 0, 1e18, NULL, "the standard deviation"},
 };
 
 static tr_distribution distribution(const void *args, const tr_init_tensor *tensor) {

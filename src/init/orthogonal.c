@@ -1,6 +1,6 @@
 /* orthogonal: Saxe et al. 2013, torch.nn.init.orthogonal_. PyTorch takes Q of the QR decomposition
  * of a normal matrix and turns its signs so that the diagonal of R is positive, which makes it
- * unique: what Gram and Schmidt's method gives, here in double and each vector twice. */
+ * unique: what Gram and Schmidt's method gives, here in double. */
 #include <math.h>
 
 #include "init/init.h"
@@ -10,7 +10,7 @@ typedef struct orthogonal_args {
 } orthogonal_args;
 
 static const tr_key keys[] = {
-    {"gain", TR_KEY_FLOAT, offsetof(orthogonal_args, gain), "1", -1e15, 1e15, NULL,
+    {"gain", TR_KEY_FLOAT, offsetof(orthogonal_args, gain), "1", -1e18, 1e18, NULL,
      "what the matrix is multiplied with"},
 };
 
@@ -40,15 +40,22 @@ static double dot(int64_t n, const double *a, const double *b) {
     return all;
 }
 
+/* Takes the part along rows 0 .. i-1 out of row i; returns the length of what is left. */
+static double project(int64_t i, int64_t n, double *rows) {
+    double *row = rows + i * n;
+    for (int64_t j = 0; j < i; j++) {
+        const double *other = rows + j * n;
+        double part = dot(n, row, other);
+        for (int64_t k = 0; k < n; k++) row[k] -= part * other[k];
+    }
+    return sqrt(dot(n, row, row));
+}
+
+/* Once more where little is left, which has the rounding of what was there. */
 static void orthonormalise(int64_t n_rows, int64_t n, double *rows) {
     for (int64_t i = 0; i < n_rows; i++) {
-        double *row = rows + i * n;
-        for (int64_t j = 0; j < 2 * i; j++) { /* all rows above, and again */
-            const double *other = rows + j % i * n;
-            double part = dot(n, row, other);
-            for (int64_t k = 0; k < n; k++) row[k] -= part * other[k];
-        }
-        double norm = sqrt(dot(n, row, row));
+        double *row = rows + i * n, before = sqrt(dot(n, row, row)), norm = project(i, n, rows);
+        if (norm < before / 2) norm = project(i, n, rows);
         for (int64_t k = 0; norm > 0 && k < n; k++) row[k] /= norm;
     }
 }

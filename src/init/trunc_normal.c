@@ -6,13 +6,13 @@ typedef struct trunc_normal_args {
 } trunc_normal_args;
 
 static const tr_key keys[] = {
-    {"mean", TR_KEY_FLOAT, offsetof(trunc_normal_args, mean), "0", -1e30, 1e30, NULL,
+    {"mean", TR_KEY_FLOAT, offsetof(trunc_normal_args, mean), "0", -1e18, 1e18, NULL,
      "the mean before the numbers are cut off"},
-    {"std", TR_KEY_FLOAT, offsetof(trunc_normal_args, std), "1", 1e-30, 1e30, NULL,
+    {"std", TR_KEY_FLOAT, offsetof(trunc_normal_args, std), "1", 1e-30, 1e18, NULL,
      "the standard deviation before that"},
-    {"a", TR_KEY_FLOAT, offsetof(trunc_normal_args, a), "-2", -1e30, 1e30, NULL,
+    {"a", TR_KEY_FLOAT, offsetof(trunc_normal_args, a), "-2", -1e18, 1e18, NULL,
      "the lower bound, itself and not in standard deviations"},
-    {"b", TR_KEY_FLOAT, offsetof(trunc_normal_args, b), "2", -1e30, 1e30, NULL, "the upper bound"},
+    {"b", TR_KEY_FLOAT, offsetof(trunc_normal_args, b), "2", -1e18, 1e18, NULL, "the upper bound"},
 };
 
 enum { FARTHEST = 6 }; /* standard deviations from the mean to the nearest bound */

@@ -6,8 +6,8 @@ typedef struct uniform_args {
 } uniform_args;
 
 static const tr_key keys[] = {
-    {"a", TR_KEY_FLOAT, offsetof(uniform_args, a), "0", -1e30, 1e30, NULL, "the lower bound"},
-    {"b", TR_KEY_FLOAT, offsetof(uniform_args, b), "1", -1e30, 1e30, NULL, "the upper bound"},
+    {"a", TR_KEY_FLOAT, offsetof(uniform_args, a), "0", -1e18, 1e18, NULL, "the lower bound"},
+    {"b", TR_KEY_FLOAT, offsetof(uniform_args, b), "1", -1e18, 1e18, NULL, "the upper bound"},
 };
 
 static int check(const void *args, const tr_init_tensor *tensor, const tr_places *given,

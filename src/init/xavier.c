@@ -9,7 +9,7 @@ typedef struct xavier_args {
 } xavier_args;
 
 static const tr_key keys[] = {
-    {"gain", TR_KEY_FLOAT, offsetof(xavier_args, gain), "1", 0, 1e15, NULL,
+    {"gain", TR_KEY_FLOAT, offsetof(xavier_args, gain), "1", 0, 1e18, NULL,
      "what the standard deviation is multiplied with"},
 };
 

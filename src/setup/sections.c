@@ -81,7 +81,7 @@ const tr_section tr_sections[TR_N_SECTIONS] = {
      "from=in is what the block reads, as its first line does by itself. Its value is that of its "
      "last line. In a line called layer1, a block's conv is layer1.conv. A line layer1 = NAME xN "
      "key=a,b makes N in a row, layer1.0 and so on; a list of values that is shorter than N "
-     "repeats its last.",
+     "repeats its last, and a comma in round brackets belongs to a value.",
      NULL, NULL, true},
     {"loss", "What the network's output is compared with: type = a loss, and its keys.", NULL,
      &tr_loss_registry, false},

@@ -25,7 +25,6 @@ typedef struct tr_grammar_word {
 enum { TR_N_GRAMMAR = 3 };
 extern const tr_grammar_word tr_grammar[TR_N_GRAMMAR];
 
-/* Parts of a manual page: "integer, 1 to 1024, or auto"; a class; a section with its classes. */
 /* Classes that keys name in their values, NAME(key=value, ...). */
 typedef struct tr_value {
     const char *key; /* such a key: "weight_init" */
@@ -35,6 +34,8 @@ typedef struct tr_value {
 enum { TR_N_VALUES = 1 };
 extern const tr_value tr_values[TR_N_VALUES];
 
+/* Parts of a manual page: "integer, 1 to 1024, or auto"; a class; an initial value; a
+ * section with its classes. */
 void tr_key_rule(const tr_key *key, tr_text *out);
 void tr_manual_class(tr_manual *m, const tr_section *section, const tr_schema *schema, int level);
 void tr_manual_value(tr_manual *m, const tr_value *value, const tr_schema *schema, int level);

@@ -445,7 +445,7 @@ START_TEST(layer_is_right) {
     for (int e = 0; e < N_EDGES; e++)
         ck_assert_msg(r->edges[e] > 0 || !has_edge(r->op, (edge)e), "%s: %s: never", schema->name,
                       edge_names[e]);
-    ck_assert_msg(r->n_kinks * 20 <= r->n_checked, "%s: %lld of %lld elements lie at kinks",
+    ck_assert_msg(r->n_kinks * 10 <= r->n_checked, "%s: %lld of %lld elements lie at kinks",
                   schema->name, (long long)r->n_kinks, (long long)r->n_checked);
     for (int k = 0; k < schema->n_keys; k++)
         ck_assert_msg(r->used[k] > 0 || !is_argument(&schema->keys[k]), "%s: %s is never used",

@@ -172,6 +172,70 @@ START_TEST(transpose) {
 }
 END_TEST
 
+/* ---- local response ---- */
+
+static tr_response draw_response(void) {
+    static const float betas[] = {0.75f, 0.75f, 0, 0.5f, 1, 2.5f};
+    int c = below(8) ? channels_at(below(N_CHANNELS)) : 500 + below(60), size = 1 + below(12);
+    return (tr_response){.c = c,
+                         .before = (int)tr_min(size / 2, c - 1),
+                         .behind = (int)tr_min((size - 1) / 2, c - 1),
+                         .scale = below(4) ? 0.3f : 0,
+                         .k = below(5) ? 0.5f : 0,
+                         .beta = betas[below(6)]};
+}
+
+START_TEST(response) {
+    const tr_kernels *t = tables[_i];
+    state = 14;
+    for (int i = 0; i < 1000; i++) {
+        const tr_response d = draw_response();
+        int pixels = 1 + below(90), n = pixels * d.c;
+        kind k = (kind)below(N_KINDS);
+        snprintf(label, sizeof label, "%s: %d pixels of %d, %d before, %d behind, beta %g, data %d",
+                 t->name, pixels, d.c, d.before, d.behind, (double)d.beta, (int)k);
+        float *x = input(n, k), *dy = input(n, k);
+        outputs y = output(n, sizeof *x), dx = output(n, sizeof *x),
+                scratch = output(tr_response_scratch(&d), sizeof *x);
+        scalar->response(&d, pixels, x, y.a, scratch.a);
+        t->response(&d, pixels, x, y.b, scratch.b);
+        compare_exactly(y, "response");
+        scalar->response_dx(&d, pixels, x, dy, dx.a, scratch.a);
+        t->response_dx(&d, pixels, x, dy, dx.b, scratch.b);
+        compare_exactly(dx, "response_dx");
+        check_guard(scratch.b, scratch.n, scratch.size, "scratch");
+        release();
+    }
+}
+END_TEST
+
+/* Against the formula in double. A power is off by a few roundings of 2^-24, and by those of its
+ * logarithm, of up to 8 here, times beta of up to 2.5. */
+START_TEST(response_is_right) {
+    double worst = 0;
+    state = 15;
+    for (int i = 0; i < 300; i++) {
+        tr_response d = draw_response();
+        int pixels = 1 + below(20), n = pixels * d.c;
+        d.k = (float)(1 + below(20)) / 8;
+        float *x = input(n, REAL);
+        outputs y = output(n, sizeof *x), scratch = output(tr_response_scratch(&d), sizeof *x);
+        scalar->response(&d, pixels, x, y.a, scratch.a);
+        for (int e = 0; e < n; e++) {
+            const int o = e % d.c;
+            double sum = 0;
+            for (int j = o - d.before; j <= o + d.behind; j++)
+                if (j >= 0 && j < d.c)
+                    sum += (double)x[e - o + j] * (double)x[e - o + j] * (double)d.scale;
+            double wanted = (double)x[e] / pow((double)d.k + sum, (double)d.beta);
+            worst = fmax(worst, fabs((double)((float *)y.a)[e] - wanted) / fabs(wanted + !wanted));
+        }
+        release();
+    }
+    ck_assert_double_le(worst, 3e-6);
+}
+END_TEST
+
 /* ---- dropout ---- */
 
 /* The factors are Philox's own numbers. */
@@ -213,6 +277,8 @@ int main(void) {
     tcase_add_loop_test(all, runs, 0, n_tables);
     tcase_add_test(all, runs_are_right);
     tcase_add_loop_test(all, transpose, 0, n_tables + 1);
+    tcase_add_loop_test(all, response, 0, n_tables);
+    tcase_add_test(all, response_is_right);
     tcase_add_loop_test(all, dropout, 0, n_tables + 1);
     suite_add_tcase(suite, all);
     return tr_check_run(suite);

@@ -199,7 +199,8 @@ static const char *const nets[] = {
     "k = linear out_features=4\n",
     "c = conv2d out_channels=10 kernel_size=3 padding=1 bias=false\n"
     "n = group_norm num_groups=5\n"
-    "r = relu\n"
+    "e = local_response_norm size=3\n"
+    "r = local_response_norm size=4 beta=0.6 alpha=0.5\n"
     "d = conv2d out_channels=10 kernel_size=3 padding=1\n"
     "m = instance_norm2d affine=true track_running_stats=true frozen=bias\n"
     "a = add from=m,r\n"
@@ -224,7 +225,7 @@ static double *state_after(const char *lines, tr_exec_options options, int threa
     tr_graph_init(graph, TR_PHILOX, 3);
     int32_t labels[BATCH];
     for (int i = 0; i < BATCH; i++) labels[i] = i % 4;
-    void *args = sgd_args("lr=0.1");
+    void *args = sgd_args("lr=0.1 momentum=0.9");
     options.batch = BATCH;
     options.training = true;
     options.optimizer = tr_optimizers[0];
@@ -449,6 +450,15 @@ START_TEST(errors_are_named) {
          "net.ini:2: n.frozen: the layer has no parameter 'bias', allowed are weight"},
         {"n = instance_norm2d num_features=5",
          "net.ini:2: n.num_features: 5, but the input has 3 channels"},
+        {"n = local_response_norm",
+         "net.ini:2: n.size: missing, it must be given (channels whose squares are averaged)"},
+        {"n = local_response_norm size=0",
+         "net.ini:2: n.size: 0 is out of range, allowed are 1 to 134217727"},
+        {"n = local_response_norm size=5 k=-1",
+         "net.ini:2: n.k: -1 is out of range, allowed are 0 to 1000000"},
+        {"f = flatten\nn = local_response_norm size=5",
+         "net.ini:3: n: local_response_norm wants an image (channels x height x width) but its "
+         "input has 144 features"},
         {"p = adaptive_avg_pool2d output_size=1\nn = instance_norm2d",
          "net.ini:3: n: instance_norm2d wants more than 1 spatial element, its input is of 1 x 1"},
         {"f = flatten\nn = instance_norm2d",

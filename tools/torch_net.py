@@ -147,6 +147,7 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
     "group_norm": group_norm,
     "layer_norm": layer_norm,
     "instance_norm2d": instance_norm2d,
+    "local_response_norm": plain(nn.LocalResponseNorm, "size", "alpha", "beta", "k"),
     "max_pool2d": plain(nn.MaxPool2d, *POOL, "dilation"),
     "avg_pool2d": plain(nn.AvgPool2d, *POOL, "count_include_pad", "divisor_override"),
     "relu": plain(nn.ReLU),

@@ -44,6 +44,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import torch_reference_init as inits
+import torch_reference_norms as norms
 import torch_reference_shapes as shapes
 from torch_shapes import JOINS
 from tutorial import Net, read_images
@@ -257,6 +258,8 @@ NORMS = {  # class: (arguments, input) -> module
         args["num_groups"], x.shape[1], affine=args.get("affine") != "false", **eps_of(args)),
     "layer_norm": layer_norm_module,
     "instance_norm2d": instance_norm_module,
+    "local_response_norm": lambda args, x: torch.nn.LocalResponseNorm(
+        args["size"], **{key: float(args[key]) for key in ("alpha", "beta", "k") if key in args}),
 }
 
 
@@ -727,93 +730,6 @@ def normal(name, shape, mean, deviation):
     return x.float().double().reshape(shape)
 
 
-def sample_norm_cases():
-    """group_norm, layer_norm, instance_norm2d."""
-    group, flat = "n = group_norm num_groups=", "f = flatten"
-    layer, instance = "n = layer_norm", "n = instance_norm2d"
-    tracked = instance + " track_running_stats=true"
-    relu, down = "relu1 = relu", "conv1 = conv2d out_channels=6 kernel_size=2 bias=false"
-    small, wide = (2, 6, 3, 2), (2, 17, 2, 3)
-    case_of = functools.partial(norm_case, digits=11)
-    return [
-        case_of("group", (3, 6, 4, 3), [group + "3"]),
-        case_of("group_1", small, [group + "1 num_channels=6"]),
-        case_of("group_all", small, [group + "6"]),
-        case_of("group_long", (1, 2, 9, 8), [group + "2"]),
-        case_of("group_32", (2, 32, 1, 2), [group + "8"]),
-        case_of("group_17", wide, [group + "17"]),
-        case_of("group_one_channel", (2, 1, 3, 3), [group + "1"]),
-        case_of("group_1x1", (3, 12, 1, 1), [group + "4"]),
-        case_of("group_one_number", (3, 4, 1, 1), [group + "4"]),
-        case_of("group_eps", small, [group + "2 eps=0.125"]),
-        case_of("group_not_affine", small, [group + "2 affine=false"]),
-        case_of("group_frozen_weight", small, [group + "2 frozen=weight"]),
-        case_of("group_frozen_bias", small, [group + "2 frozen=bias"]),
-        case_of("group_frozen", small, [group + "2 frozen=weight,bias"]),
-        case_of("group_eval", small, [group + "2"], "eval"),
-        case_of("group_features", (3, 12, 1, 1), [flat, group + "3"]),
-        case_of("group_features_image", (2, 3, 2, 4), [flat, group + "4 num_channels=24"]),
-        case_of("group_features_whole", (2, 3, 2, 3), [flat, group + "1"]),
-        case_of("group_features_channels", (2, 4, 3, 3), [flat, group + "4"]),
-        case_of("group_features_not_affine", (2, 3, 2, 2), [flat, group + "6 affine=false"]),
-        case_of("group_large_mean", (2, 4, 4, 4), [group + "2"],
-                x=normal("g", (2, 4, 4, 4), 1000, 0.01)),
-        case_of("layer", (3, 3, 4, 5), [layer]),
-        case_of("layer_chw", (2, 3, 2, 4), [layer + " normalized_shape=3,2,4"]),
-        case_of("layer_hw", (2, 3, 4, 3), [layer + " normalized_shape=4,3"]),
-        case_of("layer_w", (2, 3, 2, 5), [layer + " normalized_shape=5"]),
-        case_of("layer_hw_one_channel", (2, 1, 3, 4), [layer + " normalized_shape=3,4"]),
-        case_of("layer_w_one_channel", (2, 1, 3, 4), [layer + " normalized_shape=4"]),
-        case_of("layer_w_1", (2, 3, 4, 1), [layer + " normalized_shape=1"]),
-        case_of("layer_1x1", (3, 9, 1, 1), [layer]),
-        case_of("layer_hw_1x1", (3, 5, 1, 1), [layer + " normalized_shape=1,1"]),
-        case_of("layer_one_number", (2, 1, 1, 1), [layer]),
-        case_of("layer_17", wide, [layer]),
-        case_of("layer_hw_17", (1, 17, 3, 3), [layer + " normalized_shape=3,3"]),
-        case_of("layer_eps", small, [layer + " eps=0.5"]),
-        case_of("layer_not_affine", small, [layer + " elementwise_affine=false"]),
-        case_of("layer_hw_not_affine", small, [
-            layer + " normalized_shape=3,2 elementwise_affine=false bias=true"]),
-        case_of("layer_no_bias", small, [layer + " bias=false"]),
-        case_of("layer_w_no_bias", small, [layer + " normalized_shape=2 bias=false"]),
-        case_of("layer_frozen_weight", small, [layer + " frozen=weight"]),
-        case_of("layer_frozen_bias", small, [layer + " frozen=bias"]),
-        case_of("layer_frozen", small, [layer + " frozen=weight,bias"]),
-        case_of("layer_eval", small, [layer], "eval"),
-        case_of("layer_features", (3, 10, 1, 1), [flat, layer]),
-        case_of("layer_features_image", (2, 3, 2, 3), [flat, layer + " normalized_shape=18"]),
-        case_of("layer_large_mean", (2, 2, 4, 4), [layer],
-                x=normal("l", (2, 2, 4, 4), 1000, 0.01)),
-        case_of("instance", (3, 3, 4, 5), [instance]),
-        case_of("instance_one_channel", (2, 1, 3, 3), [instance]),
-        case_of("instance_17", wide, [instance + " affine=true num_features=17"]),
-        case_of("instance_1x2", (2, 5, 1, 2), [instance + " affine=true"]),
-        case_of("instance_eps", small, [instance + " eps=0.125"]),
-        case_of("instance_frozen", small, [instance + " affine=true frozen=weight"]),
-        case_of("instance_eval", small, [instance + " affine=true"], "eval"),
-        case_of("instance_tracked", (3, 9, 3, 2), [tracked]),
-        case_of("instance_tracked_affine", small, [tracked + " affine=true"], batches=3),
-        case_of("instance_one_sample", (1, 3, 3, 2), [tracked]),
-        case_of("instance_momentum", small, [tracked + " momentum=0.75"]),
-        case_of("instance_momentum_none", small, [tracked + " momentum=none"], batches=2),
-        case_of("instance_tracked_eval", small, [tracked + " affine=true"], "eval"),
-        case_of("instance_tracked_eval_1x1", (2, 3, 1, 1), [tracked], "eval"),
-        case_of("instance_tracked_eval_frozen", small, [
-            tracked + " affine=true frozen=bias eps=0.25"], "eval"),
-        case_of("instance_large_mean", (2, 2, 4, 4), [instance],
-                x=normal("i", (2, 2, 4, 4), 1000, 0.01)),
-        case_of("all_of_them", (3, 3, 5, 5), [
-            down, group + "2", relu, "conv2 = conv2d out_channels=5 kernel_size=2 bias=false",
-            "m = instance_norm2d affine=true track_running_stats=true", "relu2 = relu",
-            "o = layer_norm normalized_shape=3,3", flat, "p = layer_norm",
-            "fc = linear out_features=6", "q = group_norm num_groups=2"]),
-        case_of("residual", (2, 4, 3, 3), [
-            "n = group_norm num_groups=2", relu,
-            "conv2 = conv2d out_channels=4 kernel_size=3 padding=1 bias=false",
-            "m = layer_norm", "sum = add from=m,relu1", "relu2 = relu"]),
-    ]
-
-
 def cross_entropy_cases():
     def drawn(name, n, classes):
         values = Values(name)
@@ -918,9 +834,10 @@ def main():
             ("relu", relu_cases), ("activation", activation_cases),
             ("linear", linear_cases), ("flatten", flatten_cases), ("identity", identity_cases),
             ("add", add_cases),
-            ("batch_norm", batch_norm_cases), ("sample_norm", sample_norm_cases),
-            ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
+            ("batch_norm", batch_norm_cases), ("chains", chain_cases), ("cross_entropy", cross_entropy_cases),
             ("sgd", sgd_cases), ("random", random_cases),
+            ("sample_norm", lambda: norms.sample_norm_cases(
+                functools.partial(norm_case, digits=11), normal)),
             *[(name, functools.partial(cases, layer_case)) for name, cases in shapes.FILES.items()],
             *[(name, functools.partial(cases, case)) for name, cases in inits.FILES.items()]]:
         if names and name not in names:

@@ -117,16 +117,17 @@ static tr_binding binding_of(const tr_exec *exec, const tr_worker *w, int buffer
 
 /* ---- touching ---- */
 
-/* Of memory laid out as the parameters: the blocks that this thread updates. */
-static void touch_blocks(const tr_exec *exec, int thread, tr_real *memory) {
+/* Of memory laid out as the parameters, for the first n elements of theirs: the blocks that this
+ * thread updates. */
+static void touch_blocks(const tr_exec *exec, int thread, tr_real *memory, int64_t n_elements) {
     const tr_program *p = exec->program;
     for (int i = 0; memory && i < p->n_parameters; i++) {
         const tr_state *s = tr_row_state(&exec->graph->rows[p->parameters[i].row]);
         int64_t n = s->n_blocks, first = tr_part(n, thread, exec->n_threads) * s->block,
                 end = tr_part(n, thread + 1, exec->n_threads) * s->block;
         int64_t e0 = tr_min(s->size, first), e1 = tr_min(s->size, end);
-        tr_touch(memory + ((tr_real *)s->value - exec->graph->parameters) + e0,
-                 (e1 - e0) * (int64_t)sizeof *memory);
+        int64_t at = (const tr_real *)s->value - exec->graph->parameters;
+        if (at < n_elements) tr_touch(memory + at + e0, (e1 - e0) * (int64_t)sizeof *memory);
     }
 }
 
@@ -172,9 +173,9 @@ static void allocate_worker(int thread, void *arg) {
     for (int i = 0; w->code == TR_OK && i < p->n_bound; i++)
         w->bindings[i] = binding_of(exec, w, p->bound[i]);
     touch_batch(exec, thread);
-    touch_blocks(exec, thread, exec->graph->parameters);
+    touch_blocks(exec, thread, exec->graph->parameters, exec->graph->n_elements);
     for (int i = 0; exec->options.optimizer && i < exec->graph->n_optimizer; i++)
-        touch_blocks(exec, thread, exec->graph->optimizer[i]);
+        touch_blocks(exec, thread, exec->graph->optimizer[i], exec->graph->n_trained);
 }
 
 int tr_exec_allocate(tr_exec *exec, tr_team *team, tr_error *err) {

@@ -20,9 +20,10 @@
 #include "base/base.h"
 
 enum {
-    TR_LARGEST_POOL = 4,  /* that is fused into a convolution */
-    TR_DROPOUT_STEP = 64, /* dropout makes so many factors at a time */
-    TR_RUN = 64,          /* rows that are added up before they are added to a sum in double */
+    TR_LARGEST_POOL = 4,     /* that is fused into a convolution */
+    TR_DROPOUT_STEP = 64,    /* dropout makes so many factors at a time */
+    TR_RESPONSE_BLOCK = 512, /* elements that are normalised together, where a pixel has fewer */
+    TR_RUN = 64,             /* rows that are added up before they are added to a sum in double */
 };
 
 /* A convolution over one sample. With pool > 1 each output is the maximum over a pool x pool window
@@ -91,6 +92,22 @@ typedef struct tr_broadcast {
     int h, w, c;
     int64_t step_h, step_w, step_c;
 } tr_broadcast;
+
+/* Local response normalisation: y = x * (k + scale * the sum of the squares of channels o - before
+ * to o + behind)^-beta. before and behind are less than c; k, scale and beta not negative. */
+typedef struct tr_response {
+    int c, before, behind;
+    tr_real scale, k, beta;
+} tr_response;
+
+/* Elements of a pixel with zeros on both sides; of the scratch that the kernels need. */
+static inline int tr_response_row(const tr_response *d) {
+    return d->before + d->c + d->behind;
+}
+static inline int64_t tr_response_scratch(const tr_response *d) {
+    int64_t row = tr_response_row(d), size = row < TR_RESPONSE_BLOCK ? TR_RESPONSE_BLOCK : row;
+    return 3 * (size + row + 2 * TR_LANES);
+}
 
 /* A number's place among others: (x - shift) * scale + offset. */
 typedef struct tr_affine {
@@ -217,6 +234,11 @@ typedef struct tr_kernels {
     /* dw += dy * m(x), db += dy; fresh: := in place of +=. Either may be NULL. */
     void (*run_gradients)(int64_t n, tr_affine m, const tr_real *x, const tr_real *dy, bool fresh,
                           tr_real *dw, tr_real *db);
+    /* Of so many pixels. */
+    void (*response)(const tr_response *d, int64_t pixels, const tr_real *x, tr_real *y,
+                     tr_real *scratch);
+    void (*response_dx)(const tr_response *d, int64_t pixels, const tr_real *x, const tr_real *dy,
+                        tr_real *dx, tr_real *scratch);
     /* y[columns][rows] = x[rows][columns]; exactly these are written. */
     void (*transpose)(int64_t rows, int64_t columns, const tr_real *x, tr_real *y);
 

@@ -402,6 +402,7 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
                       .peak = peak};
     TR_NAME(tr_kernels_fill_dropout)(t);
     TR_NAME(tr_kernels_fill_pool)(t);
+    TR_NAME(tr_kernels_fill_response)(t);
     TR_NAME(tr_kernels_fill_shape)(t);
     TR_NAME(tr_kernels_fill_activation)(t);
     TR_NAME(tr_kernels_fill_softmax)(t);

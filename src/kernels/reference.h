@@ -15,6 +15,7 @@
 void TR_NAME(tr_kernels_fill)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_dropout)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_pool)(tr_kernels *table);
+void TR_NAME(tr_kernels_fill_response)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_shape)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_activation)(tr_kernels *table);
 void TR_NAME(tr_kernels_fill_softmax)(tr_kernels *table);

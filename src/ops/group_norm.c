@@ -402,19 +402,17 @@ static void plan_input_gradient(bool running, const tr_node *node, tr_plan *out)
 static void plan_backward(const tr_node *node, const tr_request *request, tr_plan *out) {
     const bool running = is_running(node, request->training);
     const int weight = tr_find_state(node, "weight"), bias = tr_find_state(node, "bias");
-    const bool trains_weight = weight >= 0 && !node->state[weight].frozen,
-               trains_bias = bias >= 0 && !node->state[bias].frozen;
-    if (trains_weight)
+    if (weight >= 0)
         tr_plan_gradient(out, weight, &(tr_gradient){.sum = SUMS, .first = channels8(node)});
-    if (trains_bias) tr_plan_gradient(out, bias, &(tr_gradient){.sum = SUMS});
-    if (trains_weight || trains_bias || (request->need_dx[0] && !running)) {
+    if (bias >= 0) tr_plan_gradient(out, bias, &(tr_gradient){.sum = SUMS});
+    if (weight >= 0 || bias >= 0 || (request->need_dx[0] && !running)) {
         tr_plan_phase(out, TR_BACKWARD, "channel sums", TR_BY_SAMPLES, channel_sums);
         tr_reads(out, TR_X, 0);
         tr_reads(out, TR_DY, 0);
         tr_reads(out, TR_OWN, MOMENTS);
         tr_writes(out, TR_OWN, CHANNELS);
     }
-    if (trains_weight || trains_bias) {
+    if (weight >= 0 || bias >= 0) {
         tr_plan_add_up(out, TR_BACKWARD, SUMS);
         tr_reads(out, TR_OWN, CHANNELS);
     }

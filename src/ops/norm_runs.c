@@ -207,11 +207,9 @@ static void plan_forward(const tr_node *node, tr_plan *out) {
 static void plan_backward(const tr_node *node, const tr_request *request, tr_plan *out) {
     const int64_t n8 = tr_round_up(((const tr_runs *)node->args)->n_weights, TR_BLOCK8);
     const int weight = tr_find_state(node, "weight"), bias = tr_find_state(node, "bias");
-    const bool trains_weight = weight >= 0 && !node->state[weight].frozen,
-               trains_bias = bias >= 0 && !node->state[bias].frozen;
-    if (trains_weight) tr_plan_gradient(out, weight, &(tr_gradient){.sum = GRADIENTS, .first = n8});
-    if (trains_bias) tr_plan_gradient(out, bias, &(tr_gradient){.sum = GRADIENTS});
-    if (trains_weight || trains_bias) {
+    if (weight >= 0) tr_plan_gradient(out, weight, &(tr_gradient){.sum = GRADIENTS, .first = n8});
+    if (bias >= 0) tr_plan_gradient(out, bias, &(tr_gradient){.sum = GRADIENTS});
+    if (weight >= 0 || bias >= 0) {
         tr_plan_add_up(out, TR_BACKWARD, GRADIENTS);
         tr_reads(out, TR_X, 0);
         tr_reads(out, TR_DY, 0);

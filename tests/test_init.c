@@ -73,10 +73,7 @@ END_TEST
 /* ---- graphs ---- */
 
 static tr_graph *with_lines(const char *lines, tr_shape input) {
-    tr_error err = {0};
-    tr_graph *graph = graph_of(lines, input, 0);
-    ck_assert_msg(tr_graph_allocate(graph, &err) == TR_OK, "%s", err.text);
-    return graph;
+    return graph_of(lines, input, 0);
 }
 
 static double *values_of(const tr_graph *graph, const char *name, int64_t *n) {

@@ -185,6 +185,32 @@ START_TEST(errors) {
 }
 END_TEST
 
+/* NaN for NaN, a limit or NaN at infinity as the formula gives it, no NaN for what is finite. */
+START_TEST(special) {
+    static const float x[] = {0,        -0.0f, NAN,    INFINITY, -INFINITY, FLT_MAX,
+                              -FLT_MAX, 1e19f, -1e19f, 100,      -100,      40,
+                              -40,      1000,  -1000,  1e-37f,   -1e-37f};
+    enum { N = sizeof x / sizeof *x };
+    const row *r = &rows[_i];
+    const wide a[3] = {(wide)r->a.v[0], (wide)r->a.v[1], (wide)r->a.v[2]};
+    for (int t = 0; t <= n_tables; t++) {
+        const tr_activation *f = &(t < n_tables ? tables[t] : scalar)->activation[r->kind];
+        float one[N], y[N], dx[N];
+        for (int i = 0; i < N; i++) one[i] = 1;
+        f->forward(N, r->a, x, y);
+        f->backward(N, r->a, x, one, dx);
+        for (int i = 0; i < N; i++) {
+            double ulp = distance(x[i], y[i], r->y((wide)x[i], a));
+            ck_assert_msg(ulp <= r->y_ulp, "%s of %g is %g", r->name, (double)x[i], (double)y[i]);
+            if (!isfinite(x[i])) continue;
+            ulp = distance(x[i], dx[i], r->dx((wide)x[i], a));
+            ck_assert_msg(ulp <= r->dx_ulp, "the gradient of %s at %g is %g", r->name, (double)x[i],
+                          (double)dx[i]);
+        }
+    }
+}
+END_TEST
+
 /* The same bits, of any number of elements. */
 START_TEST(tables_agree) {
     const tr_kernels *t = tables[_i];
@@ -265,6 +291,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     tcase_add_loop_test(all, errors, 0, N_ROWS);
+    tcase_add_loop_test(all, special, 0, N_ROWS);
     tcase_add_loop_test(all, tables_agree, 0, n_tables);
     tcase_add_test(all, slopes);
     suite_add_tcase(suite, all);

@@ -1,9 +1,9 @@
 /* prelu: x above 0, else weight * x, with one weight or one for each channel, torch.nn.PReLU.
  *
- * The kernels want a slope for each element: the weights, over and over again for as many pixels as
- * make a piece of some length. The value is pointwise; backward reads x. The weight's gradient is
- * a sum over pixels and samples, of each channel, or, where there is one weight, of LANES elements
- * side by side, which are added up in the end.
+ * The kernels want a slope for each element: the weights, over and over again up to a piece of some
+ * length. The value is pointwise; backward reads x. The weight's gradient is a sum over pixels and
+ * samples, of each channel, or, where there is one weight, of LANES elements side by side, which
+ * are added up in the end.
  */
 #include <stdio.h>
 
@@ -26,7 +26,7 @@ static const tr_key keys[] = {
 enum {
     SUM,         /* own: the weight's gradient */
     LANES = 64,  /* of a single weight's */
-    PIECE = 512, /* elements, or more where a pixel has more */
+    PIECE = 512, /* elements, or more where there are more weights */
 };
 
 /* Weights, channels (of features: all of them) and values of each. */
@@ -59,9 +59,9 @@ static int shape(tr_node *node, tr_error *err) {
 
 /* ---- the map ---- */
 
-/* Elements of a piece: whole pixels. */
+/* Elements of a piece: all weights, some times. */
 static int64_t piece_of(const tr_node *node) {
-    const int64_t c = channels(node);
+    const int64_t c = n_weights(node);
     return tr_min(tr_shape_size(node->in[0]), c >= PIECE ? c : PIECE / c * c);
 }
 

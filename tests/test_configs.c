@@ -148,6 +148,11 @@ static void airbench94(names *list) {
     ck_assert_int_eq(list->n, 39);
 }
 
+static void alexnet(names *list) {
+    static const char *const layers[] = {"conv1", "conv2", "local3", "local4", "softmax_linear"};
+    for (int i = 0; i < 5; i++) add_both(list, layers[i]);
+}
+
 static void lenet5(names *list) {
     static const char *const layers[] = {"conv1", "conv2", "fc1", "fc2", "fc3"};
     for (int i = 0; i < 5; i++) add_both(list, layers[i]);
@@ -179,6 +184,7 @@ static const struct {
     {"densenet-small", densenet, 1000618, 8},
     {"se-resnet20", se_resnet20, 274490, 8},
     {"airbench94", airbench94, 1971640 + 1152, 8}, /* 1,152 are weights that stay 1 */
+    {"alexnet-cifar", alexnet, 1068298, 8},
     {"lenet5-mnist", lenet5, 44426, 12},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };

@@ -230,8 +230,8 @@ void tr_writes(tr_plan *plan, tr_what what, int index);
 /* By blocks, of the block's own part alone. */
 void tr_reads_block(tr_plan *plan, tr_what what, int index);
 void tr_writes_block(tr_plan *plan, tr_what what, int index);
-/* The phase added last makes Y from X, state and per-thread buffers, sample by sample, and is so
- * cheap that Y need not be kept. */
+/* The phase added last makes Y from X, state, per-sample and per-thread buffers, sample by sample,
+ * and is so cheap that Y need not be kept. */
 void tr_plan_pointwise(tr_plan *plan);
 /* A layer of one input whose phases are forward, from X to Y, and, where that is wanted, backward,
  * from DY to DX, both by samples. What backward reads besides may be declared behind it. */

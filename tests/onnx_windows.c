@@ -305,9 +305,11 @@ bool onnx_slice(onnx_net *net, const Onnx__NodeProto *node) {
         begin = from_here;
         end = to_here;
     }
-    if (axis < 0) return onnx_refuse(net, "all of it");
-    if (!onnx_see(net, ONNX_SAMPLES, axis) || !onnx_data(net, node, 0, &from, NULL)) return false;
-    onnx_result(net, node, 0, slice_of(net, "", from, begin, end), NULL);
+    if (!onnx_see(net, ONNX_SAMPLES, axis < 0 ? 0 : axis) ||
+        !onnx_data(net, node, 0, &from, NULL))
+        return false;
+    if (axis >= 0) from = slice_of(net, "", from, begin, end); /* else it is all of it */
+    onnx_result(net, node, 0, from, NULL);
     return true;
 }
 

@@ -101,7 +101,7 @@ static const struct {
 enum { N_SINGLE = sizeof single / sizeof *single };
 
 /* Layers and arguments that are being made. */
-static const char *const waited_for[] = {"*/[Cc]onv*", "*/operator_convtranspose", "*/lrn*"};
+static const char *const waited_for[] = {"*/[Cc]onv*", "*/operator_convtranspose"};
 
 static bool used_word[N_NO_LAYERS][MAX_WORDS], used_type[N_TYPES], used_single[N_SINGLE];
 

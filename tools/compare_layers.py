@@ -44,7 +44,7 @@ VALUES = {"out_channels": "64", "out_features": "1024", "kernel_size": "2", "out
           "stride": "2", "padding": "1", "scale_factor": "2", "upscale_factor": "2", "groups": "4",
           "num_groups": "8", "num_channels": "64", "size": "5", "before": "16", "after": "16",
           "p": "0.1", "threshold": "0.1", "value": "0", "start": "16", "end": "48", "dim": "1",
-          "factor": "0.5", "normalized_shape": "64x32x32"}
+          "factor": "0.5", "unflattened_size": "64,8,8"}
 # Beyond what must be given: (arguments, side of the image).
 VARIANTS = {
     "conv2d": [(text, side) for side in (32, 16) for text in (
@@ -79,8 +79,8 @@ def network(layer, arguments, side, kind, batch):
         lines += ["q = adaptive_avg_pool2d output_size=1"]
     lines += [f"t = {layer} {arguments}{tail}"]
     if kind != "features":
-        lines += ["p = adaptive_avg_pool2d output_size=1", "f = flatten"]
-    lines += ["l = linear out_features=10"]
+        lines += ["p = adaptive_avg_pool2d output_size=1"]
+    lines += ["f = flatten", "l = linear out_features=10"]
     return "\n".join(["[data]", "type = synthetic", f"train = {4 * batch}", f"test = {batch}",
                       f"height = {side}", f"width = {side}", "[loader]", f"batch_size = {batch}",
                       "[network]", *lines, "[loss]", "type = cross_entropy", "[optimizer]",

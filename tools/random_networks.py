@@ -36,6 +36,8 @@ OF_SHAPE = {
     "size": lambda s: [2, 3, 5, 7, 9], "output_size": lambda s: [1, 2, 3, 5],
     "scale_factor": lambda s: [1, 1.5, 2, 0.7], "upscale_factor": lambda s: [1, 2, 3],
     "normalized_shape": lambda s: [",".join(map(str, s[k:])) for k in range(len(s))],
+    "unflattened_size": lambda s: [f"{s[0]},1,1", "-1,1,1"] + [
+        f"{s[0] // n},{n},1" for n in (2, 3, 4) if s[0] % n == 0],
     "eps": lambda s: [1e-5, 1e-3, 0.1], "divisor_override": lambda s: [1, 3],
 }
 # Layers that draw random numbers in training: not the numbers of PyTorch's generator.

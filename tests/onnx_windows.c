@@ -305,8 +305,7 @@ bool onnx_slice(onnx_net *net, const Onnx__NodeProto *node) {
         begin = from_here;
         end = to_here;
     }
-    if (!onnx_see(net, ONNX_SAMPLES, axis < 0 ? 0 : axis) ||
-        !onnx_data(net, node, 0, &from, NULL))
+    if (!onnx_see(net, ONNX_SAMPLES, axis < 0 ? 0 : axis) || !onnx_data(net, node, 0, &from, NULL))
         return false;
     if (axis >= 0) from = slice_of(net, "", from, begin, end); /* else it is all of it */
     onnx_result(net, node, 0, from, NULL);

@@ -19,8 +19,8 @@
 
 /* The models' numbers were computed by numpy or PyTorch and rounded to float32, ours are float32:
  * both are off by some roundings of 2^-24 of the largest number, more with the length of a sum (450
- * products at most) and behind exp. All models hold 2^-21 of the output's largest number; ONNX's own
- * runner takes 1e-3 of each. */
+ * products at most) and behind exp. All models hold 2^-21 of the output's largest number; ONNX's
+ * own runner takes 1e-3 of each. */
 static const double tolerance = 0x1p-20;
 
 static const char *const folders[] = {"node", "pytorch-converted", "pytorch-operator", "simple"};

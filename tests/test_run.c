@@ -263,10 +263,13 @@ START_TEST(evaluate_from_elsewhere) {
         "network.act=relu before=fc", "--quiet");
     ck_assert_msg(p.code == 0, "%s", p.err);
     char *text = read_whole("el/config.ini", NULL);
-    ck_assert_msg(strstr(text, "\nlr = 0.001\n") && strstr(text, "/data #1;\\n\\xff\"\n") &&
-                      strstr(text, "\nf = flatten\nact = relu\nfc.fc = linear out_features=10 "
-                                   "bias=true frozen= "),
-                  "%s", text);
+    ck_assert_msg(
+        strstr(text, "\nlr = 0.001\n") && strstr(text, "/data #1;\\n\\xff\"\n") &&
+            strstr(
+                text,
+                "\nf = flatten start_dim=1 end_dim=-1\nact = relu\nfc.fc = linear out_features=10 "
+                "bias=true frozen= "),
+        "%s", text);
     free(text);
     weights_of("el", sha);
     ck_assert_int_eq(chdir("far/away"), 0);

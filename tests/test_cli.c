@@ -81,7 +81,7 @@ static const error_case config_errors[] = {
     {19, "lr = nan", "t.ini:19: optimizer.lr: nan is not a number"},
     {19, "lr = -1", "t.ini:19: optimizer.lr: -1 is out of range, allowed are 0 to 1000000"},
     {11, "conv1 = conv2d out_channels=4 kernel_size=3x",
-     "t.ini:11: conv1.kernel_size: 3x is not an integer"},
+     "t.ini:11: conv1.kernel_size: 3x is not a size, such as 3 or 3x1, allowed are 1 to 1024"},
     {11, "conv1 = conv2d out_channels=4 kernel_size=0",
      "t.ini:11: conv1.kernel_size: 0 is out of range, allowed are 1 to 1024"},
     {11, "conv1 = conv2d out_channels=4",
@@ -376,8 +376,8 @@ static const call other_options[] = {
     {{"--type", "sgd"},
      "'--type': write --set data.type=sgd (or loss.type, optimizer.type, schedule.type)"},
     {{"--kernel-size", "5"},
-     "'--kernel-size': it is an argument of conv2d, max_pool2d, avg_pool2d, written in a line of "
-     "[network]"},
+     "'--kernel-size': it is an argument of conv2d, conv_transpose2d, max_pool2d, avg_pool2d, "
+     "written in a line of [network]"},
     {{"--network", "relu"},
      "'--network': it is a section of the configuration, see trainer help network"},
     /* what an option stands for */

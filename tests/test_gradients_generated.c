@@ -3,15 +3,17 @@
  * For each layer of the registry networks are drawn around it: the shape of its input with the
  * edges (`edge_names`), each argument as its schema allows, what stands
  * before and behind it (which may be fused into it or it into them), threads, shards and how sums
- * are made. What the layer refuses is skipped and counted. So a new layer or argument is checked
+ * are made; a layer that has a choice of algorithms is checked with each that fits. What the layer
+ * refuses is skipped and counted. So a new layer or argument is checked
  * without a line here; an argument that is never used fails the test.
  *
  *     test_gradients_generated                     as a test
  *     test_gradients_generated --table [NETS [SEED]]   prints what was checked, too
  */
 #include "gradient_check.h"
+#include "ops/conv.h"
 
-enum { MAX_LAYERS = 128, MAX_KEYS = 32, MAX_THREADS = 3, MIN_USES = 3 };
+enum { MAX_LAYERS = 128, MAX_KEYS = 32, MAX_THREADS = 3, MIN_USES = 3, MOST_WORK = 200000 };
 
 /* ---- drawing ---- */
 
@@ -37,6 +39,13 @@ static const char *draw_word(source *s, const char *choices, char out[32]) {
     for (int skip = below(s, n); skip > 0; skip--) choices = strchr(choices, ' ') + 1;
     snprintf(out, 32, "%.*s", (int)strcspn(choices, " "), choices);
     return out;
+}
+
+/* A number of things, often that of the input's channels. */
+static void draw_count(source *s, const tr_key *key, int channels, char out[32]) {
+    if (one_in(s, 3) && draw_word(s, key->choices, out)) return;
+    int64_t n = one_in(s, 3) ? below(s, 5) : channels * (1 + one_in(s, 4));
+    snprintf(out, 32, "%lld", (long long)fmin(fmax((double)n, key->min), key->max));
 }
 
 /* From the least value on: mostly small ones, some past the images below. */
@@ -112,7 +121,10 @@ static bool draw_value(source *s, const tr_key *key, tr_shape in, char out[VALUE
     if (key->fallback && one_in(s, 3)) return false;
     switch (key->type) {
     case TR_KEY_INT:
-        draw_int(s, key, out);
+        if (one_in(s, 2))
+            draw_count(s, key, in.c, out);
+        else
+            draw_int(s, key, out);
         return true;
     case TR_KEY_SIZE2:
         draw_int(s, key, h);
@@ -171,9 +183,13 @@ static const char *const edge_names[] = {"one pixel",
                                          "three inputs",
                                          "inputs differ in shape"};
 
+/* Convolutions: as the rule chooses, then by force. */
+static const char *const algorithms[] = {NULL, "dense", "gather", "depthwise"};
+enum { N_ALGORITHMS = sizeof algorithms / sizeof *algorithms };
+
 typedef struct layer_result {
     const tr_op *op;
-    int n_nets, n_refused, edges[N_EDGES];
+    int n_nets, n_refused, edges[N_EDGES], forced[N_ALGORITHMS];
     int64_t n_checked, n_kinks;
     double worst;
     int used[MAX_KEYS]; /* nets in which the argument was not at its default */
@@ -334,25 +350,25 @@ static void check_parameter_keys(layer_result *r, const tr_node *node) {
     }
 }
 
-static void check_net(run *a, tr_team *team, layer_result *r, source *s) {
-    drawn d;
-    draw_net(s, r->op, &d);
-    tr_graph *graph = build(&d);
-    if (graph == NULL) {
-        r->n_refused++;
-        return;
-    }
-    const tr_node *node = node_of(graph, "t");
+/* The options of the check of a network, which are the same for each algorithm. */
+typedef struct choice {
+    uint32_t seed;
+    int shard;
+    bool wide, eval_mode;
+} choice;
+
+static void check_built(run *a, tr_team *team, layer_result *r, const drawn *d, const choice *o,
+                        tr_graph *graph) {
     layer_result seen = {0};
-    count_uses(&seen, node);
-    count_edges(&seen, node, d.batch);
-    check_parameter_keys(r, node);
+    count_uses(&seen, node_of(graph, "t"));
+    count_edges(&seen, node_of(graph, "t"), d->batch);
+    check_parameter_keys(r, node_of(graph, "t"));
     check c;
-    check_create(&c, graph, d.batch, (uint32_t)below(s, 1 << 30));
-    c.options.shard = below(s, 3);
-    c.options.wide = one_in(s, 2) ? 1 : 0;
-    c.options.eval_mode = one_in(s, 4);
-    c.every = (tr_graph_count(graph) + tr_shape_size(d.input) * d.batch) / 30 + 1;
+    check_create(&c, graph, d->batch, o->seed);
+    c.options.shard = o->shard;
+    c.options.wide = o->wide;
+    c.options.eval_mode = o->eval_mode;
+    c.every = (tr_graph_count(graph) + tr_shape_size(d->input) * d->batch) / 30 + 1;
     check_run(team, &c);
     if (c.err.code == TR_ECONFIG) {
         r->n_refused++;
@@ -367,15 +383,51 @@ static void check_net(run *a, tr_team *team, layer_result *r, source *s) {
         if (c.mismatch[0] && !r->mismatch[0])
             snprintf(r->mismatch, sizeof r->mismatch,
                      "%.200s\nin %d samples of %d x %d x %d, shard %d, wide %d, eval_mode %d, %d "
-                     "threads:\n%.600s",
-                     c.mismatch, d.batch, d.input.c, d.input.h, d.input.w, c.options.shard,
-                     (int)c.options.wide, c.options.eval_mode, a->n_threads, d.lines);
+                     "threads, algorithm %s:\n%.600s",
+                     c.mismatch, d->batch, d->input.c, d->input.h, d->input.w, o->shard,
+                     (int)o->wide, o->eval_mode, a->n_threads,
+                     tr_conv_forced ? tr_conv_forced : "as chosen", d->lines);
     }
     check_free(&c);
 }
 
+/* Multiply-adds of a sample, about: those of a transposed convolution with the zeros around its
+ * input. Each element that is checked needs eight steps. */
+static int64_t work_of(const tr_graph *graph) {
+    int64_t work = 0;
+    for (int i = 0; i < graph->n_rows; i++) {
+        tr_shape out = graph->rows[i].node->unfused;
+        work += graph->rows[i].count * out.h * out.w;
+    }
+    return work;
+}
+
+static void check_net(run *a, tr_team *team, layer_result *r, source *s) {
+    drawn d;
+    draw_net(s, r->op, &d);
+    const choice o = {(uint32_t)below(s, 1 << 30), below(s, 3), one_in(s, 2), one_in(s, 4)};
+    for (int i = 0; i < (r->op->algorithm ? N_ALGORITHMS : 1); i++) {
+        tr_conv_forced = algorithms[i];
+        tr_graph *graph = build(&d);
+        tr_conv_forced = NULL;
+        if (graph == NULL || work_of(graph) > MOST_WORK) {
+            if (graph) tr_graph_free(graph);
+            r->n_refused++;
+            return;
+        }
+        const tr_node *node = node_of(graph, "t");
+        if (algorithms[i] && strcmp(node->op->algorithm(node), algorithms[i]) != 0) {
+            tr_graph_free(graph);
+            continue;
+        }
+        r->forced[i]++;
+        check_built(a, team, r, &d, &o, graph);
+    }
+}
+
 static bool is_argument(const tr_key *key) {
-    return key->type != TR_KEY_ANY;
+    bool has_one = key->type == TR_KEY_CHOICE && strchr(key->choices, ' ') == NULL;
+    return key->type != TR_KEY_ANY && !has_one;
 }
 
 /* Each argument and edge in some networks. */
@@ -417,6 +469,8 @@ static void print_table(const run *a) {
             if (has_edge(r->op, (edge)e))
                 printf("  (%s) %*d\n", edge_names[e], (int)(28 - strlen(edge_names[e])),
                        r->edges[e]);
+        for (int k = 1; k < N_ALGORITHMS && r->op->algorithm; k++)
+            printf("  %-22s %7d\n", algorithms[k], r->forced[k]);
         n_nets += r->n_nets;
         n_checked += r->n_checked;
         worst = fmax(worst, r->worst);

@@ -61,7 +61,8 @@ START_TEST(help_pages) {
          "  stride=... of the layer avg_pool2d, in a line of [network]: size, 3 "
          "or 3x1, 1 to 1024, or kernel_size; default kernel_size"},
         {"conv2d.kernel_size", "  kernel_size=... of the layer conv2d, in a line of [network]: "
-                               "integer, 1 to 1024; must be given\n      height and width"},
+                               "size, 3 or 3x1, 1 to 1024; must be given\n      height and "
+                               "width"},
         {"root", "  data.root (cifar10): file or folder; default data/cifar-10-batches-bin\n"},
         {"type", "\n  optimizer.type: the optimizer, one of sgd\n"},
         {"from", "  from=NAME,... in a line of [network] or [block ...]\n"},

@@ -11,7 +11,7 @@ enum { N_KERNELS = sizeof kernels / sizeof *kernels };
 
 /* Weights of the forward layout: zero in the lanes that are no channels. */
 static float *forward_weights(const tr_conv *d, kind k) {
-    int64_t per_k = (int64_t)d->kh * d->run;
+    int64_t per_k = tr_conv_taps(d);
     float *w = input(tr_round_up(d->k, TR_BLOCK8) * per_k, k);
     for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
         int lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
@@ -33,9 +33,9 @@ static float *gather_weights(const tr_conv *d, kind k) {
 
 static void check_conv_backward(const tr_kernels *t, const tr_conv *d, const float *x, int64_t n_x,
                                 kind k) {
-    int64_t n_y = (int64_t)d->oh * d->ow * d->k;
+    int64_t n_y = d->oh * d->y_row;
     float *dy = input(n_y, k), *start = forward_weights(d, k);
-    int64_t size = tr_round_up(d->k, TR_BLOCK8) * d->kh * d->run,
+    int64_t size = tr_round_up(d->k, TR_BLOCK8) * d->kh * d->kw * d->c,
             piece = TR_LANES * (1 + below(40));
     outputs dw = output_from(size, start);
     scalar->conv_dw(d, x, dy, 0, size, dw.a);
@@ -77,27 +77,45 @@ static void check_gather(const tr_kernels *t, const tr_conv *d, const float *x, 
     compare(dx, "gather_dx");
 }
 
+/* What a convolution has besides: more channels in a pixel than the group's, on either side, and
+ * gaps between taps and rectangles. */
+typedef struct extras {
+    int x_more, y_more, dilation_h, dilation_w, kernel_w, stride_w;
+} extras;
+
 static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride, int pool, int oh,
-                       int ow, bool relu, bool bias, kind what) {
+                       int ow, bool relu, bool bias, kind what, const extras *e) {
     int extra_w = below(3), extra_h = below(3); /* columns and rows that nothing reads */
-    int w = (ow - 1) * stride + kernel + extra_w, h = (oh - 1) * stride + kernel + extra_h;
+    int kw = e ? e->kernel_w : kernel, dh = e ? e->dilation_h : 1, dw = e ? e->dilation_w : 1;
+    int sw = e ? e->stride_w : stride, pixel = c + (e ? e->x_more : 0),
+        y_pixel = k + (e ? e->y_more : 0);
+    int w = (ow - 1) * sw + dw * (kw - 1) + 1 + extra_w,
+        h = (oh - 1) * stride + dh * (kernel - 1) + 1 + extra_h;
+    bool together = pixel == c && dw == 1;
     tr_conv d = {.c = c,
                  .k = k,
                  .kh = kernel,
-                 .run = kernel * c,
-                 .row = (int64_t)w * c,
-                 .step_w = (int64_t)stride * c,
-                 .step_h = (int64_t)stride * w * c,
+                 .kw = kw,
+                 .runs = together ? 1 : kw,
+                 .run = together ? kw * c : c,
+                 .tap_h = (int64_t)dh * w * pixel,
+                 .tap_w = (int64_t)dw * pixel,
+                 .pixel = pixel,
+                 .row = (int64_t)w * pixel,
+                 .step_w = (int64_t)sw * pixel,
+                 .step_h = (int64_t)stride * w * pixel,
+                 .y_pixel = y_pixel,
+                 .y_row = (int64_t)(ow / pool) * y_pixel,
                  .oh = oh,
                  .ow = ow,
                  .pool = pool,
                  .relu = relu};
-    snprintf(
-        label, sizeof label,
-        "%s: %d to %d channels, kernel %d, stride %d, pool %d, %d x %d pixels, relu %d, bias %d, "
-        "data %d",
-        t->name, c, k, kernel, stride, pool, oh, ow, relu, bias, (int)what);
-    int64_t n_x = (int64_t)h * w * c, n_y = (int64_t)(oh / pool) * (ow / pool) * k;
+    snprintf(label, sizeof label,
+             "%s: %d of %d to %d of %d channels, kernel %dx%d, stride %dx%d, dilation %dx%d, pool "
+             "%d, %d x %d pixels, relu %d, bias %d, data %d",
+             t->name, c, pixel, k, y_pixel, kernel, kw, stride, sw, dh, dw, pool, oh, ow, relu,
+             bias, (int)what);
+    int64_t n_x = (int64_t)h * w * pixel, n_y = (int64_t)(oh / pool) * (ow / pool) * y_pixel;
     float *x = input(n_x, what), *weights = forward_weights(&d, what),
           *b = bias ? input(tr_round_up(k, TR_BLOCK8), what) : NULL;
     outputs y = output(n_y, sizeof *x), index = output(n_y, 1),
@@ -114,6 +132,25 @@ static void check_conv(const tr_kernels *t, int c, int k, int kernel, int stride
     release();
 }
 
+/* Groups, dilation and rectangles. */
+START_TEST(conv_with_gaps) {
+    const tr_kernels *t = tables[_i];
+    state = 7;
+    for (int i = 0; i < N_CHANNELS * N_CHANNELS; i++) {
+        extras e = {below(3) * channels_at(below(4)),
+                    below(2) * below(20),
+                    1 + below(3),
+                    1 + below(3),
+                    1 + below(3),
+                    1 + below(2)};
+        int c = channels_at(i), k = channels_at(i / N_CHANNELS);
+        for (int n = 0; n < 2; n++)
+            check_conv(t, c, k, 1 + below(3), 1 + below(2), 1, 1 + below(4), 1 + below(20),
+                       below(2), below(2), (kind)below(N_KINDS), &e);
+    }
+}
+END_TEST
+
 /* Every pair of channels with every kernel; the rest by lot. */
 START_TEST(conv_channels) {
     const tr_kernels *t = tables[_i];
@@ -123,7 +160,7 @@ START_TEST(conv_channels) {
         int pool = 1 + below(4), most = c * k > 200 ? 1 : 2;
         check_conv(t, c, k, kernels[i / N_CHANNELS / N_CHANNELS], 1 + below(3), pool,
                    pool * (1 + below(most)), pool * (1 + below(2 * most)), below(2), below(2),
-                   (kind)below(N_KINDS));
+                   (kind)below(N_KINDS), NULL);
     }
 }
 END_TEST
@@ -140,7 +177,8 @@ START_TEST(conv_widths) {
             for (size_t k = 0; k < sizeof few / sizeof *few; k++) {
                 int ow = (int)tr_max(1, widths[i] / pool) * pool;
                 check_conv(t, 1 + below(4), few[k], 1 + below(3), 1 + below(2), pool,
-                           pool * (1 + below(3)), ow, below(2), below(2), (kind)below(N_KINDS));
+                           pool * (1 + below(3)), ow, below(2), below(2), (kind)below(N_KINDS),
+                           NULL);
             }
         }
     }
@@ -330,6 +368,7 @@ int main(void) {
     TCase *all = kernel_tests("kernels");
     tcase_add_loop_test(all, conv_channels, 0, n_tables);
     tcase_add_loop_test(all, conv_widths, 0, n_tables);
+    tcase_add_loop_test(all, conv_with_gaps, 0, n_tables);
     tcase_add_loop_test(all, linear, 0, n_tables);
     tcase_add_loop_test(all, sums, 0, n_tables);
     tcase_add_loop_test(all, elements, 0, n_tables);

@@ -84,6 +84,8 @@ static const struct {
     const char *name;
     double tolerance;
 } files[] = {{"conv2d", 0},
+             {"conv2d_arguments", 0},
+             {"conv_transpose2d", 0},
              {"max_pool2d", 0},
              {"avg_pool2d", 0x1p-19},
              {"adaptive_avg_pool2d", 0x1p-19},
@@ -348,13 +350,53 @@ static const golden messages[] = {
     {IMAGE, "c = conv2d out_channels=0 kernel_size=3",
      "net.ini:2: c.out_channels: 0 is out of range, allowed are 1 to 65536"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3x",
-     "net.ini:2: c.kernel_size: 3x is not an integer"},
+     "net.ini:2: c.kernel_size: 3x is not a size, such as 3 or 3x1, allowed are 1 to 1024"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3 stride=0",
      "net.ini:2: c.stride: 0 is out of range, allowed are 1 to 1024"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=-1",
-     "net.ini:2: c.padding: -1 is out of range, allowed are 0 to 1024"},
+     "net.ini:2: c.padding: -1 is out of range, allowed are 0 to 1024, or same, or valid"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=3 bias=maybe",
      "net.ini:2: c.bias: 'maybe' is not true or false"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 in_channels=4",
+     "net.ini:2: c: in_channels=4 but the input has 3 channels: write that, or leave the key out"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 groups=2",
+     "net.ini:2: c: groups=2 does not divide the 3 channels of the input"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 groups=3",
+     "net.ini:2: c: out_channels=4 is no multiple of groups=3, the nearest is 3"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=same stride=1x2",
+     "net.ini:2: c: padding=same wants stride=1, not stride=1x2"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=samex1",
+     "net.ini:2: c: padding mixes a word with another: write same or valid alone, or two numbers"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=some",
+     "net.ini:2: c.padding: some is not a size, such as 3 or 3x1, allowed are 0 to 1024, or same, "
+     "or valid"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3x4 dilation=2 padding=valid",
+     "net.ini:2: c: kernel_size=3x4 with dilation=2 is larger than the padded input of 8 x 6, "
+     "allowed are 1 to 4x3"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding=2x6 padding_mode=reflect",
+     "net.ini:2: c: padding=2x6 is too much for padding_mode=reflect of an input of 8 x 6, allowed "
+     "are 0 to 7x5"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=15 padding=same padding_mode=circular",
+     "net.ini:2: c: padding=same, 7 is too much for padding_mode=circular of an input of 8 x 6, "
+     "allowed are 0 to 8x6"},
+    {IMAGE, "c = conv2d out_channels=4 kernel_size=3 padding_mode=mirror",
+     "net.ini:2: c.padding_mode: unknown value 'mirror', allowed are zeros, reflect, replicate, "
+     "circular"},
+    {IMAGE, "c = conv_transpose2d out_channels=4 kernel_size=3 stride=2 output_padding=2x1",
+     "net.ini:2: c: output_padding=2x1 must be smaller than stride or dilation, allowed are 0 to "
+     "1"},
+    {IMAGE, "c = conv_transpose2d out_channels=4 kernel_size=1 padding=4x3",
+     "net.ini:2: c: padding=4x3 leaves nothing of the output of an input of 3 x 8 x 6, allowed are "
+     "0 to 3x2"},
+    {IMAGE, "c = conv_transpose2d out_channels=8 kernel_size=2 stride=1024",
+     "net.ini:2: c: its output would be too large: 8 x 7170 x 5122, allowed are up to 134217727 "
+     "numbers and sides of 32768"},
+    {IMAGE, "c = conv_transpose2d out_channels=4 kernel_size=1024 dilation=1024",
+     "net.ini:2: c: its output would be too large: 4 x 1047560 x 1047558, allowed are up to "
+     "134217727 numbers and sides of 32768"},
+    {IMAGE, "f = flatten\nc = conv_transpose2d out_channels=4 kernel_size=3",
+     "net.ini:3: c: conv_transpose2d wants an image (channels x height x width) but its input has "
+     "144 features"},
     {IMAGE, "c = conv2d out_channels=4 kernelsize=3",
      "net.ini:2: c.kernelsize: unknown key (did you mean 'kernel_size'?)"},
     {IMAGE, "c = conv2d out_channels=4 kernel_size=7",
@@ -374,10 +416,10 @@ static const golden messages[] = {
      "padding=512 stride=512\np = max_pool2d kernel_size=2",
      "net.ini:3: d: padding=512 makes an input of 4096 x 1032 x 1030 numbers, allowed are up to "
      "134217727"},
-    /* The gradient of the output, spread for the input gradient, and its planes ... */
+    /* The gradient of the output inside of zeros ... */
     {{false, 224, 224, 1},
      "c = conv2d out_channels=65536 kernel_size=64 stride=1024",
-     "net.ini:2: c: kernel_size=64 with out_channels=65536 makes copies of 10815078400 numbers for "
+     "net.ini:2: c: kernel_size=64 with out_channels=65536 makes copies of 2147483648 numbers for "
      "the input gradient, allowed are up to 2147483647"},
     /* ... and the rotated kernel, whose single channel takes the space of eight. */
     {{false, 8, 8, 1},

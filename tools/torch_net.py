@@ -67,12 +67,12 @@ def pair(size):
 
 def value_of(value):
     """"3x1" -> (3, 1), "nonex1" -> (None, 1); a list -> a tuple; numbers and booleans as they are;
-    "none", and "kernel_size" for the stride of a pool, -> None; other words as they are."""
+    "none", "kernel_size" for the stride of a pool, "input" -> None; other words as they are."""
     if isinstance(value, list):
         return tuple(value)
     if not isinstance(value, str):
         return value
-    return None if value == "kernel_size" else torch_shapes.numbers_of(value)
+    return None if value in ("kernel_size", "input") else torch_shapes.numbers_of(value)
 
 
 # Keys that say how trainer treats a layer's parameters: they are no arguments of the layer.
@@ -98,9 +98,17 @@ POOL = ("kernel_size", "stride", "padding", "ceil_mode")
 NORM = ("eps", "momentum", "affine", "track_running_stats")
 
 
-def conv2d(name, a, shape):
-    return nn.Conv2d(shape[0], **take(a, name, "out_channels", "kernel_size", "stride", "padding",
-                                      "dilation", "groups", "bias"))
+CONV = ("out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias",
+        "padding_mode")
+
+
+def conv(cls, *more):
+    def make(name, a, shape):
+        given = a.pop("in_channels", None)
+        if given not in (None, shape[0]):
+            sys.exit(f"torch_net: '{name}': in_channels={given}, but the input has {shape[0]}")
+        return cls(shape[0], **take(a, name, *CONV, *more))
+    return make
 
 
 def norm(cls):
@@ -141,7 +149,8 @@ def shaping(cls):
 
 
 LAYERS = {  # class: (name, arguments, shape of its first input) -> module
-    "conv2d": conv2d,
+    "conv2d": conv(nn.Conv2d),
+    "conv_transpose2d": conv(nn.ConvTranspose2d, "output_padding"),
     "linear": lambda name, a, shape: nn.Linear(shape[0], **take(a, name, "out_features", "bias")),
     "batch_norm1d": norm(nn.BatchNorm1d),
     "batch_norm2d": norm(nn.BatchNorm2d),
@@ -186,7 +195,7 @@ LAYERS = {  # class: (name, arguments, shape of its first input) -> module
 # ---- the network ----
 
 # Layers whose gradients do not need what they put out: a relu may overwrite it.
-OVERWRITTEN = ("conv2d", "linear", "batch_norm1d", "batch_norm2d", "add", "sub", "concat")
+OVERWRITTEN = ("conv2d", "conv_transpose2d", "linear", "batch_norm1d", "batch_norm2d", "add", "sub", "concat")
 
 
 class Net(nn.Module):

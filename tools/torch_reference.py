@@ -43,6 +43,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import torch_reference_conv as convolutions
 import torch_reference_init as inits
 import torch_reference_norms as norms
 import torch_reference_shapes as shapes
@@ -53,15 +54,6 @@ HEADER = "# Made by tools/torch_reference.py, which explains the format. Do not 
 
 
 # ---- layers: for each class its parameters' shapes and its function ----
-
-def conv2d(args, x, p):
-    return F.conv2d(x, p["weight"], p.get("bias"), args.get("stride", 1), args.get("padding", 0))
-
-
-def conv2d_shapes(args, shape):
-    k, n = args["kernel_size"], args["out_channels"]
-    return dict({"weight": (n, shape[1], k, k)}, **bias(args, n))
-
 
 def linear_shapes(args, shape):
     n = args["out_features"]
@@ -107,7 +99,7 @@ def activation(cls):
 
 
 LAYERS = {  # class: (parameter shapes of (args, input shape), output of (args, input, parameters))
-    "conv2d": (conv2d_shapes, conv2d),
+    **convolutions.LAYERS,
     "linear": (linear_shapes, lambda a, x, p: F.linear(x, p["weight"], p.get("bias"))),
     "max_pool2d": (None, lambda a, x, p: F.max_pool2d(x, dilation=a.get("dilation", 1), **window(a))),
     "avg_pool2d": (None, avg_pool2d),
@@ -838,7 +830,8 @@ def main():
             ("sgd", sgd_cases), ("random", random_cases),
             ("sample_norm", lambda: norms.sample_norm_cases(
                 functools.partial(norm_case, digits=11), normal)),
-            *[(name, functools.partial(cases, layer_case)) for name, cases in shapes.FILES.items()],
+            *[(name, functools.partial(cases, layer_case)) for name, cases in
+              {**convolutions.FILES, **shapes.FILES}.items()],
             *[(name, functools.partial(cases, case)) for name, cases in inits.FILES.items()]]:
         if names and name not in names:
             continue

@@ -90,6 +90,7 @@ typedef struct tr_layer_row { /* one layer of the network, as configured */
     int64_t kept; /* bytes that it keeps in the memory of the batch for each image between forward
                    * and backward; 0, too, where a thread goes on to backward with the same images,
                    * in its own memory */
+    const char *algorithm; /* how it is computed where there is a choice: "dense"; else "" */
 } tr_layer_row;
 
 typedef struct tr_memory_row { /* a kind of memory */

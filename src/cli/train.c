@@ -42,7 +42,7 @@ static void print_layers(const tr_plan_info *p, bool verbose) {
     }
     printf("%-*s %-*s %-16s", wide, "layer", type, "type", "output");
     print_kept("kept", verbose);
-    printf(" %12s %10s\n", "parameters", "MFLOP");
+    printf(" %12s %10s%s\n", "parameters", "MFLOP", verbose ? " algorithm" : "");
     for (int i = 0; i < p->n_layers; i++) {
         const tr_layer_row *r = &p->layers[i];
         printf("%-*s %-*s %-16s", wide, r->name, type, r->type, r->output);
@@ -51,6 +51,7 @@ static void print_layers(const tr_plan_info *p, bool verbose) {
             printf(" %12s %10.3f", tr_format_count(r->parameters, a), r->mflop);
         else if (r->fused_into[0])
             printf(" %12s in %s", "", r->fused_into);
+        if (verbose && r->algorithm[0]) printf(" %s", r->algorithm);
         printf("\n");
     }
     printf("%-*s %-*s %-16s", wide, "total", type, "", "");

@@ -44,9 +44,11 @@ static void strip_of_channels(const block *b, int h, int c, int rows, int column
     tile t = {.step = d->step_w,
               .below = d->step_h,
               .kh = d->kh,
+              .runs = d->runs,
               .run = d->run,
               .last = d->run,
-              .row = d->row,
+              .row = d->tap_h,
+              .col = d->tap_w,
               .w = b->w,
               .ws = b->lanes,
               .bias = b->bias,
@@ -73,15 +75,16 @@ static void strip_of_channels(const block *b, int h, int c, int rows, int column
 
 /* Stride 1, and lanes are filled better by pixels than by channels. */
 static bool pays_by_pixels(const tr_conv *d, int lanes, int valid) {
-    return lanes == TR_BLOCK8 && d->step_w == d->c &&
+    return lanes == TR_BLOCK8 && d->step_w == d->pixel && d->kh > 0 &&
            (int64_t)d->ow * PIXELS > valid * tr_round_up(d->ow, PIXELS);
 }
 
 static void make_planes(const tr_conv *d, const float *x, float *planes) {
-    const int64_t width = d->row / d->c, row = tr_plane_row(d), plane = tr_plane_size(d);
-    for (int h = 0; h < d->oh - 1 + d->kh; h++, x += d->row, planes += row) {
+    const int64_t width = tr_plane_columns(d), row = tr_plane_row(d), plane = tr_plane_size(d);
+    const int64_t rows = tr_plane_rows(d);
+    for (int64_t h = 0; h < rows; h++, x += d->row, planes += row) {
         int64_t v = 0;
-        for (; d->c == 3 && v + 8 <= width; v += 8) {
+        for (; d->pixel == 3 && d->c == 3 && v + 8 <= width; v += 8) {
             v8 c0, c1, c2;
             v8_apart3(x + 3 * v, &c0, &c1, &c2);
             v8_store(planes + v, c0);
@@ -89,7 +92,7 @@ static void make_planes(const tr_conv *d, const float *x, float *planes) {
             v8_store(planes + 2 * plane + v, c2);
         }
         for (; v < width; v++) {
-            for (int c = 0; c < d->c; c++) planes[c * plane + v] = x[v * d->c + c];
+            for (int c = 0; c < d->c; c++) planes[c * plane + v] = x[v * d->pixel + c];
         }
     }
 }
@@ -99,19 +102,21 @@ static void strip_of_tiles(const block *b, int h, int c, int rows, int vectors, 
     const tr_conv *d = b->d;
     pixel_tile t = {.c = d->c,
                     .kh = d->kh,
-                    .kw = d->run / d->c,
-                    .row = tr_plane_row(d),
+                    .kw = d->kw,
+                    .row = d->tap_h / d->row * tr_plane_row(d),
+                    .col = tr_tap_columns(d),
                     .plane = tr_plane_size(d),
                     .w = b->w,
                     .bias = b->bias,
                     .floor = floor,
                     .y = b->tiles};
-    const float *x = b->x + h * t.row + c;
+    const int64_t down = d->step_h / d->row * tr_plane_row(d); /* to the next row of outputs */
+    const float *x = b->x + h * down + c;
     const int n = rows * vectors;
     for (int i = 0, log; i < n; i += 1 << log) {
         for (log = pixel_tiles_most(b->valid); 1 << log > n - i;) log--;
         for (int v = 0; v < 1 << log; v++)
-            t.x[v] = x + (i + v) / vectors * t.row + (i + v) % vectors * PIXELS;
+            t.x[v] = x + (i + v) / vectors * down + (i + v) % vectors * PIXELS;
         pixel_tiles[b->valid - 1][log](&t);
         t.y += TR_BLOCK8 * PIXELS << log;
     }
@@ -207,20 +212,28 @@ static void pool2_of_pixels(const block *b, int h, int c, int columns, v8 low, f
     }
 }
 
+/* A vector of biases, of which `valid` are the group's. */
+TR_INLINE const float *padded_bias(const float *bias, int valid, float out[TR_LANES]) {
+    for (int l = 0; l < TR_LANES; l++) out[l] = l < valid ? bias[l] : 0;
+    return out;
+}
+
 static void conv(const tr_conv *d, const float *x, const float *w, const float *bias, float *y,
                  uint8_t *index, float *planes) {
     float buffer[STRIP_ROWS * STRIP_COLUMNS * TR_LANES];
     float tiles[STRIP_ROWS * (STRIP_COLUMNS + TR_LANES) * TR_BLOCK8];
+    float last_bias[TR_LANES];
     const float floor = d->relu ? 0.0f : -INFINITY;
     const int height = d->pool > 1 ? d->pool : 2;
     const int pw = d->ow / d->pool;
     for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
         block b = {.d = d,
                    .x = x,
-                   .w = w + (int64_t)k0 * d->kh * d->run,
+                   .w = w + k0 * tr_conv_taps(d),
                    .bias = bias ? bias + k0 : NULL,
                    .lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8};
         b.valid = (int)tr_min(b.lanes, d->k - k0);
+        if (b.bias && b.valid < b.lanes) b.bias = padded_bias(b.bias, b.valid, last_bias);
         b.pixel_vectorised = pays_by_pixels(d, b.lanes, b.valid);
         if (b.pixel_vectorised) {
             make_planes(d, x, planes);
@@ -243,16 +256,16 @@ static void conv(const tr_conv *d, const float *x, const float *w, const float *
                     pool_strip(&b, buffer, columns, v8_all(floor), y + o, index + o);
                     continue;
                 }
-                float *yp = y + ((int64_t)h * d->ow + c) * d->k + k0;
+                float *yp = y + h * d->y_row + c * d->y_pixel + k0;
                 to.floor = floor;
                 if (b.valid == b.lanes) {
-                    to = (target){yp, d->k, (int64_t)d->ow * d->k, floor};
+                    to = (target){yp, d->y_pixel, d->y_row, floor};
                     strip(&b, h, c, rows, columns, &to);
                     continue;
                 }
                 strip(&b, h, c, rows, columns, &to);
                 for (int p = 0; p < rows * columns; p++) {
-                    memcpy(yp + ((int64_t)(p / columns) * d->ow + p % columns) * d->k,
+                    memcpy(yp + p / columns * d->y_row + p % columns * d->y_pixel,
                            buffer + p * b.lanes, (size_t)b.valid * sizeof *y);
                 }
             }
@@ -266,10 +279,10 @@ static void conv_dw(const tr_conv *d, const float *x, const float *dy, int64_t e
                .n_in = d->ow,
                .x_out = d->step_h,
                .x_in = d->step_w,
-               .dy_out = (int64_t)d->ow * d->k,
-               .dy_in = d->k,
+               .dy_out = d->y_row,
+               .dy_in = d->y_pixel,
                .add = true};
-    const int64_t kernel = (int64_t)d->kh * d->run;
+    const int64_t kernel = tr_conv_taps(d);
     while (e0 < e1) {
         const int k0 = (int)(e0 / (TR_LANES * kernel)) * TR_LANES;
         const int lanes = d->k - k0 > TR_BLOCK8 ? TR_LANES : TR_BLOCK8;
@@ -281,12 +294,13 @@ static void conv_dw(const tr_conv *d, const float *x, const float *dy, int64_t e
         t.valid = (int)tr_min(lanes, d->k - k0);
         t.ws = lanes;
         t.dy = dy + k0;
-        while (at < end) { /* the rest of a row of the kernel, in even pieces */
-            const int r = (int)(at / d->run), j = (int)(at % d->run);
+        while (at < end) { /* the rest of a run, in even pieces */
+            const int run = (int)(at / d->run), j = (int)(at % d->run);
+            const float *from = x + run / d->runs * d->tap_h + run % d->runs * d->tap_w + j;
             const int n = (int)tr_min(d->run - j, end - at), piece = even_piece(n, most);
             for (int i = 0; i < n;) {
                 const int now = (int)tr_min(piece, n - i);
-                t.x = x + r * d->row + j + i;
+                t.x = from + i;
                 t.dw = dw;
                 table[now](&t);
                 dw += now * lanes;

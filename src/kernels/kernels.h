@@ -30,28 +30,45 @@ enum {
  * of the convolution's pixels and oh, ow are multiples of pool: what no window reads is not
  * computed. */
 typedef struct tr_conv {
-    int c, k;       /* channels in, out */
-    int kh, run;    /* rows of the kernel; elements of such a row in the input, kw * c */
-    int64_t row;    /* elements from one row of the input to the next */
-    int64_t step_w; /* elements in the input from one output pixel to the next: stride * c */
-    int64_t step_h; /* from one output row to the next: stride * row */
-    int oh, ow;     /* pixels of the convolution */
-    int pool;       /* 1: none */
-    bool relu;      /* after the pool (the order does not matter) */
+    int c, k;               /* channels in, out: of a group */
+    int kh, kw;             /* taps */
+    int runs, run;          /* what a row of taps reads of the input: one run of kw * c elements; kw
+                             * of c elements where dilation or other groups keep them apart */
+    int64_t tap_h, tap_w;   /* elements in the input from one row of taps, one run, to the next */
+    int64_t pixel, row;     /* from one pixel, one row, of the input to the next */
+    int64_t step_w;         /* from one output pixel to the next: stride * pixel */
+    int64_t step_h;         /* from one output row to the next: stride * row */
+    int64_t y_pixel, y_row; /* elements in the output from one pixel, one row, to the next */
+    int oh, ow;             /* pixels of the convolution */
+    int pool;               /* 1: none */
+    bool relu;              /* after the pool (the order does not matter) */
 } tr_conv;
 
-/* A planar copy of a convolution's input: planes [c][h][width padded to 8]. */
+/* Elements of a channel's kernel. */
+static inline int64_t tr_conv_taps(const tr_conv *d) {
+    return (int64_t)d->kh * d->kw * d->c;
+}
+/* A planar copy of what a convolution reads of its input: planes [c][h][width padded to 8]. */
+static inline int64_t tr_tap_columns(const tr_conv *d) { /* from a tap of a row to the next */
+    return d->runs > 1 ? d->tap_w / d->pixel : 1;
+}
+static inline int64_t tr_plane_columns(const tr_conv *d) {
+    return d->ow + (d->kw - 1) * tr_tap_columns(d);
+}
 static inline int64_t tr_plane_row(const tr_conv *d) {
-    return tr_round_up(d->row / d->c, TR_BLOCK8);
+    return tr_round_up(tr_plane_columns(d), TR_BLOCK8);
+}
+static inline int64_t tr_plane_rows(const tr_conv *d) {
+    return ((d->oh - 1) * d->step_h + (d->kh - 1) * d->tap_h) / d->row + 1;
 }
 static inline int64_t tr_plane_size(const tr_conv *d) {
-    return tr_plane_row(d) * (d->oh - 1 + d->kh);
+    return tr_plane_row(d) * tr_plane_rows(d);
 }
 /* Elements of scratch that a forward convolution may need, slack included: planes where the last
  * block has 8 channels or fewer and the stride is 1. */
 static inline int64_t tr_conv_scratch(const tr_conv *d) {
     bool few = d->k % TR_LANES > 0 && d->k % TR_LANES <= TR_BLOCK8;
-    return few && d->step_w == d->c ? d->c * tr_plane_size(d) + TR_LANES : 0;
+    return few && d->kh > 0 && d->step_w == d->pixel ? d->c * tr_plane_size(d) + TR_LANES : 0;
 }
 
 /* A gradient that a pooled convolution must spread: the value, and where its window begins in the
@@ -60,6 +77,20 @@ typedef struct tr_gather {
     tr_real value;
     int32_t at;
 } tr_gather;
+
+/* A convolution over one sample whose groups lie along the vectors. A pixel of its input holds
+ * `depth` vectors of a value for each group, and each of its taps as many vectors of weights: w
+ * [kh][kw][depth][n padded to 8], zeros in the padding. */
+typedef struct tr_depthwise {
+    int n; /* groups */
+    int kh, kw, depth;
+    int64_t tap_h, tap_w; /* elements in the input from one row, one column, of taps to the next */
+    int64_t tap_d;        /* from one vector of a pixel to the next */
+    int64_t step_h, step_w; /* elements in the input from one output row, one pixel, to the next */
+    int64_t y_row, y_pixel; /* the same in the output */
+    int oh, ow;
+    bool relu;
+} tr_depthwise;
 
 /* Windows along one side of an image. */
 typedef struct tr_pool_side {
@@ -179,6 +210,16 @@ typedef struct tr_kernels {
     /* dx[n_dx] = the gradient with respect to the input; w: gather layout. */
     void (*gather_dx)(const tr_conv *d, const tr_gather *lists, const int32_t *counts,
                       const tr_real *w, tr_real *dx, int64_t n_dx);
+
+    /* y = bias + the sum over the taps, rows first, then relu; bias [n padded to 8] or NULL. */
+    void (*depthwise)(const tr_depthwise *d, const tr_real *x, const tr_real *w,
+                      const tr_real *bias, tr_real *y);
+    /* dw (as w) += the gradient of one sample. */
+    void (*depthwise_dw)(const tr_depthwise *d, const tr_real *x, const tr_real *dy, tr_real *dw);
+    /* to[pixels][depth][groups padded to 8] = x[pixels][groups][depth], zeros in the padding. */
+    void (*split_groups)(int64_t pixels, int groups, int depth, const tr_real *x, tr_real *to);
+    /* to[pixels][groups][depth] = x[pixels][depth][groups padded to 8] */
+    void (*join_groups)(int64_t pixels, int groups, int depth, const tr_real *x, tr_real *to);
 
     /* y[n][no] = relu?(bias + x[n][ni] w[ni][no]); no a multiple of 8; the rows of w lie in blocks
      * of `rows` rows (the last may have fewer) that begin `block_stride` elements apart; bias

@@ -9,6 +9,7 @@ static void linear(int n, int ni, int no, const float *x, int64_t xs, const floa
     const int blocks = (ni + rows - 1) / rows;
     tile t = {.step = xs,
               .kh = blocks,
+              .runs = 1,
               .run = rows,
               .last = ni - (blocks - 1) * rows,
               .row = rows,

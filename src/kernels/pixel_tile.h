@@ -17,11 +17,11 @@ enum { PIXELS = TR_WIDTH };
 typedef struct pixel_tile {
     const float *x[4]; /* first pixel of each vector's window, in plane 0 */
     int c, kh, kw;
-    int64_t row, plane; /* from one row of a plane, one plane, to the next */
-    const float *w;     /* forward layout, 8 lanes */
-    const float *bias;  /* or NULL */
-    float floor;        /* 0 for relu, -INFINITY for none */
-    float *y;           /* [vector][channel of 8][PIXELS] */
+    int64_t row, col, plane; /* from one row of taps, one tap of a row, one plane, to the next */
+    const float *w;          /* forward layout, 8 lanes */
+    const float *bias;       /* or NULL */
+    float floor;             /* 0 for relu, -INFINITY for none */
+    float *y;                /* [vector][channel of 8][PIXELS] */
 } pixel_tile;
 
 #define PIXELS_START(k, v) vwide a##k##v = TR_WIDE(all)(t->bias ? t->bias[k] : 0);
@@ -39,7 +39,7 @@ typedef struct pixel_tile {
         TR_GRID_##nk(PIXELS_START, nv) const float *w = t->w;                                      \
         for (int r = 0; r < t->kh; r++) {                                                          \
             for (int j = 0; j < t->kw; j++) {                                                      \
-                int64_t at = r * t->row + j;                                                       \
+                int64_t at = r * t->row + j * t->col;                                              \
                 for (int c = 0; c < t->c; c++, at += t->plane, w += TR_BLOCK8) {                   \
                     PIXELS_LOAD##nv TR_GRID_##nk(PIXELS_STEP, nv)                                  \
                 }                                                                                  \

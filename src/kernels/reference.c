@@ -24,11 +24,12 @@ static tr_real relu_of(tr_real x) {
 
 /* One pixel of a convolution, 16 channels or fewer at a time: out[lanes]. */
 static void pixel(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_real *bias,
-                  int lanes, tr_real *out) {
-    for (int l = 0; l < lanes; l++) out[l] = bias ? bias[l] : 0;
-    for (int r = 0; r < d->kh; r++) {
+                  int lanes, int valid, tr_real *out) {
+    for (int l = 0; l < lanes; l++) out[l] = bias && l < valid ? bias[l] : 0;
+    for (int r = 0; r < d->kh * d->runs; r++) {
+        const tr_real *run = x + r / d->runs * d->tap_h + r % d->runs * d->tap_w;
         for (int j = 0; j < d->run; j++, w += lanes) {
-            for (int l = 0; l < lanes; l++) out[l] = fused(x[r * d->row + j], w[l], out[l]);
+            for (int l = 0; l < lanes; l++) out[l] = fused(run[j], w[l], out[l]);
         }
     }
 }
@@ -38,8 +39,8 @@ static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_
     (void)scratch;
     int pw = d->ow / d->pool, n = d->oh / d->pool * pw;
     for (int k0 = 0; k0 < d->k; k0 += TR_LANES) {
-        int lanes = block_lanes(d->k, k0);
-        const tr_real *wb = w + (int64_t)k0 * d->kh * d->run;
+        int lanes = block_lanes(d->k, k0), valid = (int)tr_min(lanes, d->k - k0);
+        const tr_real *wb = w + k0 * tr_conv_taps(d);
         for (int o = 0; o < n; o++) {
             tr_real best[TR_LANES] = {0};
             uint8_t at[TR_LANES] = {0};
@@ -47,16 +48,17 @@ static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_
                 int oh = o / pw * d->pool + q / d->pool, ow = o % pw * d->pool + q % d->pool;
                 tr_real out[TR_LANES];
                 pixel(d, x + oh * d->step_h + ow * d->step_w, wb, bias ? bias + k0 : NULL, lanes,
-                      out);
+                      valid, out);
                 for (int l = 0; l < lanes; l++) {
                     if (q > 0 && !beats(out[l], best[l])) continue;
                     best[l] = out[l];
                     at[l] = (uint8_t)q;
                 }
             }
-            for (int l = 0; l < lanes && k0 + l < d->k; l++) {
-                y[(int64_t)o * d->k + k0 + l] = d->relu ? relu_of(best[l]) : best[l];
-                if (index) index[(int64_t)o * d->k + k0 + l] = at[l];
+            int64_t to = o / pw * d->y_row + o % pw * d->y_pixel + k0;
+            for (int l = 0; l < valid; l++) {
+                y[to + l] = d->relu ? relu_of(best[l]) : best[l];
+                if (index) index[to + l] = at[l];
             }
         }
     }
@@ -64,16 +66,18 @@ static void conv(const tr_conv *d, const tr_real *x, const tr_real *w, const tr_
 
 static void conv_dw(const tr_conv *d, const tr_real *x, const tr_real *dy, int64_t e0, int64_t e1,
                     tr_real *dw) {
-    const int64_t kernel = (int64_t)d->kh * d->run;
+    const int64_t kernel = tr_conv_taps(d);
     while (e0 < e1) {
         const int k0 = (int)(e0 / (TR_LANES * kernel)) * TR_LANES, lanes = block_lanes(d->k, k0);
         const int valid = (int)tr_min(lanes, d->k - k0);
         const int64_t begin = k0 * kernel, end = tr_min(e1, begin + lanes * kernel);
         for (; e0 < end; e0 += lanes, dw += lanes) {
-            const int64_t at = (e0 - begin) / lanes, r = at / d->run, j = at % d->run;
+            const int64_t at = (e0 - begin) / lanes, run = at / d->run;
+            const tr_real *from =
+                x + run / d->runs * d->tap_h + run % d->runs * d->tap_w + at % d->run;
             for (int p = 0; p < d->oh * d->ow; p++) {
-                tr_real v = x[p / d->ow * d->step_h + p % d->ow * d->step_w + r * d->row + j];
-                const tr_real *dyp = dy + (int64_t)p * d->k + k0;
+                tr_real v = from[p / d->ow * d->step_h + p % d->ow * d->step_w];
+                const tr_real *dyp = dy + p / d->ow * d->y_row + p % d->ow * d->y_pixel + k0;
                 for (int l = 0; l < valid; l++) dw[l] = fused(v, dyp[l], dw[l]);
             }
         }
@@ -400,6 +404,7 @@ void TR_NAME(tr_kernels_fill)(tr_kernels *t) {
                       .cross_entropy = cross_entropy,
                       .sgd = sgd,
                       .peak = peak};
+    TR_NAME(tr_kernels_fill_depthwise)(t);
     TR_NAME(tr_kernels_fill_dropout)(t);
     TR_NAME(tr_kernels_fill_pool)(t);
     TR_NAME(tr_kernels_fill_response)(t);

@@ -14,6 +14,7 @@
     void tr_kernels_fill_##isa(tr_kernels *table);                                                 \
     void tr_kernels_fill_conv_##isa(tr_kernels *table);                                            \
     void tr_kernels_fill_gather_##isa(tr_kernels *table);                                          \
+    void tr_kernels_fill_groups_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_linear_##isa(tr_kernels *table);                                          \
     void tr_kernels_fill_norm_##isa(tr_kernels *table);                                            \
     void tr_kernels_fill_run_##isa(tr_kernels *table);                                             \
@@ -65,6 +66,7 @@ static void fill(void) {
         tr_kernels_fill_##isa(table);                                                              \
         tr_kernels_fill_conv_##isa(table);                                                         \
         tr_kernels_fill_gather_##isa(table);                                                       \
+        tr_kernels_fill_groups_##isa(table);                                                       \
         tr_kernels_fill_linear_##isa(table);                                                       \
         tr_kernels_fill_norm_##isa(table);                                                         \
         tr_kernels_fill_run_##isa(table);                                                          \

@@ -16,8 +16,9 @@ typedef struct tile {
     const float *x; /* window of the first output */
     int64_t step,
         below;         /* to the window of the next output, of the same output in the second row */
-    int kh, run, last; /* rows of the window, elements in each, and in the last */
-    int64_t row;       /* from one row of the window to the next */
+    int kh, runs;      /* rows of the window; runs of elements in a row */
+    int run, last;     /* elements in each run, and in those of the last row */
+    int64_t row, col;  /* from one row of the window, one run, to the next */
     const float *w;    /* vector of weights of the first element */
     int64_t ws;        /* to the vector of the next */
     int64_t w_skip;    /* more between rows */

@@ -10,11 +10,14 @@
         TR_GRID_##nb(TILE_START, no) const float *w = t->w;                                        \
         const int64_t step = t->step, ws = t->ws;                                                  \
         for (int r = 0; r < t->kh; r++) {                                                          \
-            const float *p0 = t->x + r * t->row, *p1 = p0 + t->below;                              \
-            const float *end = p0 + (r + 1 < t->kh ? t->run : t->last);                            \
-            for (; p0 < end; p0++, p1++, w += ws) {                                                \
-                VTYPE k = V(load)(w);                                                              \
-                TR_GRID_##nb(TILE_STEP, no)                                                        \
+            const float *from = t->x + r * t->row;                                                 \
+            const int64_t run = r + 1 < t->kh ? t->run : t->last;                                  \
+            for (int s = 0; s < t->runs; s++, from += t->col) {                                    \
+                const float *p0 = from, *p1 = p0 + t->below, *end = p0 + run;                      \
+                for (; p0 < end; p0++, p1++, w += ws) {                                            \
+                    VTYPE k = V(load)(w);                                                          \
+                    TR_GRID_##nb(TILE_STEP, no)                                                    \
+                }                                                                                  \
             }                                                                                      \
             w += t->w_skip;                                                                        \
         }                                                                                          \

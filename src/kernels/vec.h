@@ -445,6 +445,7 @@ TR_INLINE void v16_store_first(float *p, v16 a, int n) {
 #define TR_COLS_5(X, r)  TR_COLS_4(X, r) X(r, 4)
 #define TR_COLS_6(X, r)  TR_COLS_5(X, r) X(r, 5)
 #define TR_COLS_7(X, r)  TR_COLS_6(X, r) X(r, 6)
+#define TR_COLS_8(X, r)  TR_COLS_7(X, r) X(r, 7)
 #define TR_GRID_1(X, nc) TR_COLS_##nc(X, 0)
 #define TR_GRID_2(X, nc) TR_GRID_1(X, nc) TR_COLS_##nc(X, 1)
 #define TR_GRID_3(X, nc) TR_GRID_2(X, nc) TR_COLS_##nc(X, 2)

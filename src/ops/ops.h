@@ -340,6 +340,8 @@ struct tr_op {
     int64_t (*multiply_adds)(const tr_node *node);
     /* A function of each element (activation.h): which one. NULL: it is none. */
     tr_activation_use (*activation)(const void *args);
+    /* How it computes, in a word, where it has a choice; for display. NULL: it has none. */
+    const char *(*algorithm)(const tr_node *node);
 };
 
 enum { TR_NO_BATCH = INT32_MAX };

@@ -49,6 +49,7 @@ int tr_plan_info_fill(const tr_session *s, const tr_exec *exec, const tr_account
         }
         if (node->op->multiply_adds) row->mflop = 2e-6 * (double)node->op->multiply_adds(node);
         row->kept = tr_exec_kept(exec, node);
+        row->algorithm = node->op->algorithm ? node->op->algorithm(node) : "";
         out->mflop += row->mflop;
     }
     char *json;

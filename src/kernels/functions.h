@@ -166,7 +166,7 @@ static inline float tanh_of(float x) {
     return with_sign_of(e / (2 + e), x);
 }
 
-/* The probability that a standard normal number is above t >= 0, erfc(t / sqrt(2)) / 2, to 6 ulp,
+/* The probability that a standard normal number is above t >= 0, erfc(t / sqrt(2)) / 2, to 9 ulp,
  * and bell = e^(-t^2 / 2), to 2 ulp; what the rounding of t^2 does to the bell is undone. Their
  * quotient is a polynomial in t / (3 + t) (weighted least squares, relative error 7e-9). Both are 0
  * past 13.2. */

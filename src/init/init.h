@@ -4,8 +4,8 @@
  * An initial value is a distribution from which every element is drawn and, for some, what makes
  * the whole tensor of the numbers drawn (orthogonal) or of what the layer drew by itself
  * (dirac_overlay). All in PyTorch's order of elements. The numbers are a function of seed, tensor
- * and element (Philox) or PyTorch's own (MT19937). Of the C library only functions that round as IEEE
- * says are used (sqrt, frexp): its others differ between processors in the last bit.
+ * and element (Philox) or PyTorch's own (MT19937). Of the C library only functions that round as
+ * IEEE says are used (sqrt, frexp): its others differ between processors in the last bit.
  */
 #ifndef TR_INIT_H
 #define TR_INIT_H

@@ -275,8 +275,9 @@ static bool keep_needed(onnx_net *net, const char *wanted) {
 bool onnx_import(onnx_model *model, int output, onnx_net *out) {
     *out = (onnx_net){.model = model};
     if (model->why) return onnx_refuse(out, "%s", model->why);
-    size_t n_values = 1;
-    for (size_t i = 0; i < model->graph->n_node; i++) n_values += model->graph->node[i]->n_output;
+    size_t n_values = 1; /* and a second for what is cut */
+    for (size_t i = 0; i < model->graph->n_node; i++)
+        n_values += 1 + model->graph->node[i]->n_output;
     out->values = tr_arena_alloc(&model->memory, n_values * sizeof *out->values, NULL);
     ck_assert_ptr_nonnull(out->values);
     if (!import_nodes(out)) return false;

@@ -100,9 +100,6 @@ static const struct {
 };
 enum { N_SINGLE = sizeof single / sizeof *single };
 
-/* Layers and arguments that are being made. */
-static const char *const waited_for[] = {"*/[Cc]onv*", "*/operator_convtranspose"};
-
 static bool used_word[N_NO_LAYERS][MAX_WORDS], used_type[N_TYPES], used_single[N_SINGLE];
 
 /* The place of the word among those of the list, or -1. */
@@ -159,10 +156,4 @@ int onnx_print_unneeded(void) {
         if (!used_single[i] && ++n)
             fprintf(stderr, "%s: there is no such model\n", single[i].models);
     return n;
-}
-
-bool onnx_is_waited_for(const char *model) {
-    for (size_t i = 0; i < sizeof waited_for / sizeof *waited_for; i++)
-        if (fnmatch(waited_for[i], model, 0) == 0) return true;
-    return false;
 }

@@ -11,7 +11,5 @@ const char *onnx_reason(const char *model, const char *why, const char *unknown)
 bool onnx_is_by_product(const char *output);
 /* Prints what in the list no call of onnx_reason has needed. Returns their number. */
 int onnx_print_unneeded(void);
-/* Its layer is not on main yet: it may run, or not. */
-bool onnx_is_waited_for(const char *model);
 
 #endif

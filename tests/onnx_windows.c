@@ -120,21 +120,22 @@ bool onnx_conv(onnx_net *net, const Onnx__NodeProto *node) {
     return set_weights(net, node, onnx_line_of(net, "", from, "%s", text), weight);
 }
 
-/* The padding and output padding of a side that make what output_shape or auto_pad wants: what is
- * too much is cut, the odd pixel at the end. */
-static bool cut_side(onnx_net *net, side *s, int64_t wanted, int64_t *output_padding) {
+/* What output_shape or auto_pad wants of a side: pixels more at its end, or some cut at both, the
+ * odd one at the end. */
+static void cut_side(side *s, int64_t wanted, int64_t *output_padding) {
     int64_t full = (s->in - 1) * s->stride + (s->kernel - 1) * s->dilation + 1 + *output_padding;
-    if (wanted) {
-        int64_t over = full - wanted;
-        s->begin = s->end = 0;
-        if (over < 0) *output_padding -= over;
-        if (over > 0) {
-            s->begin = s->end = (over + 1) / 2;
-            *output_padding += over % 2; /* it is wanted at the end: one less is cut there */
-        }
-    }
-    if (s->begin != s->end) return onnx_refuse(net, "the ends are cut by different numbers");
-    return true;
+    if (wanted == 0) return;
+    int64_t over = full - wanted;
+    if (over < 0) *output_padding -= over;
+    s->begin = over > 0 ? over / 2 : 0;
+    s->end = over > 0 ? over - over / 2 : 0;
+}
+
+/* Cuts that differ at two ends: a padding of less than nothing, behind the layer. */
+static const char *cut(onnx_net *net, const char *from, const window *w) {
+    return onnx_line_of(net, "cut", from, "zero_pad2d padding=%lldx%lldx%lldx%lld",
+                        -(long long)w->w.begin, -(long long)w->w.end, -(long long)w->h.begin,
+                        -(long long)w->h.end);
 }
 
 bool onnx_conv_transpose(onnx_net *net, const Onnx__NodeProto *node) {
@@ -153,13 +154,21 @@ bool onnx_conv_transpose(onnx_net *net, const Onnx__NodeProto *node) {
         h_out = last ? w.h.in * w.h.stride : 0;
         w_out = w.w.in * w.w.stride;
     }
-    if (!cut_side(net, &w.h, h_out, &h_more) || !cut_side(net, &w.w, w_out, &w_more)) return false;
+    cut_side(&w.h, h_out, &h_more);
+    cut_side(&w.w, w_out, &w_more);
+    const window uneven = w;
+    if (!is_even(&uneven)) w.h.begin = w.h.end = w.w.begin = w.w.end = 0;
     snprintf(text, sizeof text, "conv_transpose2d out_channels=%lld bias=%s",
              (long long)(weight->dim[1] * groups), onnx_input(node, 2) ? "true" : "false");
     add_window(text, sizeof text, &w, 1);
     add_size(text, sizeof text, "output_padding", h_more, w_more, 0);
     add_size(text, sizeof text, "groups", groups, groups, 1);
-    return set_weights(net, node, onnx_line_of(net, "", from, "%s", text), weight);
+    if (!set_weights(net, node, onnx_line_of(net, "", from, "%s", text), weight)) return false;
+    if (is_even(&uneven)) return true;
+    char line[16];
+    snprintf(line, sizeof line, "%s", net->lines[net->n_lines - 1].name);
+    onnx_result(net, node, 0, cut(net, line, &uneven), NULL);
+    return true;
 }
 
 /* ---- pools ---- */

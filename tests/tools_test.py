@@ -15,6 +15,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import types
 
 TOOLS, TRAINER = pathlib.Path(sys.argv[1]), sys.argv[2]
 CONFIG = """\
@@ -76,6 +77,26 @@ class Nothing(metaclass=Anything):
 
     def __call__(self, *given, **named):
         return given[0] if given else self
+
+
+class NothingOf:
+    """Finds every module of PyTorch and numpy: it holds Nothing under any name."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] not in ("torch", "torchvision", "numpy"):
+            return None
+        return importlib.util.spec_from_loader(name, NothingOf, is_package=True)
+
+    @staticmethod
+    def create_module(spec):
+        module = types.ModuleType(spec.name)
+        module.__getattr__ = lambda name: getattr(Nothing, name)
+        return module
+
+    @staticmethod
+    def exec_module(module):
+        pass
 
 
 def imported(name):
@@ -141,9 +162,7 @@ def main():
     trees = {}
     sys.path.insert(0, str(TOOLS))
     os.environ["TRAINER"] = TRAINER
-    for name in ("torch", "torch.nn", "torch.nn.functional", "torch.nn.utils", "torch.utils",
-                 "torch.utils.data", "numpy"):
-        sys.modules[name] = Nothing
+    sys.meta_path.insert(0, NothingOf())
     for path in sorted(TOOLS.glob("*.py")):
         source = path.read_text(encoding="utf-8")
         trees[path.name] = ast.parse(source, str(path))

@@ -136,6 +136,30 @@ static void densenet(names *list) {
     ck_assert_int_eq(list->n, 722);
 }
 
+static void mobilenet1(names *list) {
+    add_conv_norms(list, "", 1);
+    for (int i = 0; i < 13; i++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "layers.%d.", i);
+        add_conv_norms(list, prefix, 2);
+    }
+    add_both(list, "linear");
+    ck_assert_int_eq(list->n, 164);
+}
+
+static void mobilenet2(names *list) {
+    static const bool projected[17] = {[0] = true, [1] = true, [10] = true, [16] = true};
+    add_conv_norms(list, "", 2);
+    for (int i = 0; i < 17; i++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "layers.%d.", i);
+        add_conv_norms(list, prefix, 3);
+        if (projected[i]) add_conv_norm(list, prefix, "shortcut.0", "shortcut.1");
+    }
+    add_both(list, "linear");
+    ck_assert_int_eq(list->n, 344);
+}
+
 static void airbench94(names *list) {
     add_both(list, "whiten");
     for (int g = 1; g <= 3; g++) {
@@ -183,6 +207,8 @@ static const struct {
     {"resnet50-cifar", resnet50, 23520842, 8},
     {"densenet-small", densenet, 1000618, 8},
     {"se-resnet20", se_resnet20, 274490, 8},
+    {"mobilenet-v1", mobilenet1, 3217226, 8},
+    {"mobilenet-v2", mobilenet2, 2296922, 8},
     {"airbench94", airbench94, 1971640 + 1152, 8}, /* 1,152 are weights that stay 1 */
     {"alexnet-cifar", alexnet, 1068298, 8},
     {"lenet5-mnist", lenet5, 44426, 12},

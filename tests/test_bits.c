@@ -134,6 +134,37 @@ static const char shapes_ini[] = "[data]\n"
                                  "lr = 0.05\n"
                                  "momentum = 0.9\n";
 
+/* Convolutions with each algorithm, argument and padding mode. */
+static const char convolutions_ini[] =
+    "[data]\n"
+    "type = synthetic\n"
+    "train = 57\n"
+    "test = 2\n"
+    "height = 9\n"
+    "width = 7\n"
+    "[loader]\n"
+    "batch_size = 31\n"
+    "shuffle = true\n"
+    "[engine]\n"
+    "shard = 3\n"
+    "[network]\n"
+    "a = conv2d out_channels=27 kernel_size=2x3 padding=same padding_mode=circular\n"
+    "b = conv2d out_channels=54 kernel_size=3 groups=27 padding=1x2 padding_mode=replicate\n"
+    "c = conv2d out_channels=18 kernel_size=3x2 stride=2x1 groups=9 padding=2 dilation=2\n"
+    "d = conv_transpose2d out_channels=34 kernel_size=3 stride=2 output_padding=1 groups=2\n"
+    "e = relu\n"
+    "f = conv2d out_channels=9 kernel_size=3 padding=1 padding_mode=reflect\n"
+    "g = max_pool2d kernel_size=2\n"
+    "h = conv_transpose2d out_channels=9 kernel_size=2 groups=9\n"
+    "flatten = flatten\n"
+    "fc = linear out_features=10\n"
+    "[loss]\n"
+    "type = cross_entropy\n"
+    "[optimizer]\n"
+    "type = sgd\n"
+    "lr = 0.05\n"
+    "momentum = 0.9\n";
+
 typedef struct job {
     int threads, workers;
     const char *isa;
@@ -254,7 +285,10 @@ END_TEST
 
 static const struct {
     const char *name, *ini;
-} synthetic[] = {{"wide", wide_ini}, {"resnet8", resnet8_ini}, {"shapes", shapes_ini}};
+} synthetic[] = {{"wide", wide_ini},
+                 {"resnet8", resnet8_ini},
+                 {"shapes", shapes_ini},
+                 {"convolutions", convolutions_ini}};
 enum { N_SYNTHETIC = sizeof synthetic / sizeof *synthetic };
 
 START_TEST(synthetic_images) {

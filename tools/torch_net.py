@@ -121,8 +121,8 @@ def group_norm(name, a, shape):
 
 
 def layer_norm(name, a, shape):
-    given = a.get("normalized_shape", "input")
-    a = dict(a, normalized_shape=[int(n) for n in (shape if given == "input" else given)])
+    given = a.get("normalized_shape") or shape  # None: the word "input"
+    a = dict(a, normalized_shape=[int(n) for n in given])
     bias = a.pop("bias", True)
     module = nn.LayerNorm(**take(a, name, "normalized_shape", "eps", "elementwise_affine"))
     if not bias:  # an argument since PyTorch 2.1

@@ -35,8 +35,8 @@ import torch_net
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 IN_FLOAT = os.environ.get("TRAINER") or str(ROOT / "build" / "trainer")
 IN_DOUBLE = os.environ.get("TRAINER_DOUBLE") or str(ROOT / "build" / "tests" / "trainer-double")
-ATTEMPTS = 8   # at a network whose numbers are below
-MOST, LEAST = 1e6, 1e-9
+ATTEMPTS = 24  # at a network whose numbers are below
+MOST, LEAST = 1e6, 1e-6
 KINK, KINK_TRIALS = 1e-2, 6
 ENOUGH = 100   # networks that use each argument
 

@@ -59,8 +59,9 @@ class Layers:
 
     @staticmethod
     def matters(key):
-        """Initial values do not: those of the reference go over them."""
-        return key.kind not in ("any", "path", "class")
+        """Initial values do not, those of the reference go over them; nor does an only choice."""
+        one_word = key.kind == "choice" and len(key.words) == 1
+        return key.kind not in ("any", "path", "class") and not one_word
 
     def wanted(self, seed, number):
         """This network's share of the pairs."""

@@ -101,7 +101,10 @@ ONE_INPUT = {
     "reflection_pad2d": pad(nn.ReflectionPad2d),
     "replication_pad2d": pad(nn.ReplicationPad2d),
     "pixel_shuffle": lambda a, shape: nn.PixelShuffle(**a),
-    "channel_shuffle": lambda a, shape: nn.ChannelShuffle(**a),
+    # nn.ChannelShuffle has no derivative in PyTorch 1.13.
+    "channel_shuffle": lambda a, shape: Call(
+        lambda x: x.unflatten(1, (a["groups"], -1)).transpose(1, 2).flatten(1, 2),
+        f"channel_shuffle groups={a['groups']}"),
 }
 KEYS = {
     "scale": ("factor", "learned"),

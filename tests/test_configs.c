@@ -298,6 +298,42 @@ static long long kept_of(const program *p, const char *name) {
     return kept;
 }
 
+/* Does the line of -v that begins with the name end in the word? */
+static bool ends_in(const program *p, const char *name, const char *word) {
+    char start[128], end[64];
+    snprintf(start, sizeof start, "\n%s ", name);
+    snprintf(end, sizeof end, " %s\n", word);
+    const char *line = strstr(p->out, start), *found = line ? strstr(line, end) : NULL;
+    return found && found + strlen(end) - 1 == strchr(line + 1, '\n');
+}
+
+/* The rule by which an algorithm is chosen, as it shows in shipped networks. */
+START_TEST(algorithms) {
+    static const struct {
+        const char *config, *layer, *algorithm;
+    } lines[] = {
+        {"lenet", "conv1", "gather"}, /* with the pool behind it */
+        {"resnet20", "conv1", "dense"},
+        {"resnet20", "layer2.0.conv1", "dense"},
+        {"mobilenet-v1", "conv1", "dense"},
+        {"mobilenet-v1", "layers.0.conv1", "depthwise"},
+        {"mobilenet-v1", "layers.1.conv1", "depthwise"}, /* of stride 2 */
+        {"mobilenet-v1", "layers.0.conv2", "dense"},
+    };
+    char config[256];
+    program p;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        snprintf(config, sizeof config, "%s%s.ini", CONFIGS, lines[i].config);
+        RUN(&p, "--config", config, "--data", "mini", "--dry-run", "-v");
+        ck_assert_msg(p.code == 0, "%s", p.err);
+        ck_assert_msg(ends_in(&p, lines[i].layer, lines[i].algorithm), "%s: %s", lines[i].layer,
+                      p.out);
+    }
+    RUN(&p, "--config", config, "--data", "mini", "--dry-run");
+    ck_assert_ptr_null(strstr(p.out, "depthwise"));
+}
+END_TEST
+
 /* What backward needs of ResNet-20: outputs of the convolutions, relus behind a sum, and the last
  * pool, whose mean needs no relu. Batch norms, relus behind them, sums and shortcuts keep nothing.
  */
@@ -397,6 +433,7 @@ static Suite *configs_suite(void) {
     TCase *all = tcase_create("configs");
     tcase_set_timeout(all, 120);
     tcase_add_test(all, kept);
+    tcase_add_test(all, algorithms);
     tcase_add_loop_test(all, dry_run, 0, N_CASES);
     tcase_add_loop_test(all, trained, 0, N_CASES);
     tcase_add_test(all, others);

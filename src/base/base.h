@@ -534,6 +534,9 @@ double tr_cpu_quota_under(const char *root);
 long tr_process_id(void);
 long tr_thread_id(void);
 bool tr_thread_exists(long id);
+/* What pthread_exit needs (libgomp's threads end by it) is loaded at once. Later, where there is no
+ * memory left to load it, glibc ends the process. false: there is none now. */
+bool tr_load_unwinder(void);
 /* The CPUs that the calling thread may run on, in rising order (tr_free), or NULL where the system
  * does not say or there is no memory. */
 int *tr_own_cpus(int *n);

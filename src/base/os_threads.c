@@ -1,5 +1,8 @@
 /* The operating system: processes, threads and the CPUs they may use. Keeps no state. */
 #include <errno.h>
+#if defined __GLIBC__
+#include <execinfo.h>
+#endif
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -19,6 +22,16 @@ long tr_thread_id(void) {
 
 bool tr_thread_exists(long id) {
     return syscall(SYS_tgkill, getpid(), id, 0) == 0 || errno != ESRCH;
+}
+
+/* A backtrace needs the same library, libgcc_s, and reports that it cannot be loaded. */
+bool tr_load_unwinder(void) {
+#if defined __GLIBC__
+    void *frame[1];
+    return backtrace(frame, 1) > 0;
+#else
+    return true;
+#endif
 }
 
 int *tr_own_cpus(int *n) {

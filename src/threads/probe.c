@@ -99,6 +99,8 @@ void tr_start_end(void) {
 
 int tr_probe_threads(int n, tr_error *err) {
     if (n < 1) return TR_OK;
+    if (!tr_load_unwinder())
+        return tr_fail(err, TR_ENOMEM, "out of memory for the library by which threads end");
     probe shared = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
     pthread_attr_t attributes;
     const char *name;

@@ -70,8 +70,10 @@ START_TEST(network_as_json) {
     ck_assert_uint_eq(json_array_size(layers), 9);
     check_json(json_array_get(layers, 0),
                "{\"name\": \"stem.conv\", \"class\": \"conv2d\", \"arguments\": "
-               "{\"out_channels\": 4, \"kernel_size\": 3, \"stride\": 1, \"padding\": 1, "
-               "\"bias\": false, \"frozen\": \"\", \"weight_init\": {\"class\": \"default\", "
+               "{\"in_channels\": \"input\", \"out_channels\": 4, \"kernel_size\": 3, "
+               "\"stride\": 1, \"padding\": 1, \"dilation\": 1, \"groups\": 1, "
+               "\"bias\": false, \"padding_mode\": \"zeros\", \"frozen\": \"\", \"weight_init\": "
+               "{\"class\": \"default\", "
                "\"arguments\": {}}, \"bias_init\": {\"class\": \"default\", \"arguments\": {}}}, "
                "\"inputs\": [\"input\"], \"output\": [4, 9, 8], \"parameters\": "
                "[{\"name\": \"stem.conv.weight\", \"shape\": [4, 3, 3, 3]}], \"buffers\": []}");

@@ -40,7 +40,7 @@ static const struct {
 } hungry[] = {{"dry run", call_dry_run, 2},   {"train", call_train, INT_MAX},
               {"evaluate", call_evaluate, 3}, {"predict", call_predict, 2},
               {"bench step", call_step, 2},   {"bench loader", call_loader, 2}};
-enum { N_HUNGRY = sizeof hungry / sizeof *hungry };
+enum { N_HUNGRY = sizeof hungry / sizeof *hungry, TRAIN = 1 };
 
 /* Each allocation fails once: the call says so, leaves no folder that is half made, and the same
  * configuration serves the next call. */
@@ -210,8 +210,14 @@ int main(void) {
     Suite *suite = suite_create("api_results");
     TCase *memory = tcase_create("memory");
     tcase_set_timeout(memory, 300); /* several hundred calls, most of them nearly complete */
-    tcase_add_loop_test(memory, any_allocation_fails, 0, N_HUNGRY);
+    tcase_add_loop_test(memory, any_allocation_fails, 0, TRAIN);
+    tcase_add_loop_test(memory, any_allocation_fails, TRAIN + 1, N_HUNGRY);
     suite_add_tcase(suite, memory);
+    TCase *slow = tcase_create("memory of training");
+    tcase_set_timeout(slow, 300);
+    tcase_set_tags(slow, "long");
+    tcase_add_loop_test(slow, any_allocation_fails, TRAIN, TRAIN + 1);
+    suite_add_tcase(suite, slow);
     TCase *results = tcase_create("results");
     tcase_set_timeout(results, 60);
     tcase_add_test(results, environment_is_listed);

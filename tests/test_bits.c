@@ -269,7 +269,7 @@ START_TEST(lenet_matrix) {
     batch_of_runs b = {.config = LENET, .data = "small", .epochs = "3"};
     int n_full = 0;
     cut_mini("small", 10, 2);
-    add_all(&b, "scalar");
+    add_some(&b, "scalar");
     for (int i = 0; i < N_VECTOR; i++) {
         if (!has_isa(vector_isas[i])) continue;
         if (n_full++ == 0)
@@ -285,10 +285,11 @@ END_TEST
 
 static const struct {
     const char *name, *ini;
-} synthetic[] = {{"wide", wide_ini},
-                 {"resnet8", resnet8_ini},
-                 {"shapes", shapes_ini},
-                 {"convolutions", convolutions_ini}};
+    void (*scalar)(batch_of_runs *b, const char *isa);
+} synthetic[] = {{"wide", wide_ini, add_some},
+                 {"resnet8", resnet8_ini, add_some},
+                 {"shapes", shapes_ini, add_three},
+                 {"convolutions", convolutions_ini, add_three}};
 enum { N_SYNTHETIC = sizeof synthetic / sizeof *synthetic };
 
 START_TEST(synthetic_images) {
@@ -296,7 +297,7 @@ START_TEST(synthetic_images) {
     batch_of_runs b = {.config = config, .epochs = "2"};
     snprintf(config, sizeof config, "%s.ini", synthetic[_i].name);
     write_whole(config, synthetic[_i].ini, strlen(synthetic[_i].ini));
-    add_some(&b, "scalar");
+    synthetic[_i].scalar(&b, "scalar");
     add_vector(&b, add_three);
     check_same(synthetic[_i].name, &b);
 }
@@ -341,6 +342,15 @@ START_TEST(mlp) {
     add_vector(&b, add_some);
     add(&b, 2, 1, "scalar", false);
     check_same("mlp", &b);
+}
+END_TEST
+
+/* All pairs of scalar kernels. */
+START_TEST(lenet_scalar_matrix) {
+    batch_of_runs b = {.config = LENET, .data = "small", .epochs = "3"};
+    cut_mini("small", 10, 2);
+    add_all(&b, "scalar");
+    check_same("lenet-scalar", &b);
 }
 END_TEST
 
@@ -492,6 +502,7 @@ static Suite *bits_suite(void) {
     TCase *slow = tcase_create("same bits, long");
     tcase_set_tags(slow, "long");
     tcase_set_timeout(slow, 600);
+    tcase_add_test(slow, lenet_scalar_matrix);
     tcase_add_test(slow, resnet20_matrix);
     tcase_add_test(slow, resnet18);
     tcase_add_test(slow, mlp);

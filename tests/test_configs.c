@@ -412,7 +412,7 @@ START_TEST(others) {
         const char *suffix = strrchr(entry->d_name, '.');
         if (suffix == NULL || strcmp(suffix, ".ini") != 0 || has_case(entry->d_name)) continue;
         char config[512], sha[2][65];
-        snprintf(config, sizeof config, CONFIGS "%s", entry->d_name);
+        snprintf(config, sizeof config, "%s%s", CONFIGS, entry->d_name);
         for (int epochs = 0; epochs < 2; epochs++) {
             program p;
             char run[32];
